@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A verified SET payload to an event: RFC 8417 and RFC 9967 claims checks.
+ * Every refusal carries the RFC 8935 2.4 code that push answers and poll
+ * reports (standards 0.6).
+ */
+#ifndef ADAPTERS_SOURCES_SET_H
+#define ADAPTERS_SOURCES_SET_H
+
+#include "adapters/jws.h"
+#include "sidecar/core/event.h"
+
+enum set_err { SET_OK, SET_INVALID_REQUEST, SET_INVALID_KEY,
+               SET_INVALID_ISSUER, SET_INVALID_AUDIENCE,
+               SET_AUTHENTICATION_FAILED, SET_ACCESS_DENIED,
+               SET_INVALID_STATE };
+/* "invalid_request", exact registered spelling. */
+const char *set_err_word(enum set_err e);
+
+/* What one feed accepts; immutable snapshot of configuration. */
+struct set_rules {
+    struct span feed;        /* name */
+    struct span issuer;      /* exact, 8417 2.2 */
+    const struct span *audiences;
+    unsigned audience_count;
+    struct span base;        /* SCIM base URL without trailing slash */
+    /* First path segment -> kind. */
+    struct { struct span segment; enum subject_kind kind; } types[8];
+    unsigned type_count;
+    unsigned algs;           /* enum jws_alg bits */
+    bool allow_untyped;      /* accept an absent `typ` (never another) */
+    bool allow_sub;          /* tolerate and ignore `sub` */
+    bool allow_exp;          /* tolerate and ignore `exp` */
+    bool uri_aliases;        /* draft spellings of event URIs, 9967-R11 */
+    int64_t future_ms;       /* iat further ahead is refused; default 10 min */
+    struct span stream_id;   /* expected in verification sub_id; may be empty */
+};
+
+/* Verifies and normalises one compact SET. Everything in `ret` lives in `m`.
+ * `now_ms` is wall time. On failure `*ret_err` is the code to report and `f`
+ * the description (safe to show to the transmitter). `*ret_why` tells
+ * JWS_NO_KEY apart. 9967-R13: when an authentic SET breaks notice/full rules,
+ * the call fails with SET_INVALID_REQUEST but fills `ret` with the subject and
+ * part_count 0 and sets *ret_dirty: the subject must be marked stale. */
+int set_accept(struct mem *m, const struct set_rules *rules,
+               const struct jws_keys *keys, struct span token, int64_t now_ms,
+               struct event *ret, enum set_err *ret_err,
+               enum jws_why *ret_why, bool *ret_dirty,
+               struct fail *f) must_use;
+
+/* Checks a sub_id.uri against T7: absolute path of exactly two segments, the
+ * first in `types`, no escapes, dots, query, fragment. RC_SYNTAX. */
+int set_check_uri(const struct set_rules *rules, struct span uri,
+                  enum subject_kind *ret, struct fail *f) must_use;
+
+#endif

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/event_type.h"
+
+static const struct {
+    const char *name;
+    const char *uri;
+    bool forms;
+} types[EVENT_TYPE_COUNT] = {
+#define X(id, name, uri, forms) [EVENT_##id] = {name, uri, forms},
+    EVENT_TYPE_MAP(X)
+#undef X
+};
+
+const char *event_type_name(enum event_type t)
+{
+    return types[t].name;
+}
+
+const char *event_type_uri(enum event_type t)
+{
+    return types[t].uri;
+}
+
+enum event_type event_type_from_uri(struct span uri, enum event_form *ret_form)
+{
+    struct span base = uri;
+    enum event_form form = FORM_PLAIN;
+    if (span_ends(uri, SPAN(":notice"))) {
+        form = FORM_NOTICE;
+        base = span_sub(uri, 0, uri.n - SPAN(":notice").n);
+    } else if (span_ends(uri, SPAN(":full"))) {
+        form = FORM_FULL;
+        base = span_sub(uri, 0, uri.n - SPAN(":full").n);
+    }
+    *ret_form = FORM_PLAIN;
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++) {
+        if (types[t].uri[0] == 0 || types[t].forms != (form != FORM_PLAIN))
+            continue;
+        if (span_eq(base, span_str(types[t].uri))) {
+            *ret_form = form;
+            return (enum event_type)t;
+        }
+    }
+    return EVENT_UNKNOWN;
+}
+
+bool event_type_from_name(struct span name, enum event_type *ret)
+{
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++) {
+        if (span_eq(name, span_str(types[t].name))) {
+            *ret = (enum event_type)t;
+            return true;
+        }
+    }
+    enum event_form form;
+    enum event_type found = event_type_from_uri(name, &form);
+    for (unsigned t = 0; found == EVENT_UNKNOWN && t < EVENT_TYPE_COUNT; t++)
+        if (types[t].uri[0] != 0 && span_eq(name, span_str(types[t].uri)))
+            found = (enum event_type)t;
+    *ret = found;
+    return found != EVENT_UNKNOWN;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A checked, compiled policy: plain immutable values that the engine reads.
+ *
+ * policy_load turns a document tree into a `struct policy` or into a list of
+ * errors, each with its position. Nothing here decides what happens to an
+ * agent's standing; sidecar/core interprets rules and steps. Order never
+ * matters: every matching rule applies, the most restrictive outcome wins.
+ */
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+
+#include "policy/event_type.h"
+#include "policy/filter.h"
+#include "sidecar/base/doc.h"
+#include "sidecar/base/fail.h"
+
+#define POLICY_FILE_BYTES_MAX (256 * 1024)
+#define POLICY_RULES_MAX 1024
+#define POLICY_GATES_MAX 1024
+#define POLICY_STEPS_MAX 16       /* `do` entries of a rule */
+#define POLICY_LIST_MAX 64        /* changed, tools, set_by, otherwise ... */
+#define POLICY_ACTIONS_MAX 256
+#define POLICY_CLASSES_MAX 32     /* tool classes: one bit each */
+#define POLICY_NAME_MAX 64        /* [a-z0-9][a-z0-9_-]* */
+#define POLICY_ERRORS_MAX 64
+
+enum subject_kind { SUBJECT_AGENT, SUBJECT_USER, SUBJECT_GROUP,
+                    SUBJECT_KIND_COUNT };
+const char *subject_kind_word(enum subject_kind k);
+
+struct names {
+    const struct span *at;
+    unsigned count;
+};
+
+enum hold_kind { HOLD_SUSPENDED, HOLD_REVIEW, HOLD_UNCOVERED,
+                 HOLD_KIND_COUNT };
+const char *hold_kind_word(enum hold_kind k);
+
+/* Which tools something is about. `all` wins over the rest. */
+struct tool_set {
+    bool all;
+    uint32_t classes;        /* bit i: policy->classes[i] */
+    struct names patterns;   /* globs */
+};
+
+enum step_kind { STEP_HOLD, STEP_REFRESH, STEP_CANCEL, STEP_REVOKE,
+                 STEP_PURGE, STEP_ACTION, STEP_RELEASE, STEP_KIND_COUNT };
+const char *step_kind_word(enum step_kind k);
+
+/* One entry of a rule's `do`. `notify: x` and a bare action name are both
+ * STEP_ACTION. */
+struct policy_step {
+    enum step_kind kind;
+    enum hold_kind hold;            /* HOLD, RELEASE */
+    struct tool_set tools;          /* HOLD, CANCEL */
+    const struct filter *review_by; /* HOLD review: who may approve */
+    struct span review_by_text;
+    enum hold_kind review_otherwise; /* HOLD review: at expiry */
+    struct names purge;             /* PURGE: queue cache browser_profile jobs */
+    int action;                     /* ACTION: index into policy->actions */
+    struct names set_by;            /* RELEASE: rules whose holds it ends */
+    int64_t within_ms;              /* 0: default of the kind */
+    struct names otherwise;         /* action names, run at the deadline */
+};
+
+enum applies_to { APPLIES_SUBJECT, APPLIES_MEMBERS, APPLIES_OWNED_LAST,
+                  APPLIES_OWNED_ANY, APPLIES_CHILDREN };
+
+struct policy_rule {
+    struct span name;
+    event_mask events;
+    enum subject_kind subject;
+    enum applies_to applies_to;
+    const struct attr_path *changed; /* empty: any change */
+    unsigned changed_count;
+    const struct filter *where;      /* NULL: always */
+    struct span where_text;
+    struct names feeds;              /* empty: any feed */
+    const struct policy_step *steps;
+    unsigned step_count;
+    uint32_t line;
+};
+
+struct policy_gate {
+    struct span name;
+    struct tool_set tools;
+    const struct filter *require;    /* NULL: only names the tools */
+    struct span require_text;
+    int64_t max_age_ms;              /* 0: the default */
+    bool reads_call;                 /* require looks at call.*: not cached */
+    uint32_t line;
+};
+
+struct policy_class {
+    struct span name;
+    struct names patterns;
+};
+
+/* Templates hold {{name}} placeholders; see docs/policy.md. */
+struct policy_header {
+    struct span name, value;
+};
+
+struct policy_action {
+    struct span name;
+    struct span preset;     /* "", "slack-webhook", "pagerduty" */
+    struct span method, url, body, content_type;
+    struct span url_file;   /* the URL itself is a secret in a file */
+    struct span key_file;   /* preset's key */
+    struct span bearer_file, ca_file;
+    struct policy_header headers[8];
+    unsigned header_count;
+    uint16_t success[8];    /* HTTP statuses; empty: 200..299 */
+    unsigned success_count;
+    uint16_t done_already[8]; /* also success: 404, 410 */
+    unsigned done_already_count;
+    uint32_t line;
+};
+
+/* What one feed's statements may do: bits of enum feed_may. */
+enum feed_may { MAY_SUSPEND = 1, MAY_REFRESH = 2, MAY_RELEASE = 4,
+                MAY_REVOKE = 8, MAY_ALL = 15 };
+struct policy_feed {
+    struct span name;
+    unsigned may;
+    struct span meaning;
+};
+
+enum when_denied { OPEN_LEAVE, OPEN_CANCEL };
+
+struct policy {
+    /* defaults */
+    bool audit;               /* mode: {audit: {until: ...}} */
+    int64_t audit_until_ms;   /* wall */
+    bool lookup_unknown;      /* unknown_agent: lookup */
+    enum subject_kind rule_subject;
+    int64_t max_age_ms;       /* 15 min */
+    int64_t refresh_timeout_ms;   /* 2 s */
+    int64_t old_allow_for_ms;     /* when_old: 0 = deny */
+    int64_t changed_allow_for_ms; /* when_changed: always 0, deny */
+    int64_t settle_ms;            /* 5 s */
+    bool read_open_calls_now;
+    enum when_denied open_calls_denied;
+    int64_t feed_silent_ms;   /* 0: off */
+    bool feed_silent_refresh;
+
+    const struct filter *agents_where; /* NULL: by resource type only */
+    const struct policy_class *classes;
+    unsigned class_count;
+    const struct policy_rule *rules;
+    unsigned rule_count;
+    const struct policy_gate *gates;
+    unsigned gate_count;
+    const struct policy_action *actions;
+    unsigned action_count;
+    const struct policy_feed *feeds;
+    unsigned feed_count;
+    /* Top-level attributes that any condition names, plus `active`, `groups`,
+     * `owners`, `parent`: what reads ask for and what the store keeps. */
+    struct names attributes;
+    const struct doc *tests;  /* list node, or NULL */
+    unsigned char digest[32]; /* set by the loader's caller: SHA-256 of text */
+    char digest_hex[65];
+};
+
+/* An error or warning at a place. */
+struct policy_note {
+    uint32_t line, column, width;
+    bool warning;
+    char text[FAIL_TEXT_MAX];
+    char advice[FAIL_TEXT_MAX]; /* "" when there is none */
+};
+
+struct policy_notes {
+    struct policy_note at[POLICY_ERRORS_MAX];
+    unsigned count, error_count;
+};
+
+/* Compiles a tree. The policy and everything it points to live in `m` (give an
+ * arena); spans point into `m`, not into the tree. RC_CONFIG when there is any
+ * error: all of them are in `notes`, sorted by position. `root` NULL gives the
+ * built-in default policy. */
+int policy_load(struct mem *m, const struct doc *root,
+                const struct policy **ret, struct policy_notes *notes,
+                struct fail *f) must_use;
+
+/* Prints notes as file:line:column with the source line and a caret. */
+void policy_notes_print(const struct policy_notes *notes, const char *file,
+                        struct span source, bool colour, struct buf *out);
+
+/* Bits of the classes that `tool` is in. */
+uint32_t policy_tool_classes(const struct policy *p, struct span tool);
+
+/* Does the set name this tool? */
+bool policy_tools_match(const struct policy *p, const struct tool_set *s,
+                        struct span tool, uint32_t tool_classes);
+
+/* What a rule is matched against. */
+struct rule_question {
+    enum event_type type;
+    enum subject_kind subject;
+    struct span feed;
+    const struct attr_path *changed; /* changed attributes, when known */
+    unsigned changed_count;
+    bool changed_anything;           /* not listed or not parsable */
+    struct filter_env env;
+};
+
+/* Does the rule match? A listed-attribute rule matches a `changed_anything`
+ * event (tighten at once). UNKNOWN: a qualifying read must decide. A rule whose
+ * steps are all STEP_RELEASE is not asked here; see policy_releases. */
+enum tri policy_rule_match(const struct policy_rule *r,
+                           const struct rule_question *q);
+
+/* True when some step of the rule is a release of `hold` set by `rule_name`. */
+bool policy_releases(const struct policy_rule *r, enum hold_kind hold,
+                     struct span rule_name);
+
+/* Why a gate rule said no. */
+struct gate_verdict {
+    bool allowed;
+    const struct policy_gate *decider; /* the rule that denied, or NULL */
+    bool named;           /* some gate rule names the tool */
+    int64_t max_age_ms;   /* strictest of all that name it, or the default */
+    bool reads_call;
+};
+
+/* All gate rules that name the tool must hold over env->resource; UNKNOWN and
+ * absent count as no. With no gate rules at all every tool is allowed. */
+struct gate_verdict policy_gate_eval(const struct policy *p, struct span tool,
+                                     uint32_t tool_classes,
+                                     const struct filter_env *env);
+
+/* MAY_ALL unless the feed is listed. */
+unsigned policy_feed_may(const struct policy *p, struct span feed);
+
+#endif

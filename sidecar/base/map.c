@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sidecar/base/map.h"
+
+#define MAP_FIRST_SLOTS 16
+
+void map_init(struct map *m, struct mem *mem, struct hash_key seed,
+              size_t max_count)
+{
+    *m = (struct map){.mem = mem, .seed = seed, .max_count = max_count};
+}
+
+void map_fini(struct map *m)
+{
+    mem_release(m->mem, m->slots);
+    m->slots = NULL;
+    m->slot_count = m->count = 0;
+}
+
+static struct map_link *find(const struct map *m, struct span key,
+                             uint64_t hash)
+{
+    if (m->slot_count == 0)
+        return NULL;
+    struct map_link *k = m->slots[hash & (m->slot_count - 1)];
+    while (k != NULL && (k->hash != hash || !span_eq(k->key, key)))
+        k = k->next;
+    return k;
+}
+
+struct map_link *map_find(const struct map *m, struct span key)
+{
+    return find(m, key, hash_span(&m->seed, key));
+}
+
+static int grow(struct map *m)
+{
+    size_t n = m->slot_count == 0 ? MAP_FIRST_SLOTS : m->slot_count * 2;
+    struct map_link **slots = mem_array(m->mem, n, sizeof(struct map_link *));
+    if (slots == NULL)
+        return RC_NO_MEMORY;
+    for (size_t i = 0; i < m->slot_count; i++) {
+        struct map_link *k = m->slots[i];
+        while (k != NULL) {
+            struct map_link *next = k->next;
+            k->next = slots[k->hash & (n - 1)];
+            slots[k->hash & (n - 1)] = k;
+            k = next;
+        }
+    }
+    mem_release(m->mem, m->slots);
+    m->slots = slots;
+    m->slot_count = n;
+    return 0;
+}
+
+int map_insert(struct map *m, struct map_link *k)
+{
+    k->hash = hash_span(&m->seed, k->key);
+    if (find(m, k->key, k->hash) != NULL)
+        return RC_EXISTS;
+    if (m->count >= m->max_count)
+        return RC_LIMIT;
+    if (m->count >= m->slot_count)
+        TRY(grow(m));
+    struct map_link **slot = &m->slots[k->hash & (m->slot_count - 1)];
+    k->next = *slot;
+    *slot = k;
+    m->count++;
+    return 0;
+}
+
+void map_remove(struct map *m, struct map_link *k)
+{
+    struct map_link **at = &m->slots[k->hash & (m->slot_count - 1)];
+    while (*at != NULL && *at != k)
+        at = &(*at)->next;
+    must(*at == k);
+    *at = k->next;
+    k->next = NULL;
+    m->count--;
+}
+
+struct map_link *map_next(const struct map *m, const struct map_link *k)
+{
+    if (k != NULL && k->next != NULL)
+        return k->next;
+    size_t i = k == NULL ? 0 : (k->hash & (m->slot_count - 1)) + 1;
+    for (; i < m->slot_count; i++)
+        if (m->slots[i] != NULL)
+            return m->slots[i];
+    return NULL;
+}

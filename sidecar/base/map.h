@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Intrusive hash table keyed by bytes. The element embeds a `struct map_link`
+ * whose key span must live as long as the element is in the table. Lookup cost
+ * is flat in the number of elements; growing rehashes once per doubling.
+ */
+#ifndef SIDECAR_BASE_MAP_H
+#define SIDECAR_BASE_MAP_H
+
+#include "sidecar/base/fail.h"
+#include "sidecar/base/hash.h"
+#include "sidecar/base/list.h"
+#include "sidecar/base/mem.h"
+
+struct map_link {
+    struct map_link *next;
+    struct span key;
+    uint64_t hash;
+};
+
+struct map {
+    struct mem *mem;
+    struct hash_key seed;
+    struct map_link **slots;
+    size_t slot_count; /* a power of two, or 0 before the first insert */
+    size_t count;
+    size_t max_count;
+};
+
+void map_init(struct map *m, struct mem *mem, struct hash_key seed,
+              size_t max_count);
+
+/* Frees the table, not the elements. */
+void map_fini(struct map *m);
+
+/* NULL when there is none. */
+struct map_link *map_find(const struct map *m, struct span key);
+
+/* `k->key` is set by the caller and borrowed. RC_EXISTS, RC_LIMIT at
+ * max_count, RC_NO_MEMORY; on failure the element is in no table. */
+int map_insert(struct map *m, struct map_link *k) must_use;
+
+/* The element must be in the table. */
+void map_remove(struct map *m, struct map_link *k);
+
+/* Walks all elements in no useful order: start with NULL, ends with NULL. The
+ * table must not change during the walk. */
+struct map_link *map_next(const struct map *m, const struct map_link *k);
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sidecar/base/mem.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sidecar/base/fail.h"
+
+static void *system_alloc(struct mem *m, size_t n)
+{
+    (void)m;
+    return calloc(1, n == 0 ? 1 : n);
+}
+
+static void *system_resize(struct mem *m, void *p, size_t old_n, size_t n)
+{
+    (void)m;
+    (void)old_n;
+    return realloc(p, n == 0 ? 1 : n);
+}
+
+static void system_release(struct mem *m, void *p)
+{
+    (void)m;
+    free(p);
+}
+
+struct mem *mem_system(void)
+{
+    static struct mem system_mem = {system_alloc, system_resize,
+                                    system_release};
+    return &system_mem;
+}
+
+void *mem_alloc(struct mem *m, size_t n)
+{
+    return m->alloc(m, n);
+}
+
+void *mem_array(struct mem *m, size_t n, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(n, size, &total))
+        return NULL;
+    return m->alloc(m, total);
+}
+
+void *mem_resize(struct mem *m, void *p, size_t old_n, size_t n)
+{
+    return m->resize(m, p, old_n, n);
+}
+
+void mem_release(struct mem *m, void *p)
+{
+    if (p != NULL)
+        m->release(m, p);
+}
+
+unsigned char *mem_copy(struct mem *m, struct span s)
+{
+    if (s.n == SIZE_MAX)
+        return NULL;
+    unsigned char *copy = m->alloc(m, s.n + 1);
+    if (copy != NULL && s.n > 0)
+        memcpy(copy, s.p, s.n);
+    return copy;
+}
+
+void mem_wipe(void *p, size_t n)
+{
+    if (p != NULL && n > 0)
+        explicit_bzero(p, n);
+}
+
+struct arena_block {
+    struct arena_block *next;
+    size_t cap;
+    size_t used;
+    alignas(max_align_t) unsigned char bytes[];
+};
+
+static struct arena *arena_of(struct mem *m)
+{
+    return (struct arena *)(void *)m; /* mem is the first member */
+}
+
+static struct arena_block *arena_grow(struct arena *a, size_t n)
+{
+    size_t cap = n > ARENA_BLOCK_BYTES ? n : ARENA_BLOCK_BYTES;
+    struct arena_block *b = a->parent->alloc(a->parent, sizeof *b + cap);
+    if (b == NULL)
+        return NULL;
+    b->cap = cap;
+    b->next = a->blocks;
+    a->blocks = b;
+    return b;
+}
+
+static void *arena_alloc(struct mem *m, size_t n)
+{
+    struct arena *a = arena_of(m);
+    const size_t align = alignof(max_align_t);
+    if (n > SIZE_MAX / 2)
+        return NULL;
+    n = n == 0 ? align : (n + align - 1) / align * align;
+    if (n > a->limit_bytes - a->used_bytes)
+        return NULL;
+    struct arena_block *b = a->blocks;
+    if (b == NULL || b->cap - b->used < n) {
+        b = arena_grow(a, n);
+        if (b == NULL)
+            return NULL;
+    }
+    void *p = b->bytes + b->used;
+    b->used += n;
+    a->used_bytes += n;
+    memset(p, 0, n);
+    return p;
+}
+
+static void *arena_resize(struct mem *m, void *p, size_t old_n, size_t n)
+{
+    void *fresh = arena_alloc(m, n);
+    if (fresh != NULL && p != NULL)
+        memcpy(fresh, p, old_n < n ? old_n : n);
+    return fresh;
+}
+
+static void arena_release(struct mem *m, void *p)
+{
+    (void)m;
+    (void)p;
+}
+
+void arena_init(struct arena *a, struct mem *parent, size_t limit_bytes)
+{
+    *a = (struct arena){
+        .mem = {arena_alloc, arena_resize, arena_release},
+        .parent = parent,
+        .limit_bytes = limit_bytes,
+    };
+}
+
+static void arena_drop_blocks(struct arena *a, struct arena_block *keep)
+{
+    struct arena_block *b = a->blocks;
+    while (b != NULL) {
+        struct arena_block *next = b->next;
+        if (b != keep)
+            a->parent->release(a->parent, b);
+        b = next;
+    }
+    a->blocks = keep;
+    if (keep != NULL) {
+        keep->next = NULL;
+        keep->used = 0;
+    }
+    a->used_bytes = 0;
+}
+
+void arena_fini(struct arena *a)
+{
+    if (a->parent != NULL)
+        arena_drop_blocks(a, NULL);
+}
+
+void arena_clear(struct arena *a)
+{
+    struct arena_block *first = a->blocks;
+    while (first != NULL && first->next != NULL)
+        first = first->next;
+    if (first != NULL && first->cap > ARENA_BLOCK_BYTES)
+        first = NULL;
+    arena_drop_blocks(a, first);
+}

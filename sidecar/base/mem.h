@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Where memory comes from. The pure layers allocate only through a
+ * `struct mem *` they are given, so that a test can count and fail every
+ * allocation and an event's memory can go away at once.
+ *
+ * Three kinds: mem_system() (malloc), an arena (freed as a whole), and the
+ * test fault injector in tests/lib/memfault.h.
+ */
+#ifndef SIDECAR_BASE_MEM_H
+#define SIDECAR_BASE_MEM_H
+
+#include <stddef.h>
+#include "sidecar/base/span.h"
+
+struct mem {
+    /* Returns zeroed memory or NULL. */
+    void *(*alloc)(struct mem *m, size_t n);
+    /* Grows or shrinks; new bytes are not zeroed; NULL leaves `p` alone. */
+    void *(*resize)(struct mem *m, void *p, size_t old_n, size_t n);
+    void (*release)(struct mem *m, void *p);
+};
+
+/* malloc and free. Thread-safe. */
+struct mem *mem_system(void);
+
+/* Zeroed memory or NULL. n == 0 gives a valid pointer. */
+void *mem_alloc(struct mem *m, size_t n);
+
+/* n * size with an overflow check; zeroed memory or NULL. */
+void *mem_array(struct mem *m, size_t n, size_t size);
+
+/* See struct mem.resize; p may be NULL when old_n is 0. */
+void *mem_resize(struct mem *m, void *p, size_t old_n, size_t n);
+
+/* NULL is legal. */
+void mem_release(struct mem *m, void *p);
+
+/* A copy of `s` with a NUL behind it (not counted); NULL when out of memory.
+ * The caller releases `.p`. */
+unsigned char *mem_copy(struct mem *m, struct span s);
+
+/* Overwrites with zeros in a way the compiler keeps. */
+void mem_wipe(void *p, size_t n);
+
+#define ARENA_BLOCK_BYTES 4096
+
+struct arena_block;
+
+/*
+ * A bump allocator over `parent`. release is a no-op; arena_fini gives all
+ * back. `limit` bounds the bytes handed out; beyond it alloc returns NULL.
+ */
+struct arena {
+    struct mem mem; /* pass &arena.mem where a struct mem * is asked for */
+    struct mem *parent;
+    struct arena_block *blocks;
+    size_t used_bytes;
+    size_t limit_bytes;
+};
+
+void arena_init(struct arena *a, struct mem *parent, size_t limit_bytes);
+
+/* Frees everything; the arena may be used again. */
+void arena_fini(struct arena *a);
+
+/* Keeps the first block for reuse, so that a steady loop allocates nothing. */
+void arena_clear(struct arena *a);
+
+#endif
