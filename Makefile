@@ -1,28 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 # bailiff: the only makefile. `make help` lists the targets.
+# Knobs: V (variant), CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, T (one test), VERBOSE.
 V ?= release
-CC ?= gcc
 PREFIX ?= /usr/local
-B := build/$(V)
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG := $(findstring clang,$(CC))
+CCACHE := $(if $(findstring ccache,$(CC)),,$(shell command -v ccache 2>/dev/null))
+B := build/$(V)$(if $(CLANG),-clang)
 Q := $(if $(VERBOSE),,@)
+VERSION := $(shell cat VERSION)
 
-OPT.release := -O2 -g
+# The first of these flags that the compiler knows: nothing for an old one.
+accepts = $(shell $(CC) -Werror $(1) -c -x c /dev/null -o /dev/null 2>/dev/null && echo '$(1)')
+HARDEN := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fPIE \
+	-fstack-clash-protection -fno-strict-overflow -fno-delete-null-pointer-checks
+OPT.release := -O2 -g $(HARDEN)
 OPT.asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-OPT.tsan := -O1 -g -fsanitize=thread
-OPT.cov := -O0 -g --coverage
-OPT.fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined
+OPT.tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPT.cov := -O0 -g --coverage -fprofile-update=atomic
+OPT.fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 OPT.analyze := -O1 -g -fanalyzer
 ifeq ($(OPT.$(V)),)
 $(error unknown variant V=$(V))
 endif
+LINK.release := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed
+ifeq ($(V),release)
+OPT.release += $(foreach f,-fcf-protection=full -ftrivial-auto-var-init=zero \
+	-fzero-call-used-regs=used-gpr -fstrict-flex-arrays=3,$(call accepts,$(f)))
+endif
 
-CSTD := -std=gnu11 -D_GNU_SOURCE -I. -I$(B)/gen
+CSTD := -std=gnu11 -D_GNU_SOURCE -DBAILIFF_VERSION='"$(VERSION)"' -ffile-prefix-map=$(CURDIR)=. -I. -I$(B)/gen
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wvla -Wformat=2 \
 	-Wstrict-prototypes -Wmissing-prototypes -Wcast-align -Wcast-qual -Wwrite-strings \
 	-Wimplicit-fallthrough -Wdouble-promotion -Wdate-time -Wnull-dereference -Werror
+WARN += $(if $(CLANG),-Wcomma -Wconditional-uninitialized -Wassign-enum -Wshift-sign-overflow, \
+	-Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init -Wformat-signedness -Wtrampolines)
 PKGS := libnghttp2 libprotobuf-c jansson libjwt openssl libuv sqlite3 libcurl yaml-0.1
-PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS)))
-PKG_LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread -lm
+PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
 
 # Debian 13 packages llhttp as a library; on Debian 12 the C sources that
 # node-llhttp installs are compiled in.
@@ -36,20 +53,29 @@ endif
 
 MAIN := sidecar/main.c
 SRC := $(filter-out $(MAIN),$(wildcard sidecar/*.c sidecar/*/*.c policy/*.c proto/*.c adapters/*.c adapters/*/*.c))
+HDR := $(wildcard sidecar/*.h sidecar/*/*.h policy/*.h proto/*.h adapters/*.h adapters/*/*.h tests/lib/*.h)
+TEST_C := $(wildcard tests/unit/*.c tests/sweep/*.c tests/lib/*.c tests/fuzz/*.c tests/bench/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 PROTOS := $(wildcard proto/*.proto)
 GEN := $(PROTOS:proto/%.proto=$(B)/gen/proto/%.pb-c.c)
 GEN_OBJ := $(GEN:.c=.o) $(LLHTTP_C:/usr/share/llhttp/%.c=$(B)/gen/llhttp/%.o)
 LIB := $(B)/libbailiff.a
-UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 TESTLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+programs = $(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/$(2)_*.c))
+pick = $(filter %$(if $(T),$(1)_$(T),),$(2))
+UNIT := $(call programs,unit,test)
+SWEEP := $(call programs,sweep,sweep)
+FUZZ := $(call programs,fuzz,fuzz)
+BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+LINK = $(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS) -o $@
+export CC B
 
-.PHONY: all unit clean help
-all: $(B)/bailiff ## build the program
+.PHONY: all demo test run-tests check unit golden vectors fuzz fuzz-replay sweep e2e cli bench lint \
+	lint-fast layers purity headers rules tidy cppcheck fmt fmt-check analyze cov install uninstall dist clean help
+all: $(B)/bailiff ## build the program into build/<variant>/
 
 $(B)/bailiff: $(B)/sidecar/main.o $(LIB)
-	$(Q)$(CC) $(OPT.$(V)) $(LDFLAGS) -o $@ $< $(LIB) $(PKG_LIBS)
-
+	$(Q)$(LINK) $< $(LIB) $(PKG_LIBS)
 $(LIB): $(OBJ) $(GEN_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -67,23 +93,102 @@ $(B)/gen/all.fds: $(PROTOS)
 
 $(B)/gen/proto/%.o: $(B)/gen/proto/%.pb-c.c
 $(B)/gen/%.o: $(B)/gen/%.c
-	$(Q)$(CC) $(CSTD) -w $(OPT.$(V)) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CCACHE) $(CC) $(CSTD) -w $(OPT.$(V)) $(CFLAGS) -c -o $@ $<
 $(B)/gen/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) -w $(OPT.$(V)) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CCACHE) $(CC) $(CSTD) -w $(OPT.$(V)) $(CFLAGS) -c -o $@ $<
 $(B)/%.o: %.c Makefile | $(GEN:.c=.h) $(B)/gen/all.fds
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(PKG_CFLAGS) $(WARN) $(OPT.$(V)) -MMD -MP $(CFLAGS) -c -o $@ $<
+	$(Q)$(CCACHE) $(CC) $(CSTD) $(PKG_CFLAGS) $(WARN) $(OPT.$(V)) -MMD -MP $(CFLAGS) -c -o $@ $<
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(LIB)
-	$(Q)$(CC) $(OPT.$(V)) $(LDFLAGS) -o $@ $< $(TESTLIB) $(LIB) -lcmocka $(PKG_LIBS)
+$(UNIT) $(SWEEP): %: %.o $(TESTLIB) $(LIB)
+	$(Q)$(LINK) $< $(TESTLIB) $(LIB) -lcmocka $(PKG_LIBS)
+$(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
+	$(Q)$(LINK) $< $(if $(filter fuzz,$(V)),-fsanitize=fuzzer,$(B)/tests/fuzz/replay.o) $(LIB) $(PKG_LIBS)
+$(BENCH): %: %.o $(LIB)
+	$(Q)$(LINK) $< $(LIB) $(PKG_LIBS)
+
+# What a fresh machine lacks is installed first; the build then starts anew,
+# because this file asked pkg-config before the libraries were there.
+demo: ## build and show a complete world on this machine
+	@tests/lib/install-deps build
+	@$(MAKE) -s all && $(B)/bailiff demo
+test: ## install what is missing, build, run every suite
+	@tests/lib/install-deps build test
+	@$(MAKE) -s --no-print-directory run-tests
+SUITES := unit golden fuzz-replay sweep cli e2e
+run-tests: all
+	@MAKE='$(MAKE)' tests/lib/run-suites $(SUITES)
+check: ## the checks of every commit: unit tests, golden files, fast lint
+	@MAKE='$(MAKE)' tests/lib/run-suites unit golden lint-fast
 
 unit: $(UNIT) ## build and run the unit tests (T=name for one)
-	$(Q)tests/lib/run-unit $(filter %$(if $(T),test_$(T),),$(UNIT))
+	$(Q)tests/lib/run-unit unit $(call pick,test,$(UNIT))
+sweep: $(SWEEP) ## fail every allocation, one after the other
+	$(Q)tests/lib/run-unit sweep $(call pick,sweep,$(SWEEP))
+fuzz-replay: $(FUZZ) ## run the fuzz corpora without a fuzzer
+	$(Q)tests/fuzz/run-replay $(call pick,fuzz,$(FUZZ))
+SECONDS ?= 60
+fuzz: ## fuzz one target with clang: make fuzz T=name SECONDS=60
+	$(Q)$(MAKE) -s V=fuzz CC=clang build/fuzz-clang/tests/fuzz/fuzz_$(T)
+	@mkdir -p build/fuzz-clang/corpus/$(T)
+	$(Q)build/fuzz-clang/tests/fuzz/fuzz_$(T) -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
+		-artifact_prefix=build/fuzz-clang/ build/fuzz-clang/corpus/$(T) tests/fuzz/corpus/$(T)
+golden cli e2e: all ## suites of tests/<name>/run against the program
+	$(Q)BAILIFF=$(CURDIR)/$(B)/bailiff tests/lib/run-dir $@ $(T)
+bench: all $(BENCH) ## measure; prints each figure beside its limit, asserts nothing
+	$(Q)tests/bench/run $(B)
 
+lint: ## every static check
+	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity rules headers fmt-check cppcheck tidy
+lint-fast:
+	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity rules headers fmt-check
+layers rules: ## include table; banned calls and words
+	$(Q)tests/lint/$@
+purity: $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c sidecar/core/*.c)) ## symbols of the pure layers
+	$(Q)tests/lint/purity $^
+headers: $(HDR:%=$(B)/%.alone) ## each header compiles alone
+$(B)/%.h.alone: %.h Makefile | $(GEN:.c=.h)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(PKG_CFLAGS) $(WARN) -Wno-unused-function -fsyntax-only -include $< -x c /dev/null && touch $@
+tidy: $(SRC:%.c=$(B)/%.tidy) $(MAIN:%.c=$(B)/%.tidy) ## clang-tidy, incremental
+$(B)/%.tidy: %.c .clang-tidy | $(GEN:.c=.h)
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- $(CSTD) $(PKG_CFLAGS) 2>/dev/null && touch $@
+cppcheck: ## cppcheck with tests/lint/cppcheck.suppress
+	@mkdir -p build/cppcheck
+	$(Q)cppcheck --quiet -j2 --std=c11 --enable=warning,performance,portability --error-exitcode=2 --inline-suppr \
+		--cppcheck-build-dir=build/cppcheck --suppressions-list=tests/lint/cppcheck.suppress -I. $(SRC) $(MAIN)
+fmt: ## format every C file
+	$(Q)clang-format -i $(SRC) $(MAIN) $(HDR) $(TEST_C)
+fmt-check: ## is every C file formatted?
+	$(Q)clang-format --dry-run -Werror $(SRC) $(MAIN) $(HDR) $(TEST_C)
+analyze: ## gcc -fanalyzer over base, core, policy and io
+	$(Q)$(MAKE) -s V=analyze CC=gcc analyze-objects
+analyze-objects: $(filter $(B)/policy/% $(B)/sidecar/base/% $(B)/sidecar/core/% $(B)/sidecar/io/%,$(OBJ))
+cov: ## line and branch coverage of policy/ and sidecar/core/
+	$(Q)$(MAKE) -s V=cov CC=gcc unit sweep fuzz-replay
+	$(Q)tests/lib/coverage build/cov
+
+D = $(DESTDIR)$(PREFIX)
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -d $(D)/bin $(D)/lib/systemd/system $(D)/share/doc/bailiff/examples $(D)/share/bash-completion/completions
+	install -m 755 $(B)/bailiff $(D)/bin/bailiff
+	sed 's|@PREFIX@|$(PREFIX)|' packaging/bailiff.service > $(D)/lib/systemd/system/bailiff.service
+	chmod 644 $(D)/lib/systemd/system/bailiff.service
+	install -m 644 $(wildcard examples/*.yaml) $(D)/share/doc/bailiff/examples
+	for f in $(wildcard docs/completion/bailiff); do install -m 644 $$f $(D)/share/bash-completion/completions/bailiff; done
+	for f in $(wildcard docs/man/*.[1-8]); do install -D -m 644 $$f $(D)/share/man/man$${f##*.}/$${f##*/}; done
+uninstall: ## remove what install put there
+	rm -f $(D)/bin/bailiff $(D)/lib/systemd/system/bailiff.service $(D)/share/bash-completion/completions/bailiff
+	rm -rf $(D)/share/doc/bailiff
+	for f in $(wildcard docs/man/*.[1-8]); do rm -f $(D)/share/man/man$${f##*.}/$${f##*/}; done
+dist: ## source archive of the last commit in build/
+	@mkdir -p build
+	git archive --prefix=bailiff-$(VERSION)/ -o build/bailiff-$(VERSION).tar.gz HEAD
 clean: ## remove build/
 	rm -rf build
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
+	@sed -nE 's/^([a-z][a-z -]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
