@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The commands. Each is one file, gets its own name as argv[0], and returns an
+ * exit code of sidecar/cli.h. The table behind `bailiff help` is in main.c.
+ */
+#ifndef SIDECAR_CMD_H
+#define SIDECAR_CMD_H
+
+int cmd_run(int argc, char **argv);
+int cmd_init(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_policy(int argc, char **argv);
+int cmd_history(int argc, char **argv);
+int cmd_log(int argc, char **argv);
+int cmd_set(int argc, char **argv);
+int cmd_agents(int argc, char **argv);
+int cmd_hold(int argc, char **argv);
+int cmd_review(int argc, char **argv);
+int cmd_jobs(int argc, char **argv);
+int cmd_feeds(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
+
+#endif

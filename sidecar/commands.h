@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The table of commands: one row gives help, completion and the call. Rows of
+ * one group stand together.
+ */
+#ifndef SIDECAR_COMMANDS_H
+#define SIDECAR_COMMANDS_H
+
+struct command {
+    const char *group; /* heading in the overview */
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *words;    /* what may follow: "list show", or "" */
+    const char *synopsis; /* one or more "usage: ..." lines */
+    const char *summary;  /* one line of the overview */
+    const char *details;  /* paragraphs, each line ends with LF */
+    const char *options;  /* "  --name VALUE  text" lines; completion reads
+                             the --words from here */
+};
+
+/* Ends with a NULL name. */
+extern const struct command commands[];
+
+#endif
