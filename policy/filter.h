@@ -29,7 +29,9 @@ struct filter_env {
      * unless `is_known` says it was never asked for. */
     const struct doc *resource;
     /* Optional: false for an attribute that was not part of the projection
-     * the resource was read with. `attr` is the top-level name. */
+     * the resource was read with. `attr` is the top-level name; for an
+     * attribute of an extension schema "<urn>:<name>", as the policy's list of
+     * attributes has it. */
     bool (*is_known)(const void *ctx, struct span attr);
     const void *ctx;
     /* `event.<name>`: members of this map; NULL means UNKNOWN. */
@@ -46,15 +48,28 @@ struct attr_path {
     const struct filter *element; /* inside [ ], or NULL */
 };
 
-/* Parses and checks. On failure RC_CONFIG, `f` says what was expected and
- * `*ret_offset` is the byte where it went wrong. */
+/* Where the value of a path comes from. */
+enum filter_source { FILTER_RESOURCE, FILTER_EVENT, FILTER_CALL };
+
+/* FILTER_EVENT for `event.x`; FILTER_CALL for `call.x`, `tool` and
+ * `tool_class`; only meaningful for paths that filter_visit hands out. */
+enum filter_source filter_path_source(const struct attr_path *p);
+
+/* True when the URN is one of the core schemas, whose attributes live at the
+ * top of the resource. */
+bool filter_urn_is_core(struct span urn);
+
+/* Parses and checks. On failure RC_CONFIG (or RC_NO_MEMORY), `f` says what was
+ * expected and `*ret_offset` is the byte where it went wrong. Give an arena:
+ * nothing is released one by one. */
 int filter_compile(struct mem *m, struct span text, const struct filter **ret,
                    size_t *ret_offset, struct fail *f) must_use;
 
 enum tri filter_eval(const struct filter *flt, const struct filter_env *env);
 
 /* Calls `visit` once per attribute path in the filter, for the projection of
- * reads and for warnings; top-level paths only (not those inside [ ]). */
+ * reads and for warnings; top-level paths only (not those inside [ ]). The
+ * path's `element` is set for `path[...]`. */
 void filter_visit(const struct filter *flt,
                   void (*visit)(void *ctx, const struct attr_path *p),
                   void *ctx);
@@ -65,13 +80,14 @@ struct buf;
 void filter_print(const struct filter *flt, struct buf *out);
 
 /* A PATCH path or a name from an event's `attributes` (RFC 9967 2.2).
- * RC_SYNTAX means "anything may have changed" (9967-R20). */
+ * RC_SYNTAX means "anything may have changed" (9967-R20); so does a path that
+ * names a whole schema ("urn:...:2.0:User"), which is refused the same way. */
 int attr_path_parse(struct mem *m, struct span text, struct attr_path *ret,
                     struct fail *f) must_use;
 
 /* True when a change at `changed` can concern `watched`: same attribute
  * (case-insensitive, URN only compared when both have one) and, when both name
- * a sub-attribute, the same one. */
+ * a sub-attribute, the same one. Filters in [ ] are not compared. */
 bool attr_path_touches(const struct attr_path *changed,
                        const struct attr_path *watched);
 

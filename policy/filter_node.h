@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a compiled filter looks like inside: shared by the parser (filter.c),
+ * the evaluator (filter_eval.c) and the printer (filter_print.c) only.
+ *
+ * `and` and `or` hold any number of children, so the height of a tree is
+ * bounded by FILTER_DEPTH_MAX and not by the number of its terms.
+ */
+#ifndef POLICY_FILTER_NODE_H
+#define POLICY_FILTER_NODE_H
+
+#include "policy/filter.h"
+
+enum filter_kind {
+    FILTER_OR,
+    FILTER_AND,
+    FILTER_NOT,     /* one child */
+    FILTER_ELEMENT, /* path [ child ] */
+    FILTER_TEST     /* path op value */
+};
+
+enum filter_op {
+    OP_EQ,
+    OP_NE,
+    OP_CO,
+    OP_SW,
+    OP_EW,
+    OP_GT,
+    OP_GE,
+    OP_LT,
+    OP_LE,
+    OP_PR,
+    OP_COUNT
+};
+
+/* A JSON literal: NULL, BOOL, INT, REAL or TEXT. */
+struct filter_value {
+    enum doc_kind kind;
+    bool truth;
+    int64_t integer;
+    double real;      /* of an INT too */
+    struct span text; /* escapes decoded */
+    bool is_time;     /* the text is a dateTime or a date */
+    int64_t time_ms;
+};
+
+struct filter {
+    enum filter_kind kind;
+    enum filter_op op;           /* TEST */
+    enum filter_source source;   /* TEST, ELEMENT */
+    bool in_element;             /* TEST: path starts at an element */
+    bool exact;                  /* TEST: compares with case */
+    struct attr_path path;       /* TEST, ELEMENT */
+    struct filter_value value;   /* TEST */
+    struct filter *first, *last; /* children */
+    struct filter *next;         /* sibling */
+};
+
+/* "eq". Never NULL. */
+const char *filter_op_word(enum filter_op op);
+
+#endif
