@@ -86,8 +86,8 @@ void buf_put_u8(struct buf *b, uint8_t v)
 void buf_put_u32be(struct buf *b, uint32_t v)
 {
     unsigned char bytes[4] = {(unsigned char)(v >> 24),
-                              (unsigned char)(v >> 16),
-                              (unsigned char)(v >> 8), (unsigned char)v};
+                              (unsigned char)(v >> 16), (unsigned char)(v >> 8),
+                              (unsigned char)v};
     buf_put(b, span_of(bytes, sizeof bytes));
 }
 

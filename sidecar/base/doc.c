@@ -26,7 +26,7 @@ const struct doc *doc_get(const struct doc *d, struct span key)
 {
     if (d == NULL || d->kind != DOC_MAP)
         return NULL;
-    DOC_EACH(it, d)
+    DOC_EACH (it, d)
         if (span_eq(it->key, key))
             return it;
     return NULL;
@@ -36,7 +36,7 @@ const struct doc *doc_iget(const struct doc *d, struct span key)
 {
     if (d == NULL || d->kind != DOC_MAP)
         return NULL;
-    DOC_EACH(it, d)
+    DOC_EACH (it, d)
         if (span_ieq(it->key, key))
             return it;
     return NULL;
@@ -53,13 +53,13 @@ struct span doc_text(const struct doc *d, struct span key)
 const char *doc_kind_word(enum doc_kind kind)
 {
     switch (kind) {
-    case DOC_NULL: return "null";
-    case DOC_BOOL: return "true or false";
-    case DOC_INT: return "whole number";
-    case DOC_REAL: return "number";
-    case DOC_TEXT: return "text";
-    case DOC_LIST: return "list";
-    case DOC_MAP: return "map";
+        case DOC_NULL: return "null";
+        case DOC_BOOL: return "true or false";
+        case DOC_INT: return "whole number";
+        case DOC_REAL: return "number";
+        case DOC_TEXT: return "text";
+        case DOC_LIST: return "list";
+        case DOC_MAP: return "map";
     }
     return "value";
 }
@@ -84,8 +84,7 @@ struct doc *doc_copy(struct mem *m, const struct doc *d)
     struct doc *c = copy_node(m, d);
     if (c == NULL)
         return NULL;
-    DOC_EACH(it, d)
-    {
+    DOC_EACH (it, d) {
         struct doc *child = doc_copy(m, it);
         if (child == NULL)
             return NULL;
@@ -122,8 +121,7 @@ bool doc_eq(const struct doc *a, const struct doc *b)
     if (a->count != b->count)
         return false;
     const struct doc *other = b->first;
-    DOC_EACH(it, a)
-    {
+    DOC_EACH (it, a) {
         const struct doc *twin =
             a->kind == DOC_MAP ? doc_get(b, it->key) : other;
         if (twin == NULL || !doc_eq(it, twin))

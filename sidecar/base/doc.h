@@ -17,27 +17,34 @@
 
 #define DOC_DEPTH_MAX 32
 
-enum doc_kind { DOC_NULL, DOC_BOOL, DOC_INT, DOC_REAL, DOC_TEXT, DOC_LIST,
-                DOC_MAP };
+enum doc_kind {
+    DOC_NULL,
+    DOC_BOOL,
+    DOC_INT,
+    DOC_REAL,
+    DOC_TEXT,
+    DOC_LIST,
+    DOC_MAP
+};
 
 struct doc {
     enum doc_kind kind;
     uint32_t line, column; /* 1-based; 0 when unknown (JSON) */
     uint32_t key_line, key_column;
-    bool quoted;           /* YAML: the scalar was quoted */
-    bool truth;            /* DOC_BOOL */
-    int64_t integer;       /* DOC_INT */
-    double real;           /* DOC_REAL, and the value of DOC_INT too */
-    struct span text;      /* DOC_TEXT: the value; YAML scalars: as written */
-    struct span key;       /* when the parent is a map */
-    struct doc *next;      /* next sibling */
+    bool quoted;      /* YAML: the scalar was quoted */
+    bool truth;       /* DOC_BOOL */
+    int64_t integer;  /* DOC_INT */
+    double real;      /* DOC_REAL, and the value of DOC_INT too */
+    struct span text; /* DOC_TEXT: the value; YAML scalars: as written */
+    struct span key;  /* when the parent is a map */
+    struct doc *next; /* next sibling */
     struct doc *first, *last; /* children of LIST and MAP */
-    uint32_t count;        /* number of children */
+    uint32_t count;           /* number of children */
 };
 
 /* Walks the children of a list or map (none for scalars and NULL). */
-#define DOC_EACH(it, parent)                                               \
-    for (const struct doc *it = (parent) == NULL ? NULL : (parent)->first; \
+#define DOC_EACH(it, parent)                                                   \
+    for (const struct doc *it = (parent) == NULL ? NULL : (parent)->first;     \
          it != NULL; it = it->next)
 
 /* A new node or NULL. */

@@ -41,12 +41,12 @@ int fail_wrap(struct fail *f, const char *fmt, ...)
 const char *rc_word(int rc)
 {
     switch (rc) {
-    case RC_OK: return "ok";
-#define X(name, code, word) \
+        case RC_OK: return "ok";
+#define X(name, code, word)                                                    \
     case name: return word;
-        RC_MAP(X)
+            RC_MAP(X)
 #undef X
-    default: return "error";
+        default: return "error";
     }
 }
 

@@ -17,27 +17,27 @@
 
 /* name, code, word shown in logs. Bands: caller/config -1xx, peer -3xx,
  * environment -5xx, resource -7xx, fatal -9xx. */
-#define RC_MAP(X)                                                      \
-    X(RC_INVALID, -101, "invalid")         /* bad argument or value */ \
-    X(RC_CONFIG, -102, "config")           /* configuration or policy */ \
-    X(RC_UNKNOWN_NAME, -103, "not_found")  /* no such thing */         \
-    X(RC_EXISTS, -104, "exists")           /* there already */         \
-    X(RC_DENIED, -105, "denied")           /* caller may not */        \
-    X(RC_STATE, -106, "state")             /* not possible now */      \
-    X(RC_SYNTAX, -301, "syntax")           /* peer sent garbage */     \
-    X(RC_TOO_LARGE, -302, "too_large")     /* a limit was passed */    \
-    X(RC_PROTOCOL, -303, "protocol")       /* peer broke the rules */  \
-    X(RC_UNTRUSTED, -304, "untrusted")     /* not authentic */         \
-    X(RC_REFUSED, -305, "refused")         /* peer said no */          \
-    X(RC_EOF, -306, "eof")                 /* peer went away */        \
-    X(RC_IO, -501, "io")                   /* a system call failed */  \
-    X(RC_TIMEOUT, -502, "timeout")         /* waited long enough */    \
-    X(RC_UNAVAILABLE, -503, "unavailable") /* peer cannot be reached */ \
-    X(RC_CANCELLED, -504, "cancelled")     /* we stopped it */         \
-    X(RC_BUSY, -505, "busy")               /* locked, try again */     \
-    X(RC_NO_SPACE, -506, "no_space")       /* disk is full */          \
-    X(RC_NO_MEMORY, -701, "no_memory")     /* allocation failed */     \
-    X(RC_LIMIT, -702, "limit")             /* a table of ours is full */ \
+#define RC_MAP(X)                                                              \
+    X(RC_INVALID, -101, "invalid")         /* bad argument or value */         \
+    X(RC_CONFIG, -102, "config")           /* configuration or policy */       \
+    X(RC_UNKNOWN_NAME, -103, "not_found")  /* no such thing */                 \
+    X(RC_EXISTS, -104, "exists")           /* there already */                 \
+    X(RC_DENIED, -105, "denied")           /* caller may not */                \
+    X(RC_STATE, -106, "state")             /* not possible now */              \
+    X(RC_SYNTAX, -301, "syntax")           /* peer sent garbage */             \
+    X(RC_TOO_LARGE, -302, "too_large")     /* a limit was passed */            \
+    X(RC_PROTOCOL, -303, "protocol")       /* peer broke the rules */          \
+    X(RC_UNTRUSTED, -304, "untrusted")     /* not authentic */                 \
+    X(RC_REFUSED, -305, "refused")         /* peer said no */                  \
+    X(RC_EOF, -306, "eof")                 /* peer went away */                \
+    X(RC_IO, -501, "io")                   /* a system call failed */          \
+    X(RC_TIMEOUT, -502, "timeout")         /* waited long enough */            \
+    X(RC_UNAVAILABLE, -503, "unavailable") /* peer cannot be reached */        \
+    X(RC_CANCELLED, -504, "cancelled")     /* we stopped it */                 \
+    X(RC_BUSY, -505, "busy")               /* locked, try again */             \
+    X(RC_NO_SPACE, -506, "no_space")       /* disk is full */                  \
+    X(RC_NO_MEMORY, -701, "no_memory")     /* allocation failed */             \
+    X(RC_LIMIT, -702, "limit")             /* a table of ours is full */       \
     X(RC_BROKEN, -901, "broken")           /* corrupt or poisoned */
 
 enum rc {
@@ -78,19 +78,19 @@ static inline bool rc_is_fatal(int rc)
 }
 
 /* Returns from the calling function when `e` is negative. */
-#define TRY(e)           \
-    do {                 \
-        int rc_ = (e);   \
-        if (rc_ < 0)     \
-            return rc_;  \
+#define TRY(e)                                                                 \
+    do {                                                                       \
+        int rc_ = (e);                                                         \
+        if (rc_ < 0)                                                           \
+            return rc_;                                                        \
     } while (0)
 
 /* A bug, never an input: prints the condition, dumps the ring, aborts. Always
  * compiled in. */
-#define must(cond)                                            \
-    do {                                                      \
-        if (__builtin_expect(!(cond), 0))                     \
-            must_failed(#cond, __FILE__, __LINE__, __func__); \
+#define must(cond)                                                             \
+    do {                                                                       \
+        if (__builtin_expect(!(cond), 0))                                      \
+            must_failed(#cond, __FILE__, __LINE__, __func__);                  \
     } while (0)
 
 void must_failed(const char *cond, const char *file, int line, const char *fn)
@@ -101,10 +101,10 @@ typedef void (*must_hook_fn)(void);
 void must_set_hook(must_hook_fn hook);
 
 /* For errors that may be dropped; the comment beside it says why. */
-#define ignore_rc(e)        \
-    do {                    \
-        int ignored_ = (e); \
-        (void)ignored_;     \
+#define ignore_rc(e)                                                           \
+    do {                                                                       \
+        int ignored_ = (e);                                                    \
+        (void)ignored_;                                                        \
     } while (0)
 
 #define CLEANUP(fn) __attribute__((cleanup(fn)))

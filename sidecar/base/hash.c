@@ -39,18 +39,18 @@ static uint64_t load_le(const unsigned char *p, size_t n)
     return v;
 }
 
-uint64_t hash_span(const struct hash_key *key, struct span in)
+uint64_t hash_span(const struct hash_key *key, struct span s)
 {
-    struct sip s = {
+    struct sip v = {
         key->k0 ^ 0x736f6d6570736575U, key->k1 ^ 0x646f72616e646f6dU,
         key->k0 ^ 0x6c7967656e657261U, key->k1 ^ 0x7465646279746573U};
-    size_t whole = in.n / 8 * 8;
+    size_t whole = s.n / 8 * 8;
     for (size_t i = 0; i < whole; i += 8)
-        sip_word(&s, load_le(in.p + i, 8));
-    uint64_t tail = in.n > whole ? load_le(in.p + whole, in.n - whole) : 0;
-    sip_word(&s, tail | (uint64_t)(in.n & 0xff) << 56);
-    s.v2 ^= 0xff;
+        sip_word(&v, load_le(s.p + i, 8));
+    uint64_t tail = s.n > whole ? load_le(s.p + whole, s.n - whole) : 0;
+    sip_word(&v, tail | (uint64_t)(s.n & 0xff) << 56);
+    v.v2 ^= 0xff;
     for (int i = 0; i < 4; i++)
-        sip_round(&s);
-    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+        sip_round(&v);
+    return v.v0 ^ v.v1 ^ v.v2 ^ v.v3;
 }

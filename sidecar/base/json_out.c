@@ -170,13 +170,13 @@ static void scalar(struct json_out *j, const struct doc *d)
 {
     must(d->kind != DOC_LIST && d->kind != DOC_MAP);
     switch (d->kind) {
-    case DOC_NULL: buf_put_str(j->b, "null"); break;
-    case DOC_BOOL: buf_put_str(j->b, d->truth ? "true" : "false"); break;
-    case DOC_INT: buf_printf(j->b, "%lld", (long long)d->integer); break;
-    case DOC_REAL: buf_printf(j->b, "%.17g", d->real); break;
-    case DOC_TEXT: quoted(j->b, d->text); break;
-    case DOC_LIST:
-    case DOC_MAP: break;
+        case DOC_NULL: buf_put_str(j->b, "null"); break;
+        case DOC_BOOL: buf_put_str(j->b, d->truth ? "true" : "false"); break;
+        case DOC_INT: buf_printf(j->b, "%lld", (long long)d->integer); break;
+        case DOC_REAL: buf_printf(j->b, "%.17g", d->real); break;
+        case DOC_TEXT: quoted(j->b, d->text); break;
+        case DOC_LIST:
+        case DOC_MAP: break;
     }
 }
 
@@ -190,8 +190,7 @@ static void value(struct json_out *j, const struct doc *d)
         return;
     }
     open_nest(j, map ? '{' : '[');
-    DOC_EACH(it, d)
-    {
+    DOC_EACH (it, d) {
         json_key(j, map ? it->key : (struct span){NULL, 0});
         value(j, it);
     }

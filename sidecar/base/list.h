@@ -17,8 +17,8 @@ struct list {
     struct list_link head;
 };
 
-#define container_of(ptr, type, member) \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member)                                        \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void list_init(struct list *l)
 {
@@ -63,9 +63,8 @@ static inline struct list_link *list_shift(struct list *l)
 }
 
 /* `next` keeps the walk safe when the body removes `it`. */
-#define LIST_EACH(it, next_it, l)                            \
-    for (struct list_link *it = (l)->head.next,              \
-                          *next_it = it->next;               \
+#define LIST_EACH(it, next_it, l)                                              \
+    for (struct list_link *it = (l)->head.next, *next_it = it->next;           \
          it != &(l)->head; it = next_it, next_it = it->next)
 
 #endif

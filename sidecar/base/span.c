@@ -44,8 +44,7 @@ bool span_starts(struct span s, struct span prefix)
 
 bool span_ends(struct span s, struct span suffix)
 {
-    return s.n >= suffix.n &&
-           span_eq(span_sub(s, s.n - suffix.n, s.n), suffix);
+    return s.n >= suffix.n && span_eq(span_sub(s, s.n - suffix.n, s.n), suffix);
 }
 
 size_t span_find(struct span s, unsigned char c, size_t from)

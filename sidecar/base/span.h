@@ -17,13 +17,14 @@ struct span {
 };
 
 /* A span over a string literal or a char array constant. */
-#define SPAN(lit) \
+#define SPAN(lit)                                                              \
     ((struct span){(const unsigned char *)("" lit), sizeof(lit) - 1})
 
 /* For printf: "%.*s", PRSPAN(s). Cuts at INT_MAX; peer data goes through
  * log's escaping instead. */
-#define PRSPAN(s) \
-    (int)((s).n > 4096 ? 4096 : (s).n), (const char *)((s).p ? (s).p : SPAN("").p)
+#define PRSPAN(s)                                                              \
+    (int)((s).n > 4096 ? 4096 : (s).n),                                        \
+        (const char *)((s).p ? (s).p : SPAN("").p)
 
 static inline struct span span_of(const void *p, size_t n)
 {

@@ -159,8 +159,8 @@ bool duration_parse(struct span s, int64_t *ret_ms)
     static const struct {
         const char *unit;
         int64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000},
-                 {"d", DAY_MS}};
+    } units[] = {
+        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", DAY_MS}};
     size_t n = 0;
     while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
         n++;

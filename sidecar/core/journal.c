@@ -62,8 +62,8 @@ int journal_read_body(struct span body, struct journal_body *ret,
     if (!take_int(&body, 1, &version))
         return fail(f, RC_BROKEN, "journal row is empty");
     if (version != JOURNAL_VERSION)
-        return fail(f, RC_BROKEN, "journal row has version %u, not %d",
-                    version, JOURNAL_VERSION);
+        return fail(f, RC_BROKEN, "journal row has version %u, not %d", version,
+                    JOURNAL_VERSION);
     if (!take_sized(&body, &ret->facts) || !take_sized(&body, &ret->records) ||
         !take_sized(&body, &ret->input) || body.n != 0)
         return fail(f, RC_BROKEN, "journal row is cut or too long");

@@ -25,14 +25,14 @@
 
 /* Kinds are on disk: append only. */
 enum fact_kind {
-    FACT_META = 1,       /* "boot" -> u64 */
-    FACT_SUBJECT = 2,    /* base NUL uri -> what is known of it */
+    FACT_META = 1,    /* "boot" -> u64 */
+    FACT_SUBJECT = 2, /* base NUL uri -> what is known of it */
     FACT_HOLD = 3,
     FACT_JOB = 4,
     FACT_JTI = 5,        /* 16-byte keyed hash -> payload hash, seq, time */
     FACT_CREDENTIAL = 6, /* sealed */
     FACT_FEED = 7,
-    FACT_POLICY = 8,     /* digests and time of the active policy */
+    FACT_POLICY = 8, /* digests and time of the active policy */
     FACT_KIND_COUNT
 };
 
@@ -60,8 +60,8 @@ struct fact {
 
 /* Takes the next fact off `facts`: 1 when there was one, 0 at the end,
  * RC_BROKEN. */
-int journal_next_fact(struct span *facts, struct fact *ret, struct fail *f)
-    must_use;
+int journal_next_fact(struct span *facts, struct fact *ret,
+                      struct fail *f) must_use;
 
 /* As above for records: `*ret` is the JSON tail of one record. */
 int journal_next_record(struct span *records, struct span *ret,
