@@ -13,6 +13,13 @@
 
 #define FETCH_HEADERS_MAX 16
 #define FETCH_BODY_MAX (4 * 1024 * 1024)
+#define FETCH_BODY_DEFAULT (1024 * 1024)
+#define FETCH_REQUEST_BODY_MAX (1024 * 1024)
+#define FETCH_URL_MAX 8192
+#define FETCH_ANSWER_HEADER_BYTES_MAX (64 * 1024)
+#define FETCH_CALLS_MAX 1024     /* in flight; more is RC_LIMIT */
+#define FETCH_HOST_CONNECTIONS_MAX 80 /* two per feed and some */
+#define FETCH_CONNECT_MS 10000
 
 struct fetch; /* the client: connection pool and counters */
 struct fetch_call;
@@ -38,9 +45,10 @@ struct fetch_req {
 struct fetch_result {
     int rc; /* 0: an HTTP answer came; RC_TIMEOUT RC_UNAVAILABLE RC_UNTRUSTED
                (TLS) RC_TOO_LARGE RC_PROTOCOL RC_CANCELLED */
-    unsigned status;
+    unsigned status;        /* 100..599 when rc is 0 */
     struct span body;       /* dies when the callback returns */
-    int64_t started_ms;     /* loop time when the request was sent */
+    int64_t started_ms;     /* loop time when fetch_start was called: not
+                               later than the moment the peer answered for */
     struct fail fail;
 };
 
@@ -56,15 +64,27 @@ typedef void (*fetch_done_fn)(void *ctx, struct fetch_call *c,
 
 int fetch_new(uv_loop_t *loop, struct fetch **ret, struct fail *f) must_use;
 
-/* `done` runs exactly once and never before this returns. */
+/* `done` runs exactly once and never before this returns. RC_INVALID for a URL
+ * that is not https (or http when allowed), has user information or bytes that
+ * do not belong, or for a header that would break the request; RC_LIMIT. An
+ * answer with a Content-Encoding, or a Transfer-Encoding other than chunked, is
+ * RC_PROTOCOL: nothing is ever decompressed (reliability T9). */
 int fetch_start(struct fetch *h, const struct fetch_req *req,
                 fetch_done_fn done, void *ctx, struct fetch_call **ret,
                 struct fail *f) must_use;
 
-/* done runs soon with RC_CANCELLED. */
+/* done runs soon with RC_CANCELLED; not from inside this call. Legal until done
+ * has begun. */
 void fetch_cancel(struct fetch_call *c);
 
-/* Cancels everything; done once, then freed. */
+struct fetch_stats {
+    uint64_t started, answered, failed, cancelled;
+    unsigned open;
+};
+void fetch_stats_get(const struct fetch *h, struct fetch_stats *ret);
+
+/* Cancels everything (each done runs with RC_CANCELLED), then `done` once, then
+ * freed. Nothing may be started afterwards. */
 void fetch_close(struct fetch *h, void (*done)(void *ctx), void *ctx);
 
 #endif
