@@ -779,7 +779,7 @@ int attr_path_parse(struct mem *m, struct span text, struct attr_path *ret,
                     struct fail *f)
 {
     struct parser p;
-    struct attr_path path;
+    struct attr_path path = {0};
     int rc = parser_init(&p, m, span_trim(text), f);
     if (rc == 0)
         rc = parse_patch_path(&p, &path);
