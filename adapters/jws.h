@@ -20,6 +20,8 @@
 #define JWS_KEYS_MAX 64
 #define JWS_KID_MAX 256
 #define JWS_RSA_BITS_MIN 2048
+#define JWS_KEYSET_BYTES_MAX (256 * 1024)
+#define JWS_SHA256_BYTES 32
 
 enum jws_alg { JWS_RS256 = 1, JWS_PS256 = 2, JWS_ES256 = 4, JWS_ES384 = 8,
                JWS_EDDSA = 16, JWS_ALG_ALL = 31 };
@@ -32,13 +34,14 @@ struct jws_keys;
 
 /* A JWKS document ({"keys": [...]}) or one bare JWK. Unusable keys (unknown
  * kty, use: enc, symmetric, too short, off the curve) are skipped and counted;
- * a duplicate kid refuses the set (reliability T4). RC_SYNTAX, RC_LIMIT,
- * RC_UNTRUSTED (no usable key), RC_NO_MEMORY. */
+ * a duplicate kid refuses the set (reliability T4). RC_SYNTAX, RC_TOO_LARGE,
+ * RC_LIMIT, RC_UNTRUSTED (no usable key, duplicate kid), RC_NO_MEMORY. */
 int jws_keys_from_json(struct span json, struct jws_keys **ret,
                        unsigned *ret_skipped, struct fail *f) must_use;
 
 /* One PEM public key or certificate, with an optional kid; `alg` may be 0: RSA
- * then means RS256. */
+ * then means RS256 (PS256 where only that is allowed). Without a kid the key
+ * serves tokens of any kid: the operator pinned the key itself. */
 int jws_keys_from_pem(struct span pem, struct span kid, enum jws_alg alg,
                       struct jws_keys **ret, struct fail *f) must_use;
 
@@ -64,7 +67,8 @@ const char *jws_why_word(enum jws_why w);
  * any byte of the payload is looked at. `typ` is the caller's business (the
  * header tree is returned). `*ret_why` is set on failure too: JWS_NO_KEY asks
  * for a JWKS refresh, everything else is final. RC_SYNTAX for malformed,
- * RC_UNTRUSTED for the rest. */
+ * RC_UNTRUSTED for the rest; RC_NO_MEMORY (with JWS_OK) says nothing about the
+ * token. Texts of failures carry no bytes of the token. Thread-safe. */
 int jws_verify(struct mem *m, const struct jws_keys *keys, unsigned alg_allowed,
                struct span token, struct jws *ret, enum jws_why *ret_why,
                struct fail *f) must_use;
@@ -73,6 +77,20 @@ int jws_verify(struct mem *m, const struct jws_keys *keys, unsigned alg_allowed,
  * configuration or log; nothing else may be taken from it. */
 int jws_peek_issuer(struct mem *m, struct span token, struct span *ret_iss,
                     struct fail *f) must_use;
+
+/* Header and payload of a token that nobody vouches for, for display. */
+int jws_decode_unverified(struct mem *m, struct span token,
+                          const struct doc **ret_header,
+                          const struct doc **ret_payload,
+                          struct fail *f) must_use;
+
+/* RC_NO_MEMORY is the only failure. */
+int jws_sha256(struct span bytes, unsigned char ret[JWS_SHA256_BYTES]) must_use;
+
+/* Can this PEM private key (without passphrase) sign with `alg`, under the
+ * same rules of size and curve that verification has? RC_SYNTAX, RC_UNTRUSTED. */
+int jws_private_pem_check(struct span pem, enum jws_alg alg,
+                          struct fail *f) must_use;
 
 /* Strict base64url without padding, canonical trailing bits (RFC 4648 5).
  * Decodes into `m`. */
