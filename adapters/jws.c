@@ -111,8 +111,10 @@ static int parse_object(struct mem *m, struct span text, const char *what,
                         const struct doc **ret, struct fail *f)
 {
     int rc = json_doc_parse(m, text, JWS_TOKEN_BYTES_MAX, ret, f);
-    if (rc < 0)
-        return fail_wrap(f, "%s", what);
+    if (rc < 0) {
+        ignore_rc(fail_wrap(f, "%s", what)); /* `f` may be NULL */
+        return rc;
+    }
     if ((*ret)->kind != DOC_MAP)
         return fail(f, RC_SYNTAX, "%s is not a JSON object", what);
     return 0;

@@ -343,8 +343,10 @@ static int load_json(struct jws_keys *k, struct mem *scratch, struct span json,
 {
     const struct doc *d;
     int rc = json_doc_parse(scratch, json, JWS_KEYSET_BYTES_MAX, &d, f);
-    if (rc < 0)
-        return fail_wrap(f, "key set");
+    if (rc < 0) {
+        ignore_rc(fail_wrap(f, "key set")); /* `f` may be NULL */
+        return rc;
+    }
     if (d->kind != DOC_MAP)
         return fail(f, RC_SYNTAX, "key set is not a JSON object");
     const struct doc *list = doc_get(d, SPAN("keys"));
