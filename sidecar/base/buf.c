@@ -27,6 +27,8 @@ void buf_clear(struct buf *b)
 {
     b->n = 0;
     b->failed = false;
+    if (b->p != NULL)
+        b->p[0] = 0;
 }
 
 static bool grow(struct buf *b, size_t need)
@@ -53,7 +55,7 @@ unsigned char *buf_reserve(struct buf *b, size_t n)
     size_t need;
     if (b->failed)
         return NULL;
-    if (n > b->max_bytes || b->n > b->max_bytes - n ||
+    if (n == SIZE_MAX || n > b->max_bytes || b->n > b->max_bytes - n ||
         __builtin_add_overflow(b->n, n + 1, &need) ||
         (need > b->cap && !grow(b, need))) {
         b->failed = true;
@@ -138,6 +140,9 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 void buf_consume(struct buf *b, size_t n)
 {
     must(n <= b->n);
+    if (n == 0)
+        return;
     memmove(b->p, b->p + n, b->n - n);
     b->n -= n;
+    b->p[b->n] = 0;
 }

@@ -139,7 +139,7 @@ void json_bool(struct json_out *j, const char *key, bool value)
     buf_put_str(j->b, value ? "true" : "false");
 }
 
-void json_null(struct json_out *j, const char *key)
+void json_nil(struct json_out *j, const char *key)
 {
     begin(j, key);
     buf_put_str(j->b, "null");

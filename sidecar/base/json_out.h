@@ -31,7 +31,7 @@ void json_str(struct json_out *j, const char *key, const char *value);
 void json_u64(struct json_out *j, const char *key, uint64_t value);
 void json_i64(struct json_out *j, const char *key, int64_t value);
 void json_bool(struct json_out *j, const char *key, bool value);
-void json_null(struct json_out *j, const char *key);
+void json_nil(struct json_out *j, const char *key);
 void json_hex(struct json_out *j, const char *key, struct span bytes);
 /* RFC 3339 in UTC with milliseconds. */
 void json_time(struct json_out *j, const char *key, int64_t wall_ms);
