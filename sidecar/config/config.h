@@ -9,6 +9,7 @@
 #define SIDECAR_CONFIG_CONFIG_H
 
 #include "policy/policy.h"
+#include "sidecar/base/log.h"
 
 #define CONFIG_FILE_BYTES_MAX (256 * 1024)
 #define CONFIG_FEEDS_MAX 32
@@ -141,6 +142,8 @@ struct config {
     struct span log_dir, log_origin;
     uint32_t log_fsync_ms, log_checkpoint_ms;
     uint64_t log_rotate_bytes;
+    enum log_level diagnostics_level;
+    enum log_format diagnostics_format;
     struct span seal_key_file, log_key_file;
     struct config_limits limits;
     char digest_hex[65];           /* SHA-256 of the file */

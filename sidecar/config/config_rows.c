@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sidecar/config/config_rows.h"
+
+#include <string.h>
+
+enum { OPTIONAL = 0, REQUIRED = 1 };
+
+/* The struct an object's rows fill, by name: CONFIG_STRUCT_FEED. */
+#define X(id, type) typedef type object_##id;
+CONFIG_OBJECT_MAP(X)
+#undef X
+
+const struct config_row config_rows[] = {
+#define ROW(o, k, f, key_, need, dflt, lo, hi, text) \
+    {.object = OBJECT_##o,                           \
+     .kind = ROW_##k,                                \
+     .offset = offsetof(object_##o, f),              \
+     .key = key_,                                    \
+     .required = need,                               \
+     .fallback = dflt,                               \
+     .min = lo,                                      \
+     .max = hi,                                      \
+     .help = text},
+#define SAME(o, key_, kid, need, text) \
+    {.object = OBJECT_##o,             \
+     .kind = ROW_MAP,                  \
+     .key = key_,                      \
+     .required = need,                 \
+     .child = OBJECT_##kid,            \
+     .help = text},
+#define SUB(o, f, key_, kid, need, text) \
+    {.object = OBJECT_##o,               \
+     .kind = ROW_MAP,                    \
+     .offset = offsetof(object_##o, f),  \
+     .key = key_,                        \
+     .required = need,                   \
+     .child = OBJECT_##kid,              \
+     .help = text},
+#define LIST(o, f, n, key_, kid, type, hi, text) \
+    {.object = OBJECT_##o,                       \
+     .kind = ROW_LIST,                           \
+     .offset = offsetof(object_##o, f),          \
+     .key = key_,                                \
+     .max = hi,                                  \
+     .child = OBJECT_##kid,                      \
+     .count_offset = offsetof(object_##o, n),    \
+     .stride = sizeof(type),                     \
+     .line_offset = offsetof(type, line),        \
+     .help = text},
+#include "sidecar/config/config.def"
+#undef ROW
+#undef SAME
+#undef SUB
+#undef LIST
+    {.key = NULL},
+};
+
+static const char *kind_word(enum row_kind k)
+{
+    static const char *const words[] = {
+#define X(id, word) word,
+        CONFIG_KIND_MAP(X)
+#undef X
+    };
+    return words[k];
+}
+
+static void print_row(struct buf *out, const char *prefix,
+                      const struct config_row *r)
+{
+    buf_printf(out, "%s%s%s  %s", prefix, r->key,
+               r->kind == ROW_LIST ? "[]" : "", kind_word(r->kind));
+    if (r->required)
+        buf_put_str(out, ", required");
+    if (r->fallback != NULL)
+        buf_printf(out, ", default %s", r->fallback);
+    buf_printf(out, ": %s\n", r->help);
+}
+
+/* The table is a tree of fixed depth, so this ends. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static void print_object(struct buf *out, const char *prefix,
+                         enum config_object object)
+{
+    for (const struct config_row *r = config_rows; r->key != NULL; r++) {
+        if (r->object != object)
+            continue;
+        print_row(out, prefix, r);
+        if (r->kind != ROW_MAP && r->kind != ROW_LIST)
+            continue;
+        char deeper[128];
+        (void)snprintf(deeper, sizeof deeper, "%s%s%s.", prefix, r->key,
+                       r->kind == ROW_LIST ? "[]" : "");
+        print_object(out, deeper, r->child);
+    }
+}
+
+void config_rows_print(struct buf *out)
+{
+    print_object(out, "", OBJECT_TOP);
+}
