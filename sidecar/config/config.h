@@ -20,22 +20,27 @@
 
 /* One address with its TLS. */
 struct config_listen {
-    struct span address;       /* "unix:/run/bailiff/gate.sock", "host:port" */
+    struct span address; /* "unix:/run/bailiff/gate.sock", "host:port" */
     uint32_t unix_mode;
-    int64_t unix_gid;          /* -1 */
+    int64_t unix_gid; /* -1 */
     struct span cert_file, key_file, client_ca_file;
     bool client_required;
     uint32_t line;
 };
 
-enum auth_kind { AUTH_NONE, AUTH_BEARER_FILE, AUTH_BASIC, AUTH_CLIENT_SECRET,
-                 AUTH_PRIVATE_KEY_JWT };
+enum auth_kind {
+    AUTH_NONE,
+    AUTH_BEARER_FILE,
+    AUTH_BASIC,
+    AUTH_CLIENT_SECRET,
+    AUTH_PRIVATE_KEY_JWT
+};
 
 /* How we identify ourselves to a peer. */
 struct config_auth {
     enum auth_kind kind;
     struct span bearer_file;
-    struct span user, password_file;          /* BASIC */
+    struct span user, password_file;           /* BASIC */
     struct span client_id, client_secret_file; /* CLIENT_SECRET */
     struct span private_key_file, kid, alg;    /* PRIVATE_KEY_JWT */
     struct span token_url, scope, resource;    /* client credentials grant;
@@ -52,27 +57,30 @@ struct config_trust {
 struct config_feed {
     struct span name, issuer;
     struct names audiences;
-    unsigned algs;                 /* enum jws_alg bits */
+    unsigned algs; /* enum jws_alg bits */
     /* keys: one of */
     struct span jwks_url, jwks_file, pem_file, pem_kid;
-    struct config_trust trust;     /* for jwks_url, poll, scim */
+    struct config_trust trust; /* for jwks_url, poll, scim */
     bool allow_untyped, allow_sub, allow_exp, uri_aliases;
     int64_t future_ms;
     struct span stream_id, meaning;
     /* push */
-    struct span push_path;         /* "" : no push */
-    struct span push_bearer_file;  /* expected Authorization: Bearer */
+    struct span push_path;        /* "" : no push */
+    struct span push_bearer_file; /* expected Authorization: Bearer */
     struct span push_spiffe_id, push_cert_sha256; /* or a client certificate */
     /* poll */
-    struct span poll_url;          /* "" : no poll */
+    struct span poll_url; /* "" : no poll */
     struct config_auth poll_auth;
-    uint32_t poll_wait_ms;         /* the transmitter's long-poll time: 30 s */
-    uint32_t poll_max_events;      /* 100 */
+    uint32_t poll_wait_ms;    /* the transmitter's long-poll time: 30 s */
+    uint32_t poll_max_events; /* 100 */
     /* scim */
-    struct span scim_base;         /* no trailing slash */
+    struct span scim_base; /* no trailing slash */
     struct config_auth scim_auth;
     uint32_t scim_rate_per_s, scim_concurrency; /* 50, 8 */
-    struct { struct span segment; enum subject_kind kind; } types[8];
+    struct {
+        struct span segment;
+        enum subject_kind kind;
+    } types[8];
     unsigned type_count;
     uint32_t line;
 };
@@ -82,12 +90,12 @@ enum caller_role { CALLER_AGENT, CALLER_RUNTIME, CALLER_GATEWAY };
 struct config_caller {
     struct span name;
     enum caller_role role;
-    int64_t uid;                   /* -1: not by uid */
-    struct span spiffe_id;         /* empty: not by certificate */
+    int64_t uid;           /* -1: not by uid */
+    struct span spiffe_id; /* empty: not by certificate */
     struct span cert_sha256_hex;
-    struct names agents;           /* globs over "/Agents/7" */
-    struct span feed;              /* empty: any base */
-    uint32_t rate_per_s, burst;    /* token bucket: 1000, 2000 */
+    struct names agents;        /* globs over "/Agents/7" */
+    struct span feed;           /* empty: any base */
+    uint32_t rate_per_s, burst; /* token bucket: 1000, 2000 */
     uint32_t line;
 };
 
@@ -97,15 +105,15 @@ struct config_operator {
     uint32_t line;
 };
 
-struct config_auth_server {        /* outbound.authorization_servers */
+struct config_auth_server { /* outbound.authorization_servers */
     struct span issuer, revocation_url;
     struct config_auth auth;
     struct config_trust trust;
     uint32_t line;
 };
 
-struct config_runtime {            /* outbound.runtimes: served CancelToolCalls */
-    struct span name, address;     /* "unix:/...", "host:port" */
+struct config_runtime {        /* outbound.runtimes: served CancelToolCalls */
+    struct span name, address; /* "unix:/...", "host:port" */
     struct span ca_file, cert_file, key_file, tls_name;
     uint32_t line;
 };
@@ -124,8 +132,8 @@ struct config {
     unsigned gate_count;
     struct config_listen push[CONFIG_LISTEN_MAX];
     unsigned push_count;
-    struct config_listen admin;    /* always set */
-    struct config_listen metrics;  /* address empty: off */
+    struct config_listen admin;   /* always set */
+    struct config_listen metrics; /* address empty: off */
     struct config_feed feeds[CONFIG_FEEDS_MAX];
     unsigned feed_count;
     struct config_caller callers[CONFIG_CALLERS_MAX];
@@ -136,7 +144,7 @@ struct config {
     unsigned server_count;
     struct config_runtime runtimes[CONFIG_SERVERS_MAX];
     unsigned runtime_count;
-    struct span policy_file;       /* empty: built-in default policy */
+    struct span policy_file; /* empty: built-in default policy */
     struct span store_dir;
     uint32_t store_keep_days;
     struct span log_dir, log_origin;
@@ -146,7 +154,7 @@ struct config {
     enum log_format diagnostics_format;
     struct span seal_key_file, log_key_file;
     struct config_limits limits;
-    char digest_hex[65];           /* SHA-256 of the file */
+    char digest_hex[65]; /* SHA-256 of the file */
 };
 
 /* Loads and checks `path` (also owner and mode of the file: RC_CONFIG when

@@ -69,8 +69,8 @@ int config_read_file(struct mem *m, struct span path, size_t max_bytes,
     memcpy(name, path.p, path.n);
     name[path.n] = '\0';
     /* O_NONBLOCK: a FIFO in the place of the file must not hang us. */
-    CLEANUP(close_fd) int fd =
-        open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    CLEANUP(close_fd)
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return fail(f, errno == ENOENT ? RC_UNKNOWN_NAME : RC_IO, "%s: %s",
                     name, strerror(errno));

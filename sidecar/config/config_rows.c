@@ -11,41 +11,41 @@ CONFIG_OBJECT_MAP(X)
 #undef X
 
 const struct config_row config_rows[] = {
-#define ROW(o, k, f, key_, need, dflt, lo, hi, text) \
-    {.object = OBJECT_##o,                           \
-     .kind = ROW_##k,                                \
-     .offset = offsetof(object_##o, f),              \
-     .key = key_,                                    \
-     .required = need,                               \
-     .fallback = dflt,                               \
-     .min = lo,                                      \
-     .max = hi,                                      \
+#define ROW(o, k, f, key_, need, dflt, lo, hi, text)                           \
+    {.object = OBJECT_##o,                                                     \
+     .kind = ROW_##k,                                                          \
+     .offset = offsetof(object_##o, f),                                        \
+     .key = key_,                                                              \
+     .required = need,                                                         \
+     .fallback = dflt,                                                         \
+     .min = lo,                                                                \
+     .max = hi,                                                                \
      .help = text},
-#define SAME(o, key_, kid, need, text) \
-    {.object = OBJECT_##o,             \
-     .kind = ROW_MAP,                  \
-     .key = key_,                      \
-     .required = need,                 \
-     .child = OBJECT_##kid,            \
+#define SAME(o, key_, kid, need, text)                                         \
+    {.object = OBJECT_##o,                                                     \
+     .kind = ROW_MAP,                                                          \
+     .key = key_,                                                              \
+     .required = need,                                                         \
+     .child = OBJECT_##kid,                                                    \
      .help = text},
-#define SUB(o, f, key_, kid, need, text) \
-    {.object = OBJECT_##o,               \
-     .kind = ROW_MAP,                    \
-     .offset = offsetof(object_##o, f),  \
-     .key = key_,                        \
-     .required = need,                   \
-     .child = OBJECT_##kid,              \
+#define SUB(o, f, key_, kid, need, text)                                       \
+    {.object = OBJECT_##o,                                                     \
+     .kind = ROW_MAP,                                                          \
+     .offset = offsetof(object_##o, f),                                        \
+     .key = key_,                                                              \
+     .required = need,                                                         \
+     .child = OBJECT_##kid,                                                    \
      .help = text},
-#define LIST(o, f, n, key_, kid, type, hi, text) \
-    {.object = OBJECT_##o,                       \
-     .kind = ROW_LIST,                           \
-     .offset = offsetof(object_##o, f),          \
-     .key = key_,                                \
-     .max = hi,                                  \
-     .child = OBJECT_##kid,                      \
-     .count_offset = offsetof(object_##o, n),    \
-     .stride = sizeof(type),                     \
-     .line_offset = offsetof(type, line),        \
+#define LIST(o, f, n, key_, kid, type, hi, text)                               \
+    {.object = OBJECT_##o,                                                     \
+     .kind = ROW_LIST,                                                         \
+     .offset = offsetof(object_##o, f),                                        \
+     .key = key_,                                                              \
+     .max = hi,                                                                \
+     .child = OBJECT_##kid,                                                    \
+     .count_offset = offsetof(object_##o, n),                                  \
+     .stride = sizeof(type),                                                   \
+     .line_offset = offsetof(type, line),                                      \
      .help = text},
 #include "sidecar/config/config.def"
 #undef ROW

@@ -10,75 +10,75 @@
 #include "sidecar/config/config.h"
 
 /* object, struct that its rows fill */
-#define CONFIG_OBJECT_MAP(X)                  \
-    X(TOP, struct config)                     \
-    X(LISTEN, struct config)                  \
-    X(GATE_ADDRESS, struct config_listen)     \
-    X(PUSH_ADDRESS, struct config_listen)     \
-    X(ADMIN_ADDRESS, struct config_listen)    \
-    X(METRICS_ADDRESS, struct config_listen)  \
-    X(LISTEN_TLS, struct config_listen)       \
-    X(FEED, struct config_feed)               \
-    X(FEED_KEYS, struct config_feed)          \
-    X(PUSH, struct config_feed)               \
-    X(POLL, struct config_feed)               \
-    X(SCIM, struct config_feed)               \
-    X(AUTH, struct config_auth)               \
-    X(TRUST, struct config_trust)             \
-    X(CALLER, struct config_caller)           \
-    X(OPERATOR, struct config_operator)       \
-    X(POLICY, struct config)                  \
-    X(STORE, struct config)                   \
-    X(LOG, struct config)                     \
-    X(DIAGNOSTICS, struct config)             \
-    X(KEYS, struct config)                    \
-    X(LIMITS, struct config_limits)           \
-    X(OUTBOUND, struct config)                \
-    X(AUTH_SERVER, struct config_auth_server) \
-    X(RUNTIME, struct config_runtime)         \
+#define CONFIG_OBJECT_MAP(X)                                                   \
+    X(TOP, struct config)                                                      \
+    X(LISTEN, struct config)                                                   \
+    X(GATE_ADDRESS, struct config_listen)                                      \
+    X(PUSH_ADDRESS, struct config_listen)                                      \
+    X(ADMIN_ADDRESS, struct config_listen)                                     \
+    X(METRICS_ADDRESS, struct config_listen)                                   \
+    X(LISTEN_TLS, struct config_listen)                                        \
+    X(FEED, struct config_feed)                                                \
+    X(FEED_KEYS, struct config_feed)                                           \
+    X(PUSH, struct config_feed)                                                \
+    X(POLL, struct config_feed)                                                \
+    X(SCIM, struct config_feed)                                                \
+    X(AUTH, struct config_auth)                                                \
+    X(TRUST, struct config_trust)                                              \
+    X(CALLER, struct config_caller)                                            \
+    X(OPERATOR, struct config_operator)                                        \
+    X(POLICY, struct config)                                                   \
+    X(STORE, struct config)                                                    \
+    X(LOG, struct config)                                                      \
+    X(DIAGNOSTICS, struct config)                                              \
+    X(KEYS, struct config)                                                     \
+    X(LIMITS, struct config_limits)                                            \
+    X(OUTBOUND, struct config)                                                 \
+    X(AUTH_SERVER, struct config_auth_server)                                  \
+    X(RUNTIME, struct config_runtime)                                          \
     X(RUNTIME_TLS, struct config_runtime)
 
 enum config_object {
 #define X(id, type) OBJECT_##id,
     CONFIG_OBJECT_MAP(X)
 #undef X
-    OBJECT_COUNT
+        OBJECT_COUNT
 };
 
 /* What a value is; `word` is for the documentation. */
-#define CONFIG_KIND_MAP(X)             \
-    X(TEXT, "text")                    \
-    X(NAME, "name")                    \
-    X(URL, "URL")                      \
-    X(PATH, "path")                    \
-    X(FILE, "file")                    \
-    X(ADDRESS, "address")              \
-    X(MODE, "mode")                    \
-    X(UID, "user")                     \
-    X(GID, "group")                    \
-    X(BOOL, "true or false")           \
-    X(U32, "number")                   \
-    X(BYTES, "size")                   \
-    X(MS32, "duration")                \
-    X(MS64, "duration")                \
-    X(DAYS, "days")                    \
-    X(NAMES, "text or list of text")   \
-    X(ALGS, "list of algorithms")      \
-    X(ALG, "algorithm")                \
-    X(TYPES, "map")                    \
-    X(ROLE, "role")                    \
-    X(SPIFFE, "SPIFFE ID")             \
-    X(SHA256, "64 hex digits")         \
-    X(LEVEL, "level")                  \
-    X(FORMAT, "format")                \
-    X(MAP, "map")                      \
+#define CONFIG_KIND_MAP(X)                                                     \
+    X(TEXT, "text")                                                            \
+    X(NAME, "name")                                                            \
+    X(URL, "URL")                                                              \
+    X(PATH, "path")                                                            \
+    X(FILE, "file")                                                            \
+    X(ADDRESS, "address")                                                      \
+    X(MODE, "mode")                                                            \
+    X(UID, "user")                                                             \
+    X(GID, "group")                                                            \
+    X(BOOL, "true or false")                                                   \
+    X(U32, "number")                                                           \
+    X(BYTES, "size")                                                           \
+    X(MS32, "duration")                                                        \
+    X(MS64, "duration")                                                        \
+    X(DAYS, "days")                                                            \
+    X(NAMES, "text or list of text")                                           \
+    X(ALGS, "list of algorithms")                                              \
+    X(ALG, "algorithm")                                                        \
+    X(TYPES, "map")                                                            \
+    X(ROLE, "role")                                                            \
+    X(SPIFFE, "SPIFFE ID")                                                     \
+    X(SHA256, "64 hex digits")                                                 \
+    X(LEVEL, "level")                                                          \
+    X(FORMAT, "format")                                                        \
+    X(MAP, "map")                                                              \
     X(LIST, "list")
 
 enum row_kind {
 #define X(id, word) ROW_##id,
     CONFIG_KIND_MAP(X)
 #undef X
-    ROW_KIND_COUNT
+        ROW_KIND_COUNT
 };
 
 struct config_row {
@@ -89,7 +89,7 @@ struct config_row {
     bool required;
     const char *fallback; /* as written in YAML; NULL: none */
     int64_t min, max;
-    enum config_object child;            /* MAP, LIST */
+    enum config_object child;                 /* MAP, LIST */
     size_t count_offset, stride, line_offset; /* LIST */
     const char *help;
 };
@@ -99,6 +99,8 @@ extern const struct config_row config_rows[];
 
 /* Every key as "feeds[].scim.base  URL, required: help", for people. */
 void config_rows_print(struct buf *out);
+
+#define PATH_TEXT_MAX 8192
 
 struct loader {
     struct mem *m;
@@ -111,8 +113,8 @@ struct loader {
  * be NULL: position 1:1. `advice` may be NULL. */
 void config_error(struct loader *l, const struct doc *d, const char *advice,
                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void config_error_key(struct loader *l, const struct doc *d,
-                      const char *advice, const char *fmt, ...)
+void config_error_key(struct loader *l, const struct doc *d, const char *advice,
+                      const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void config_warn(struct loader *l, const struct doc *d, const char *advice,
                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -111,8 +111,8 @@ static void put_file(const struct value *v, struct span *field)
         return;
     }
     *field = s.p[0] == '/' ? keep(v->l, s)
-                           : config_printf(v->l, "%.*s/%.*s",
-                                           PRSPAN(v->l->dir), PRSPAN(s));
+                           : config_printf(v->l, "%.*s/%.*s", PRSPAN(v->l->dir),
+                                           PRSPAN(s));
 }
 
 /* ---- addresses and URLs ---- */
@@ -170,8 +170,7 @@ static void put_path(const struct value *v, struct span *field)
     if (s.p[0] != '/' || span_find(s, '?', 0) < s.n ||
         span_find(s, '#', 0) < s.n || span_find(s, ' ', 0) < s.n) {
         config_error(v->l, v->d, "for example /events/hr",
-                     "%s must be an absolute path without query",
-                     v->row->key);
+                     "%s must be an absolute path without query", v->row->key);
         return;
     }
     *field = keep(v->l, s);
@@ -206,14 +205,13 @@ static void put_unix(const struct value *v, struct span path,
         config_error(v->l, v->d, NULL, "unix: needs a path");
         return;
     }
-    *field = path.p[0] == '/'
-                 ? config_printf(v->l, "unix:%.*s", PRSPAN(path))
-                 : config_printf(v->l, "unix:%.*s/%.*s", PRSPAN(v->l->dir),
-                                 PRSPAN(path));
+    *field = path.p[0] == '/' ? config_printf(v->l, "unix:%.*s", PRSPAN(path))
+                              : config_printf(v->l, "unix:%.*s/%.*s",
+                                              PRSPAN(v->l->dir), PRSPAN(path));
     const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
     if (field->n - 5 > room)
-        config_error(v->l, v->d, NULL,
-                     "socket path is longer than %zu bytes", room);
+        config_error(v->l, v->d, NULL, "socket path is longer than %zu bytes",
+                     room);
 }
 
 static void put_address(const struct value *v, struct span *field)
@@ -235,8 +233,7 @@ static void put_address(const struct value *v, struct span *field)
     const struct span host = address_host(s, &port);
     uint64_t number;
     if (host.n == 0 || !span_u64(port, &number) || number > 65535) {
-        config_error(v->l, v->d,
-                     "use unix:PATH, HOST:PORT or [IPV6]:PORT",
+        config_error(v->l, v->d, "use unix:PATH, HOST:PORT or [IPV6]:PORT",
                      "'%.*s' is not an address", PRSPAN(s));
         return;
     }
@@ -335,8 +332,7 @@ static void put_bytes(const struct value *v, uint64_t *field)
             n = (int64_t)number * units[i].factor;
     if (n < 0)
         config_error(v->l, v->d, "for example 64MiB",
-                     "%s needs a size in bytes, KiB, MiB or GiB",
-                     v->row->key);
+                     "%s needs a size in bytes, KiB, MiB or GiB", v->row->key);
     else if (in_range(v, n))
         *field = (uint64_t)n;
 }
@@ -366,8 +362,8 @@ static void put_account(const struct value *v, int64_t *field)
         return;
     }
     if (v->d->kind != DOC_TEXT || v->d->text.n == 0 || v->d->text.n > 256) {
-        (void)wrong_kind(v, user ? "a user name or number"
-                                 : "a group name or number", NULL);
+        (void)wrong_kind(
+            v, user ? "a user name or number" : "a group name or number", NULL);
         return;
     }
     char name[257] = "", scratch[ACCOUNT_BYTES_MAX];
@@ -380,8 +376,7 @@ static void put_account(const struct value *v, int64_t *field)
         (void)getgrnam_r(name, &gr, scratch, sizeof scratch, &gr_found);
     if (pw_found == NULL && gr_found == NULL)
         config_error(v->l, v->d, "a number works on every machine",
-                     "there is no %s '%s' here", user ? "user" : "group",
-                     name);
+                     "there is no %s '%s' here", user ? "user" : "group", name);
     else
         *field = user ? (int64_t)pw.pw_uid : (int64_t)gr.gr_gid;
 }
@@ -450,7 +445,7 @@ static void each_text(const struct value *v,
                          (long long)v->row->max);
             return;
         }
-        DOC_EACH(d, v->d) {
+        DOC_EACH (d, v->d) {
             const struct value one = {v->l, v->row, d};
             visit(&one, ctx);
         }
@@ -467,8 +462,8 @@ struct name_list {
 static void add_name(const struct value *v, void *ctx)
 {
     struct name_list *list = ctx;
-    if (v->d->kind != DOC_TEXT || v->d->text.n == 0 ||
-        v->d->text.n > 1024 || has_control(v->d->text)) {
+    if (v->d->kind != DOC_TEXT || v->d->text.n == 0 || v->d->text.n > 1024 ||
+        has_control(v->d->text)) {
         config_error(v->l, v->d, NULL, "%s takes texts that are not empty",
                      v->row->key);
         return;
@@ -526,8 +521,8 @@ static void put_alg(const struct value *v, struct span *field)
 static bool is_segment(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] >= 0x7f || s.p[i] == '/' ||
-            s.p[i] == '%' || s.p[i] == '.' || s.p[i] == '?' || s.p[i] == '#')
+        if (s.p[i] <= ' ' || s.p[i] >= 0x7f || s.p[i] == '/' || s.p[i] == '%' ||
+            s.p[i] == '.' || s.p[i] == '?' || s.p[i] == '#')
             return false;
     return s.n > 0 && s.n <= 64;
 }
@@ -538,8 +533,7 @@ static void add_type(struct config_feed *feed, const struct value *v)
     unsigned at;
     if (!is_segment(v->d->key)) {
         config_error_key(v->l, v->d, "for example Agents",
-                         "'%.*s' is not one path segment",
-                         PRSPAN(v->d->key));
+                         "'%.*s' is not one path segment", PRSPAN(v->d->key));
     } else if (put_word(v, words, 3, &at)) {
         feed->types[feed->type_count].segment = keep(v->l, v->d->key);
         feed->types[feed->type_count].kind = (enum subject_kind)at;
@@ -557,7 +551,7 @@ static void put_types(const struct value *v, struct config_feed *feed)
                      "types must be a map of 1 to %u path segments", max);
         return;
     }
-    DOC_EACH(d, v->d) {
+    DOC_EACH (d, v->d) {
         const struct value one = {v->l, v->row, d};
         add_type(feed, &one);
     }
@@ -575,44 +569,44 @@ void config_value(struct loader *l, const struct config_row *r,
     const struct value v = {l, r, d};
     int64_t ms;
     switch (r->kind) {
-    case ROW_TEXT: put_text(&v, field); break;
-    case ROW_NAME: put_name(&v, field); break;
-    case ROW_URL: put_url(&v, field); break;
-    case ROW_PATH: put_path(&v, field); break;
-    case ROW_FILE: put_file(&v, field); break;
-    case ROW_ADDRESS: put_address(&v, field); break;
-    case ROW_MODE: put_mode(&v, field); break;
-    case ROW_UID:
-    case ROW_GID: put_account(&v, field); break;
-    case ROW_BOOL:
-        if (d->kind == DOC_BOOL)
-            *(bool *)field = d->truth;
-        else
-            (void)wrong_kind(&v, "true or false", NULL);
-        break;
-    case ROW_U32: put_u32(&v, field); break;
-    case ROW_BYTES: put_bytes(&v, field); break;
-    case ROW_MS32:
-        if (ms_of(&v, &ms))
-            *(uint32_t *)field = (uint32_t)ms;
-        break;
-    case ROW_MS64:
-        if (ms_of(&v, &ms))
-            *(int64_t *)field = ms;
-        break;
-    case ROW_DAYS: put_days(&v, field); break;
-    case ROW_NAMES: put_names(&v, field); break;
-    case ROW_ALGS: put_algs(&v, field); break;
-    case ROW_ALG: put_alg(&v, field); break;
-    case ROW_TYPES: put_types(&v, feed_of(field)); break;
-    case ROW_ROLE: put_role(&v, field); break;
-    case ROW_SPIFFE: put_spiffe(&v, field); break;
-    case ROW_SHA256: put_sha256(&v, field); break;
-    case ROW_LEVEL: put_level(&v, field); break;
-    case ROW_FORMAT: put_format(&v, field); break;
-    case ROW_MAP:
-    case ROW_LIST:
-    case ROW_KIND_COUNT: break;
+        case ROW_TEXT: put_text(&v, field); break;
+        case ROW_NAME: put_name(&v, field); break;
+        case ROW_URL: put_url(&v, field); break;
+        case ROW_PATH: put_path(&v, field); break;
+        case ROW_FILE: put_file(&v, field); break;
+        case ROW_ADDRESS: put_address(&v, field); break;
+        case ROW_MODE: put_mode(&v, field); break;
+        case ROW_UID:
+        case ROW_GID: put_account(&v, field); break;
+        case ROW_BOOL:
+            if (d->kind == DOC_BOOL)
+                *(bool *)field = d->truth;
+            else
+                (void)wrong_kind(&v, "true or false", NULL);
+            break;
+        case ROW_U32: put_u32(&v, field); break;
+        case ROW_BYTES: put_bytes(&v, field); break;
+        case ROW_MS32:
+            if (ms_of(&v, &ms))
+                *(uint32_t *)field = (uint32_t)ms;
+            break;
+        case ROW_MS64:
+            if (ms_of(&v, &ms))
+                *(int64_t *)field = ms;
+            break;
+        case ROW_DAYS: put_days(&v, field); break;
+        case ROW_NAMES: put_names(&v, field); break;
+        case ROW_ALGS: put_algs(&v, field); break;
+        case ROW_ALG: put_alg(&v, field); break;
+        case ROW_TYPES: put_types(&v, feed_of(field)); break;
+        case ROW_ROLE: put_role(&v, field); break;
+        case ROW_SPIFFE: put_spiffe(&v, field); break;
+        case ROW_SHA256: put_sha256(&v, field); break;
+        case ROW_LEVEL: put_level(&v, field); break;
+        case ROW_FORMAT: put_format(&v, field); break;
+        case ROW_MAP:
+        case ROW_LIST:
+        case ROW_KIND_COUNT: break;
     }
 }
 
