@@ -50,7 +50,7 @@ static int read_all(int fd, const char *path, unsigned char *p, size_t max,
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return fail(f, RC_IO, "%s: %s", path, strerror(errno));
+            return fail(f, RC_IO, "%s: %s", path, strerrordesc_np(errno));
         if (got == 0)
             break;
         n += (size_t)got;
@@ -73,10 +73,10 @@ int config_read_file(struct mem *m, struct span path, size_t max_bytes,
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return fail(f, errno == ENOENT ? RC_UNKNOWN_NAME : RC_IO, "%s: %s",
-                    name, strerror(errno));
+                    name, strerrordesc_np(errno));
     struct stat st;
     if (fstat(fd, &st) != 0)
-        return fail(f, RC_IO, "%s: %s", name, strerror(errno));
+        return fail(f, RC_IO, "%s: %s", name, strerrordesc_np(errno));
     TRY(check_mode(name, &st, secret, f));
     if (st.st_size < 0 || (uint64_t)st.st_size > max_bytes)
         return fail(f, RC_TOO_LARGE, "%s: larger than %zu bytes", name,
@@ -91,7 +91,7 @@ int config_read_file(struct mem *m, struct span path, size_t max_bytes,
         return fail(f, RC_TOO_LARGE, "%s: larger than %zu bytes", name,
                     max_bytes);
     if (secret && n > 0 && p[n - 1] == '\n')
-        n -= 1 + (n > 1 && p[n - 2] == '\r');
+        n -= n > 1 && p[n - 2] == '\r' ? 2 : 1;
     *ret = span_of(p, n);
     return RC_OK;
 }

@@ -99,3 +99,59 @@ void config_rows_print(struct buf *out)
 {
     print_object(out, "", OBJECT_TOP);
 }
+
+struct visit {
+    config_file_fn visit;
+    void *ctx;
+};
+
+static void visit_object(const struct visit *v, const char *prefix,
+                         enum config_object object, const char *base);
+
+// NOLINTNEXTLINE(misc-no-recursion)
+static void visit_list(const struct visit *v, const char *prefix,
+                       const struct config_row *r, const char *base)
+{
+    const unsigned count =
+        *(const unsigned *)(const void *)(base + r->count_offset);
+    for (unsigned i = 0; i < count; i++) {
+        char deeper[128];
+        (void)snprintf(deeper, sizeof deeper, "%s%s[%u].", prefix, r->key, i);
+        visit_object(v, deeper, r->child, base + r->offset + i * r->stride);
+    }
+}
+
+static void visit_file(const struct visit *v, const char *prefix,
+                       const struct config_row *r, const char *base)
+{
+    const struct span *path = (const void *)(base + r->offset);
+    char key[160];
+    (void)snprintf(key, sizeof key, "%s%s", prefix, r->key);
+    if (path->n > 0)
+        v->visit(v->ctx, key, r->kind, *path);
+}
+
+// NOLINTNEXTLINE(misc-no-recursion)
+static void visit_object(const struct visit *v, const char *prefix,
+                         enum config_object object, const char *base)
+{
+    for (const struct config_row *r = config_rows; r->key != NULL; r++) {
+        char deeper[128];
+        if (r->object != object)
+            continue;
+        (void)snprintf(deeper, sizeof deeper, "%s%s.", prefix, r->key);
+        if (r->kind == ROW_LIST)
+            visit_list(v, prefix, r, base);
+        else if (r->kind == ROW_MAP)
+            visit_object(v, deeper, r->child, base + r->offset);
+        else if (r->kind == ROW_FILE || r->kind == ROW_SECRET ||
+                 r->kind == ROW_DIR)
+            visit_file(v, prefix, r, base);
+    }
+}
+
+void config_each_file(const struct config *c, config_file_fn visit, void *ctx)
+{
+    const struct visit v = {visit, ctx};
+    visit_object(&v, "", OBJECT_TOP, (const char *)c);
+}

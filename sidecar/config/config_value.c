@@ -573,7 +573,9 @@ void config_value(struct loader *l, const struct config_row *r,
         case ROW_NAME: put_name(&v, field); break;
         case ROW_URL: put_url(&v, field); break;
         case ROW_PATH: put_path(&v, field); break;
-        case ROW_FILE: put_file(&v, field); break;
+        case ROW_FILE:
+        case ROW_SECRET:
+        case ROW_DIR: put_file(&v, field); break;
         case ROW_ADDRESS: put_address(&v, field); break;
         case ROW_MODE: put_mode(&v, field); break;
         case ROW_UID:
