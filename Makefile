@@ -140,13 +140,15 @@ bench: all $(BENCH) ## measure; prints each figure beside its limit, asserts not
 	$(Q)tests/bench/run $(B)
 
 lint: ## every static check
-	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity rules headers fmt-check cppcheck tidy
+	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity symbols rules headers fmt-check cppcheck tidy
 lint-fast:
-	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity rules headers fmt-check
+	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity symbols rules headers fmt-check
 layers rules: ## include table; banned calls and words
 	$(Q)tests/lint/$@
 purity: $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c sidecar/core/*.c)) ## symbols of the pure layers
 	$(Q)tests/lint/purity $^
+symbols: $(LIB) ## no function of ours hides one of a library
+	$(Q)tests/lint/symbols $(LIB) $(PKG_LIBS)
 headers: $(HDR:%=$(B)/%.alone) ## each header compiles alone
 $(B)/%.h.alone: %.h Makefile | $(GEN:.c=.h)
 	@mkdir -p $(@D)
