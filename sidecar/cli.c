@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "sidecar/base/near.h"
+#include "sidecar/base/guess.h"
 
 int cli_usage(const char *fmt, ...)
 {
@@ -45,9 +45,9 @@ static int unknown(const char *command, const struct cli_option *options,
                    const char *arg, struct span name)
 {
     struct span best = {NULL, 0};
-    unsigned distance = NEAR_NONE;
+    unsigned distance = GUESS_NONE;
     for (; options->name != NULL; options++)
-        near_try(name, span_str(options->name), &best, &distance);
+        guess_try(name, span_str(options->name), &best, &distance);
     if (best.n > 0)
         (void)cli_usage("%s: unknown option %s; did you mean --%.*s?", command,
                         arg, PRSPAN(best));

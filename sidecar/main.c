@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sidecar/base/near.h"
+#include "sidecar/base/guess.h"
 #include "sidecar/cli.h"
 #include "sidecar/cmd.h"
 #include "sidecar/commands.h"
@@ -22,9 +22,9 @@ static const struct command *find(const char *name)
 static int unknown_command(const char *name)
 {
     struct span best = {NULL, 0};
-    unsigned distance = NEAR_NONE;
+    unsigned distance = GUESS_NONE;
     for (const struct command *c = commands; c->name != NULL; c++)
-        near_try(span_str(name), span_str(c->name), &best, &distance);
+        guess_try(span_str(name), span_str(c->name), &best, &distance);
     if (best.n > 0)
         return cli_usage("unknown command '%s'; did you mean '%.*s'?", name,
                          PRSPAN(best));

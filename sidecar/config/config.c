@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "adapters/jws.h"
-#include "sidecar/base/near.h"
+#include "sidecar/base/guess.h"
 #include "sidecar/config/config_rows.h"
 #include "sidecar/config/yaml_doc.h"
 
@@ -120,11 +120,11 @@ static void unknown_key(struct loader *l, enum config_object object,
                         const struct doc *d)
 {
     struct span best = {NULL, 0};
-    unsigned distance = NEAR_NONE;
+    unsigned distance = GUESS_NONE;
     char advice[FAIL_TEXT_MAX] = "";
     for (const struct config_row *r = config_rows; r->key != NULL; r++)
         if (r->object == object)
-            near_try(d->key, span_str(r->key), &best, &distance);
+            guess_try(d->key, span_str(r->key), &best, &distance);
     if (best.n > 0)
         (void)snprintf(advice, sizeof advice, "did you mean '%.*s'?",
                        PRSPAN(best));
@@ -210,6 +210,9 @@ static void walk(struct loader *l, enum config_object object,
     if (d->kind != DOC_MAP) {
         config_error(l, d, NULL, "expected a map of keys, not %s",
                      doc_kind_word(d->kind));
+        for (const struct config_row *r = config_rows; r->key != NULL; r++)
+            if (r->object == object)
+                absent(l, r, base);
         return;
     }
     check_keys(l, object, d);

@@ -350,7 +350,8 @@ static void check_agents(struct loader *l, const struct doc *d,
                                             caller->agents.at[i].p[0] != '*'))
             config_error(l, nth(where, i), "for example \"/Agents/*\"",
                          "a pattern of agents begins with /");
-    if (caller->role == CALLER_AGENT && caller->agents.count > 0 &&
+    const struct span role = doc_text(d, SPAN("role"));
+    if (span_eq(role, SPAN("agent")) && caller->agents.count > 0 &&
         (caller->agents.count > 1 ||
          span_find(caller->agents.at[0], '*', 0) < caller->agents.at[0].n))
         config_error(l, where, "use role: runtime for several agents",

@@ -11,7 +11,7 @@
 #include <sys/un.h>
 
 #include "adapters/jws.h"
-#include "sidecar/base/near.h"
+#include "sidecar/base/guess.h"
 #include "sidecar/base/time_text.h"
 
 #define ACCOUNT_BYTES_MAX 16384
@@ -288,6 +288,24 @@ static void put_u32(const struct value *v, uint32_t *field)
         *field = (uint32_t)v->d->integer;
 }
 
+/* A duration as people write it: 300000 is "5m". */
+static const char *ms_text(int64_t ms, char ret[32])
+{
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}};
+    (void)snprintf(ret, 32, "%lldms", (long long)ms);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (ms == 0 || ms % units[i].ms != 0)
+            continue;
+        (void)snprintf(ret, 32, "%lld%s", (long long)(ms / units[i].ms),
+                       units[i].unit);
+        break;
+    }
+    return ret;
+}
+
 static bool ms_of(const struct value *v, int64_t *ret)
 {
     if (v->d->kind != DOC_TEXT || !duration_parse(v->d->text, ret)) {
@@ -297,8 +315,9 @@ static bool ms_of(const struct value *v, int64_t *ret)
     }
     if (*ret >= v->row->min && *ret <= v->row->max)
         return true;
-    config_error(v->l, v->d, NULL, "%s must be between %lldms and %lldms",
-                 v->row->key, (long long)v->row->min, (long long)v->row->max);
+    char min[32], max[32];
+    config_error(v->l, v->d, NULL, "%s must be between %s and %s", v->row->key,
+                 ms_text(v->row->min, min), ms_text(v->row->max, max));
     return false;
 }
 
@@ -388,14 +407,14 @@ static bool put_word(const struct value *v, const char *const *words,
 {
     const struct span s = v->d->kind == DOC_TEXT ? v->d->text : SPAN("");
     struct span best = {NULL, 0};
-    unsigned distance = NEAR_NONE;
+    unsigned distance = GUESS_NONE;
     char advice[FAIL_TEXT_MAX] = "one of";
     for (unsigned i = 0; i < count; i++) {
         if (span_eq(s, span_str(words[i]))) {
             *ret = i;
             return true;
         }
-        near_try(s, span_str(words[i]), &best, &distance);
+        guess_try(s, span_str(words[i]), &best, &distance);
         const size_t used = strlen(advice);
         (void)snprintf(advice + used, sizeof advice - used, "%s %s",
                        i == 0 ? "" : ",", words[i]);
@@ -404,7 +423,7 @@ static bool put_word(const struct value *v, const char *const *words,
         (void)snprintf(advice, sizeof advice, "did you mean '%.*s'?",
                        PRSPAN(best));
     config_error(v->l, v->d, advice, "'%.*s' is not a known %s", PRSPAN(s),
-                 v->row->key);
+                 v->row->kind == ROW_TYPES ? "kind" : v->row->key);
     return false;
 }
 

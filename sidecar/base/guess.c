@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sidecar/base/near.h"
+#include "sidecar/base/guess.h"
 
 #include <string.h>
 
@@ -15,11 +15,11 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
 }
 
 /* Optimal string alignment: three rows of the table are enough. */
-unsigned near_distance(struct span a, struct span b)
+unsigned guess_distance(struct span a, struct span b)
 {
-    if (a.n > NEAR_BYTES_MAX || b.n > NEAR_BYTES_MAX)
-        return NEAR_NONE;
-    unsigned rows[3][NEAR_BYTES_MAX + 1];
+    if (a.n > GUESS_BYTES_MAX || b.n > GUESS_BYTES_MAX)
+        return GUESS_NONE;
+    unsigned rows[3][GUESS_BYTES_MAX + 1];
     for (size_t j = 0; j <= b.n; j++)
         rows[0][j] = (unsigned)j;
     for (size_t i = 1; i <= a.n; i++) {
@@ -39,11 +39,11 @@ unsigned near_distance(struct span a, struct span b)
     return rows[a.n % 3][b.n];
 }
 
-void near_try(struct span word, struct span candidate, struct span *best,
-              unsigned *best_distance)
+void guess_try(struct span word, struct span candidate, struct span *best,
+               unsigned *best_distance)
 {
     const bool begun = word.n >= 3 && span_starts(candidate, word);
-    const unsigned d = begun ? 1 : near_distance(word, candidate);
+    const unsigned d = begun ? 1 : guess_distance(word, candidate);
     /* One slip in a short word, up to a third of a long one. */
     const size_t allowed = word.n < 4 ? 1 : 1 + word.n / 4;
     if (d <= allowed && d < *best_distance) {
