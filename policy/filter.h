@@ -34,6 +34,10 @@ struct filter_env {
      * attributes has it. */
     bool (*is_known)(const void *ctx, struct span attr);
     const void *ctx;
+    /* For requirements: a comparison with an attribute that has no value is
+     * UNKNOWN instead of NO, so that `not` cannot make it hold. `pr`, `eq
+     * null` and `ne null` ask about absence and still answer. */
+    bool absent_is_unknown;
     /* `event.<name>`: members of this map; NULL means UNKNOWN. */
     const struct doc *event;
     /* `call.<name>` and the bare names `tool` and `tool_class`. */

@@ -163,14 +163,22 @@ static bool sub_holds(const struct filter *t, const struct doc *v)
     return false;
 }
 
-/* `eq null` asks for absence, `ne` is `not eq`. */
-static enum tri test_holds(const struct filter *t, const struct doc *v)
+static bool has_value(const struct filter *t, const struct doc *v)
 {
     struct filter as_present = {.kind = FILTER_TEST, .op = OP_PR};
+    as_present.path = t->path;
+    return sub_holds(&as_present, v);
+}
+
+/* `eq null` asks for absence, `ne` is `not eq`. */
+static enum tri test_holds(const struct filter *t, const struct filter_env *env,
+                           const struct doc *v)
+{
     bool holds;
     if (t->value.kind == DOC_NULL && t->op != OP_PR) {
-        as_present.path = t->path;
-        holds = sub_holds(&as_present, v) == (t->op == OP_NE);
+        holds = has_value(t, v) == (t->op == OP_NE);
+    } else if (t->op != OP_PR && env->absent_is_unknown && !has_value(t, v)) {
+        return TRI_UNKNOWN;
     } else if (t->op == OP_NE) {
         struct filter as_eq = *t;
         as_eq.op = OP_EQ;
@@ -234,19 +242,21 @@ static enum tri eval_test(const struct filter *t, const struct filter_env *env)
     if (!find_value(t, env, &v))
         return TRI_UNKNOWN;
     if (t->source == FILTER_RESOURCE || t->path.sub.n == 0)
-        return test_holds(t, v);
+        return test_holds(t, env, v);
     struct filter direct = *t;
     direct.path.sub.n = 0;
-    return test_holds(&direct, v);
+    return test_holds(&direct, env, v);
 }
 
 /* A test inside [ ]: everything about the element is known. */
-static enum tri eval_in_element(const struct filter *t, const struct doc *e)
+static enum tri eval_in_element(const struct filter *t,
+                                const struct filter_env *env,
+                                const struct doc *e)
 {
     if (e->kind == DOC_MAP)
-        return test_holds(t, doc_iget(e, t->path.attr));
+        return test_holds(t, env, doc_iget(e, t->path.attr));
     bool self = t->path.sub.n == 0 && span_ieq(t->path.attr, SPAN("value"));
-    return test_holds(t, self ? e : NULL);
+    return test_holds(t, env, self ? e : NULL);
 }
 
 static enum tri eval(const struct filter *n, const struct filter_env *env,
@@ -260,14 +270,19 @@ static enum tri eval_element(const struct filter *n,
         return TRI_UNKNOWN;
     if (n->source == FILTER_RESOURCE && n->path.sub.n > 0)
         v = doc_iget(v, n->path.sub);
-    if (v == NULL || v->kind == DOC_NULL)
-        return TRI_NO;
+    if (!is_present(v))
+        return env->absent_is_unknown ? TRI_UNKNOWN : TRI_NO;
     if (v->kind != DOC_LIST)
         return eval(n->first, env, v);
-    DOC_EACH (it, v)
-        if (eval(n->first, env, it) == TRI_YES)
+    enum tri any = TRI_NO;
+    DOC_EACH (it, v) {
+        enum tri one = eval(n->first, env, it);
+        if (one == TRI_YES)
             return TRI_YES;
-    return TRI_NO;
+        if (one == TRI_UNKNOWN)
+            any = TRI_UNKNOWN;
+    }
+    return any;
 }
 
 /* `decides` settles the whole at once: NO for `and`, YES for `or`. */
@@ -301,7 +316,7 @@ static enum tri eval(const struct filter *n, const struct filter_env *env,
         case FILTER_NOT: return negate(eval(n->first, env, element));
         case FILTER_ELEMENT: return eval_element(n, env);
         case FILTER_TEST:
-            return n->in_element ? eval_in_element(n, element)
+            return n->in_element ? eval_in_element(n, env, element)
                                  : eval_test(n, env);
     }
     must(false && "unknown kind of filter");

@@ -22,6 +22,7 @@
 #define POLICY_LIST_MAX 64        /* changed, tools, set_by, otherwise ... */
 #define POLICY_ACTIONS_MAX 256
 #define POLICY_CLASSES_MAX 32     /* tool classes: one bit each */
+#define POLICY_ATTRIBUTES_MAX 256 /* that all conditions together name */
 #define POLICY_NAME_MAX 64        /* [a-z0-9][a-z0-9_-]* */
 #define POLICY_ERRORS_MAX 64
 
@@ -158,7 +159,9 @@ struct policy {
     const struct policy_feed *feeds;
     unsigned feed_count;
     /* Top-level attributes that any condition names, plus `active`, `groups`,
-     * `owners`, `parent`: what reads ask for and what the store keeps. */
+     * `owners`, `parent`: what reads ask for and what the store keeps. Those of
+     * an extension schema are "<urn>:<name>", as SCIM's `attributes` parameter
+     * wants them. No two are equal when case is ignored. */
     struct names attributes;
     const struct doc *tests;  /* list node, or NULL */
     unsigned char digest[32]; /* set by the loader's caller: SHA-256 of text */
@@ -173,10 +176,23 @@ struct policy_note {
     char advice[FAIL_TEXT_MAX]; /* "" when there is none */
 };
 
+/* `error_count` goes on counting when the table is full. */
 struct policy_notes {
     struct policy_note at[POLICY_ERRORS_MAX];
     unsigned count, error_count;
 };
+
+struct policy_place {
+    uint32_t line, column, width;
+};
+
+/* Adds one note; advice may be NULL. */
+void policy_note_add(struct policy_notes *notes, struct policy_place place,
+                     bool warning, const char *advice, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* By line and column; stable. */
+void policy_notes_sort(struct policy_notes *notes);
 
 /* Compiles a tree. The policy and everything it points to live in `m` (give an
  * arena); spans point into `m`, not into the tree. RC_CONFIG when there is any
@@ -186,7 +202,9 @@ int policy_load(struct mem *m, const struct doc *root,
                 const struct policy **ret, struct policy_notes *notes,
                 struct fail *f) must_use;
 
-/* Prints notes as file:line:column with the source line and a caret. */
+/* Prints notes as file:line:column with the source line and a caret. Long
+ * lines are cut around the place, control characters come out as spaces. */
+struct buf;
 void policy_notes_print(const struct policy_notes *notes, const char *file,
                         struct span source, bool colour, struct buf *out);
 
@@ -214,6 +232,9 @@ struct rule_question {
 enum tri policy_rule_match(const struct policy_rule *r,
                            const struct rule_question *q);
 
+/* True when every step is a release. */
+bool policy_only_releases(const struct policy_rule *r);
+
 /* True when some step of the rule is a release of `hold` set by `rule_name`. */
 bool policy_releases(const struct policy_rule *r, enum hold_kind hold,
                      struct span rule_name);
@@ -228,7 +249,8 @@ struct gate_verdict {
 };
 
 /* All gate rules that name the tool must hold over env->resource; UNKNOWN and
- * absent count as no. With no gate rules at all every tool is allowed. */
+ * absent count as no (also under `not`: see filter_env.absent_is_unknown). With
+ * no gate rules at all every tool is allowed. */
 struct gate_verdict policy_gate_eval(const struct policy *p, struct span tool,
                                      uint32_t tool_classes,
                                      const struct filter_env *env);

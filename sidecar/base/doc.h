@@ -31,7 +31,9 @@ struct doc {
     enum doc_kind kind;
     uint32_t line, column; /* 1-based; 0 when unknown (JSON) */
     uint32_t key_line, key_column;
-    bool quoted;      /* YAML: the scalar was quoted */
+    bool quoted;      /* YAML: the scalar was quoted or a block */
+    bool rewritten;   /* YAML: escapes or line folds stand between the value
+                         and its source: offsets do not map */
     bool truth;       /* DOC_BOOL */
     int64_t integer;  /* DOC_INT */
     double real;      /* DOC_REAL, and the value of DOC_INT too */

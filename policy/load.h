@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Private to the loader of policies: load.c (the machinery and the top level),
+ * load_rule.c (rules, steps, gate), load_action.c (actions).
+ *
+ * Loading is a walk over member tables: each row names a key and the function
+ * that reads its value into a field. All functions add notes and go on, so
+ * that one run reports everything; what they could not read stays zero.
+ */
+#ifndef POLICY_LOAD_H
+#define POLICY_LOAD_H
+
+#include "policy/policy.h"
+
+struct loader {
+    struct mem *m;
+    struct policy *p;
+    struct policy_notes *notes;
+    struct fail *f;
+    bool no_memory;
+    struct names rule_names; /* known before the rules are read */
+    struct span *attributes; /* POLICY_ATTRIBUTES_MAX of them */
+    unsigned attribute_count;
+};
+
+struct member {
+    const char *key;
+    void (*load)(struct loader *l, const struct doc *d, void *field);
+    size_t offset; /* of the field in the struct that load_members fills */
+    bool required;
+};
+
+/* Reads the members of a map; unknown and missing keys are errors, and so is
+ * any other kind of node. `what` names the map in messages. False when `d` is
+ * no map. */
+bool load_members(struct loader *l, const struct doc *d, const char *what,
+                  const struct member *table, unsigned count, void *to);
+#define LOAD_MEMBERS(l, d, what, table, to)                                    \
+    load_members(l, d, what, table, sizeof(table) / sizeof(table)[0], to)
+
+/* Notes about the value or about the key of a node. */
+void load_error(struct loader *l, const struct doc *d, const char *advice,
+                const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void load_warning(struct loader *l, const struct doc *d, const char *advice,
+                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void load_key_error(struct loader *l, const struct doc *d, const char *advice,
+                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* "did you mean 'x'?" for the candidate nearest to `word`, into `to` (empty
+ * when none is near); returns `to`. */
+struct near {
+    struct span word;
+    struct span best;
+    unsigned distance;
+};
+void near_try(struct near *n, struct span candidate);
+const char *near_advice(const struct near *n, char to[FAIL_TEXT_MAX]);
+
+/* Memory that latches l->no_memory. */
+void *load_alloc(struct loader *l, size_t count, size_t size);
+struct span load_copy(struct loader *l, struct span s);
+
+/* The usual kinds of field. */
+void load_text(struct loader *l, const struct doc *d, void *span_field);
+void load_name(struct loader *l, const struct doc *d, void *span_field);
+void load_duration(struct loader *l, const struct doc *d, void *ms_field);
+/* One text or a list of texts. */
+void load_texts(struct loader *l, const struct doc *d, void *names_field);
+/* Texts that must be names of actions. */
+void load_action_names(struct loader *l, const struct doc *d, void *names);
+bool load_is_text(struct loader *l, const struct doc *d, const char *what);
+/* One of the words (NULL ends them); false after a note. */
+bool load_word(struct loader *l, const struct doc *d, const char *what,
+               const char *const *words, unsigned *ret);
+/* [a-z0-9][a-z0-9_-]* */
+bool load_is_name(struct span s);
+
+/* What a condition may look at besides the resource. */
+enum load_scope { SCOPE_RESOURCE, SCOPE_EVENT, SCOPE_CALL };
+const struct filter *load_filter(struct loader *l, const struct doc *d,
+                                 enum load_scope scope, struct span *ret_text);
+void load_add_attribute(struct loader *l, const struct attr_path *path,
+                        const struct doc *d);
+
+/* Tool classes, or -1. */
+int load_find_class(const struct loader *l, struct span name);
+int load_find_action(const struct loader *l, struct span name);
+bool load_has_name(const struct names *names, struct span name);
+void load_tools(struct loader *l, const struct doc *d, void *tool_set_field);
+
+/* One function per part of the file. */
+void load_actions(struct loader *l, const struct doc *d, void *policy);
+void load_rules(struct loader *l, const struct doc *d, void *policy);
+void load_gates(struct loader *l, const struct doc *d, void *policy);
+void load_step(struct loader *l, const struct doc *d, struct policy_step *s);
+/* A list of nodes with a limit; NULL after a note, or when it is empty. */
+void *load_list(struct loader *l, const struct doc *d, const char *what,
+                unsigned max, size_t item_size);
+
+#endif

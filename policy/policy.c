@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a loaded policy says about an event, a tool or a feed. Every answer is
+ * a fold over all rules, so their order cannot matter.
+ */
+#include "policy/policy.h"
+
+const char *subject_kind_word(enum subject_kind k)
+{
+    static const char *const words[SUBJECT_KIND_COUNT] = {"agent", "user",
+                                                          "group"};
+    return words[k];
+}
+
+const char *hold_kind_word(enum hold_kind k)
+{
+    static const char *const words[HOLD_KIND_COUNT] = {"suspended", "review",
+                                                       "uncovered"};
+    return words[k];
+}
+
+const char *step_kind_word(enum step_kind k)
+{
+    static const char *const words[STEP_KIND_COUNT] = {
+        "hold", "refresh", "cancel", "revoke", "purge", "action", "release"};
+    return words[k];
+}
+
+static bool has_name(const struct names *names, struct span name)
+{
+    for (unsigned i = 0; i < names->count; i++)
+        if (span_eq(names->at[i], name))
+            return true;
+    return false;
+}
+
+static bool any_glob(const struct names *patterns, struct span tool)
+{
+    for (unsigned i = 0; i < patterns->count; i++)
+        if (span_glob(patterns->at[i], tool))
+            return true;
+    return false;
+}
+
+uint32_t policy_tool_classes(const struct policy *p, struct span tool)
+{
+    uint32_t bits = 0;
+    for (unsigned i = 0; i < p->class_count; i++)
+        if (any_glob(&p->classes[i].patterns, tool))
+            bits |= UINT32_C(1) << i;
+    return bits;
+}
+
+bool policy_tools_match(const struct policy *p, const struct tool_set *s,
+                        struct span tool, uint32_t tool_classes)
+{
+    (void)p;
+    return s->all || (s->classes & tool_classes) != 0 ||
+           any_glob(&s->patterns, tool);
+}
+
+static bool changes_concern(const struct policy_rule *r,
+                            const struct rule_question *q)
+{
+    if (r->changed_count == 0 || q->changed_anything)
+        return true;
+    for (unsigned i = 0; i < q->changed_count; i++)
+        for (unsigned j = 0; j < r->changed_count; j++)
+            if (attr_path_touches(&q->changed[i], &r->changed[j]))
+                return true;
+    return false;
+}
+
+bool policy_only_releases(const struct policy_rule *r)
+{
+    for (unsigned i = 0; i < r->step_count; i++)
+        if (r->steps[i].kind != STEP_RELEASE)
+            return false;
+    return r->step_count > 0;
+}
+
+enum tri policy_rule_match(const struct policy_rule *r,
+                           const struct rule_question *q)
+{
+    if ((r->events & EVENT_BIT(q->type)) == 0 || r->subject != q->subject ||
+        policy_only_releases(r))
+        return TRI_NO;
+    if (r->feeds.count > 0 && !has_name(&r->feeds, q->feed))
+        return TRI_NO;
+    if (!changes_concern(r, q))
+        return TRI_NO;
+    return r->where == NULL ? TRI_YES : filter_eval(r->where, &q->env);
+}
+
+bool policy_releases(const struct policy_rule *r, enum hold_kind hold,
+                     struct span rule_name)
+{
+    for (unsigned i = 0; i < r->step_count; i++) {
+        const struct policy_step *s = &r->steps[i];
+        if (s->kind == STEP_RELEASE && s->hold == hold &&
+            has_name(&s->set_by, rule_name))
+            return true;
+    }
+    return false;
+}
+
+static bool gate_holds(const struct policy_gate *g,
+                       const struct filter_env *env)
+{
+    return g->require == NULL || filter_eval(g->require, env) == TRI_YES;
+}
+
+struct gate_verdict policy_gate_eval(const struct policy *p, struct span tool,
+                                     uint32_t tool_classes,
+                                     const struct filter_env *env)
+{
+    struct gate_verdict v = {.allowed = p->gate_count == 0,
+                             .max_age_ms = p->max_age_ms};
+    struct filter_env strict = *env;
+    strict.absent_is_unknown = true;
+    for (unsigned i = 0; i < p->gate_count; i++) {
+        const struct policy_gate *g = &p->gates[i];
+        if (!policy_tools_match(p, &g->tools, tool, tool_classes))
+            continue;
+        int64_t age = g->max_age_ms > 0 ? g->max_age_ms : p->max_age_ms;
+        if (!v.named || age < v.max_age_ms)
+            v.max_age_ms = age;
+        v.named = true;
+        v.reads_call = v.reads_call || g->reads_call;
+        if (v.decider == NULL && !gate_holds(g, &strict))
+            v.decider = g;
+    }
+    v.allowed = v.allowed || (v.named && v.decider == NULL);
+    return v;
+}
+
+unsigned policy_feed_may(const struct policy *p, struct span feed)
+{
+    for (unsigned i = 0; i < p->feed_count; i++)
+        if (span_eq(p->feeds[i].name, feed))
+            return p->feeds[i].may;
+    return MAY_ALL;
+}
