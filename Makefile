@@ -48,7 +48,7 @@ PKG_LIBS += -lllhttp
 LLHTTP_C :=
 else
 LLHTTP_C := $(wildcard /usr/share/llhttp/*.c)
-CSTD += -isystem /usr/share/include/llhttp
+CSTD += -isystem /usr/share/include/llhttp -DLLHTTP_STRICT_MODE=1
 endif
 
 MAIN := sidecar/main.c
@@ -101,6 +101,8 @@ $(B)/%.o: %.c Makefile | $(GEN:.c=.h) $(B)/gen/all.fds
 	@mkdir -p $(@D)
 	$(Q)$(CCACHE) $(CC) $(CSTD) $(PKG_CFLAGS) $(WARN) $(OPT.$(V)) -MMD -MP $(CFLAGS) -c -o $@ $<
 
+$(B)/sidecar/io/fds.o: CSTD += -DFDS_PATH='"$(B)/gen/all.fds"'
+$(B)/sidecar/io/fds.o: $(B)/gen/all.fds
 $(UNIT) $(SWEEP): %: %.o $(TESTLIB) $(LIB)
 	$(Q)$(LINK) $< $(TESTLIB) $(LIB) -lcmocka $(PKG_LIBS)
 $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)

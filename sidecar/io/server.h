@@ -28,6 +28,7 @@ struct server_limits {
     uint32_t handshake_ms;       /* [5000] */
     uint32_t request_ms;         /* [10000] first byte to end of request */
     uint32_t idle_ms;            /* [300000] nothing in flight */
+    uint32_t stall_ms;           /* [20000] output that the peer leaves */
     uint32_t resets_per_s;       /* [20] RST_STREAM sent or received, burst 200 */
 };
 
@@ -133,7 +134,8 @@ struct server_stats {
 struct server;
 
 /* Binds and listens. Port 0 picks one; see server_address. RC_CONFIG for a bad
- * address or certificate, RC_IO. */
+ * address or certificate, RC_BUSY when a Unix socket is in use, RC_IO. After a
+ * failure the loop must run once more to let go of the memory. */
 int server_open(uv_loop_t *loop, const struct server_conf *conf,
                 struct server **ret, struct fail *f) must_use;
 
