@@ -54,7 +54,7 @@ endif
 MAIN := sidecar/main.c
 SRC := $(filter-out $(MAIN),$(wildcard sidecar/*.c sidecar/*/*.c policy/*.c proto/*.c adapters/*.c adapters/*/*.c))
 HDR := $(wildcard sidecar/*.h sidecar/*/*.h policy/*.h proto/*.h adapters/*.h adapters/*/*.h tests/lib/*.h)
-TEST_C := $(wildcard tests/unit/*.c tests/sweep/*.c tests/lib/*.c tests/fuzz/*.c tests/bench/*.c)
+TEST_C := $(wildcard tests/unit/*.c tests/sweep/*.c tests/lib/*.c tests/fuzz/*.c tests/bench/*.c tests/bench/lib/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 PROTOS := $(wildcard proto/*.proto)
 GEN := $(PROTOS:proto/%.proto=$(B)/gen/proto/%.pb-c.c)
@@ -67,6 +67,7 @@ UNIT := $(call programs,unit,test)
 SWEEP := $(call programs,sweep,sweep)
 FUZZ := $(call programs,fuzz,fuzz)
 BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+BENCHLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/lib/*.c))
 LINK = $(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS) -o $@
 export CC B
 
@@ -107,8 +108,8 @@ $(UNIT) $(SWEEP): %: %.o $(TESTLIB) $(LIB)
 	$(Q)$(LINK) $< $(TESTLIB) $(LIB) -lcmocka $(PKG_LIBS)
 $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
 	$(Q)$(LINK) $< $(if $(filter fuzz,$(V)),-fsanitize=fuzzer,$(B)/tests/fuzz/replay.o) $(LIB) $(PKG_LIBS)
-$(BENCH): %: %.o $(LIB)
-	$(Q)$(LINK) $< $(LIB) $(PKG_LIBS)
+$(BENCH): %: %.o $(BENCHLIB) $(LIB)
+	$(Q)$(LINK) $< $(BENCHLIB) $(LIB) $(PKG_LIBS)
 
 # What a fresh machine lacks is installed first; the build then starts anew,
 # because this file asked pkg-config before the libraries were there.
@@ -139,7 +140,7 @@ fuzz: ## fuzz one target with clang: make fuzz T=name SECONDS=60
 golden cli e2e: all ## suites of tests/<name>/run against the program
 	$(Q)BAILIFF=$(CURDIR)/$(B)/bailiff tests/lib/run-dir $@ $(T)
 bench: all $(BENCH) ## measure; prints each figure beside its limit, asserts nothing
-	$(Q)tests/bench/run $(B)
+	$(Q)node tests/bench/run.mjs $(B)
 
 lint: ## every static check
 	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity symbols rules headers fmt-check cppcheck tidy
