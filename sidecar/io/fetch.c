@@ -446,8 +446,8 @@ static bool set_text(CURL *easy, CURLoption option, struct span s)
 
 static int set_tls(CURL *e, const struct fetch_req *req, struct fail *f)
 {
-    bool ok =
-        curl_easy_setopt(e, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2) == 0;
+    bool ok = curl_easy_setopt(e, CURLOPT_SSLVERSION,
+                               (long)CURL_SSLVERSION_TLSv1_2) == 0;
     ok = ok && curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L) == 0;
     ok = ok && curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L) == 0;
     /* TLS 1.2 with forward secrecy and AEAD only (reliability T24) */

@@ -66,9 +66,11 @@ int main(int argc, char **argv)
     if (argc != 3)
         bench_die("usage: bare_grpc ADDRESS BYTES");
     size_t n = (size_t)bench_number(argv[2]);
-    BENCH_MUST(n <= ANSWER_MAX);
+    BENCH_MUST(n >= 2 && n <= ANSWER_MAX);
     answer[3] = (unsigned char)(n >> 8);
     answer[4] = (unsigned char)n;
+    answer[5] = 0x08; /* decision: allow, as the real server's answer begins */
+    answer[6] = 1;
     answer_n = 5 + n;
     nghttp2_session_callbacks *callbacks;
     BENCH_MUST(nghttp2_session_callbacks_new(&callbacks) == 0);
