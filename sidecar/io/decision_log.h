@@ -20,12 +20,12 @@ struct decision_log;
 
 struct decision_log_conf {
     struct span dir;
-    struct span key_file;      /* Ed25519 seed made by `bailiff init` */
-    struct span origin;        /* checkpoint origin line, e.g. "bailiff/eu-1" */
-    uint32_t fsync_ms;         /* 0: 50 */
-    uint32_t checkpoint_ms;    /* 0: 1000 */
-    uint64_t rotate_bytes;     /* 0: 64 MiB */
-    uint32_t queue_bytes_max;  /* 0: 16 MiB */
+    struct span key_file;     /* Ed25519 seed made by `bailiff init` */
+    struct span origin;       /* checkpoint origin line, e.g. "bailiff/eu-1" */
+    uint32_t fsync_ms;        /* 0: 50 */
+    uint32_t checkpoint_ms;   /* 0: 1000 */
+    uint64_t rotate_bytes;    /* 0: 64 MiB */
+    uint32_t queue_bytes_max; /* 0: 16 MiB */
     /* Every append with ticket <= upto is in the file (survives kill -9). */
     void (*written)(void *ctx, uint64_t upto_ticket);
     /* ... and fsynced (survives power loss). */

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sidecar/io/key_file.h"
+
+#include <sys/stat.h>
+
+#include <openssl/rand.h>
+
+#include "sidecar/io/base64.h"
+#include "sidecar/io/file.h"
+
+#define TEXT_MAX 256
+
+static int check_mode(const char *path, struct fail *f)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return fail(f, RC_CONFIG, "key %s is missing (see bailiff init)", path);
+    if ((st.st_mode & 077) != 0)
+        return fail(f, RC_CONFIG,
+                    "key %s: group or others have access (chmod 0400)", path);
+    return 0;
+}
+
+int key_file_read(struct span path, unsigned char ret[KEY_FILE_BYTES],
+                  struct fail *f)
+{
+    char name[FILE_PATH_MAX];
+    struct span text;
+    TRY(file_path(name, path, "", f));
+    TRY(check_mode(name, f));
+    TRY(file_read(mem_system(), name, TEXT_MAX, &text, f));
+    size_t n = span_find(text, '\n', 0);
+    bool ok = (n == text.n || n + 1 == text.n) &&
+              base64_get(span_sub(text, 0, n), ret, KEY_FILE_BYTES);
+    unsigned char *p = (unsigned char *)(uintptr_t)text.p;
+    mem_wipe(p, text.n);
+    mem_release(mem_system(), p);
+    return ok ? 0
+              : fail(f, RC_CONFIG, "key %s is not %d bytes in base64", name,
+                     KEY_FILE_BYTES);
+}
+
+int key_file_make(struct span dir, const char *name,
+                  unsigned char ret[KEY_FILE_BYTES], struct fail *f)
+{
+    struct buf text;
+    if (RAND_priv_bytes(ret, KEY_FILE_BYTES) != 1)
+        return fail(f, RC_IO, "no random bytes");
+    buf_init(&text, mem_system(), TEXT_MAX);
+    base64_put(&text, span_of(ret, KEY_FILE_BYTES));
+    buf_put_u8(&text, '\n');
+    int rc = buf_ok(&text) ? file_create(dir, name, buf_span(&text), 0400, f)
+                           : fail(f, RC_NO_MEMORY, "no memory for a key");
+    buf_fini(&text);
+    return rc;
+}

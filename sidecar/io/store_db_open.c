@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Opening: header check, connection settings, integrity, migration, backup. */
+#include "sidecar/io/store_db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sidecar/io/file.h"
+
+#define BUSY_WAIT_MS 250
+#define COPY_PAGES 256
+#define COPY_BUSY_MAX 200
+
+/* Positions in the file header (the format is fixed, sqlite.org/fileformat). */
+#define HEADER_BYTES 100
+#define HEADER_USER_VERSION 60
+#define HEADER_APPLICATION_ID 68
+
+static const struct store_db_step steps_now[STORE_DB_VERSION] = {
+    {"CREATE TABLE journal(seq INTEGER PRIMARY KEY, wall_ms INTEGER NOT NULL,"
+     "  body BLOB NOT NULL);"
+     "CREATE TABLE state(kind INTEGER NOT NULL, key BLOB NOT NULL,"
+     "  value BLOB NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;"
+     "CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+     "INSERT INTO meta VALUES('folded_seq', 0);"},
+};
+
+int store_db_fail(sqlite3 *sql, const char *what, struct fail *f)
+{
+    int code = sqlite3_errcode(sql), more = sqlite3_extended_errcode(sql);
+    int os = sqlite3_system_errno(sql);
+    int rc = RC_BROKEN;
+    if (code == SQLITE_FULL || (more == SQLITE_IOERR_WRITE && os == EDQUOT))
+        rc = RC_NO_SPACE;
+    else if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+        rc = RC_BUSY;
+    else if (code == SQLITE_NOMEM || more == SQLITE_IOERR_NOMEM)
+        rc = RC_NO_MEMORY;
+    return fail(f, rc, "%s: %s (sqlite %d)", what, sqlite3_errmsg(sql), more);
+}
+
+static int pragma_text(sqlite3 *sql, const char *pragma, char *ret, size_t n,
+                       struct fail *f)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = 0;
+    if (sqlite3_prepare_v2(sql, pragma, -1, &st, NULL) != SQLITE_OK ||
+        (sqlite3_step(st) != SQLITE_ROW))
+        rc = store_db_fail(sql, pragma, f);
+    else
+        (void)snprintf(ret, n, "%s", (const char *)sqlite3_column_text(st, 0));
+    sqlite3_finalize(st);
+    return rc;
+}
+
+static int pragma_is(sqlite3 *sql, const char *pragma, const char *want,
+                     struct fail *f)
+{
+    char got[128];
+    TRY(pragma_text(sql, pragma, got, sizeof got, f));
+    if (strcmp(got, want) != 0)
+        return fail(f, RC_BROKEN, "%s is '%s' and not '%s'", pragma, got, want);
+    return 0;
+}
+
+static int run(sqlite3 *sql, const char *text, struct fail *f)
+{
+    if (sqlite3_exec(sql, text, NULL, NULL, NULL) != SQLITE_OK)
+        return store_db_fail(sql, "database", f);
+    return 0;
+}
+
+static int fence(sqlite3 *sql, struct fail *f)
+{
+    static const struct {
+        int option, value;
+    } options[] = {
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},
+        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+        {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+        {SQLITE_DBCONFIG_DQS_DDL, 0},
+        {SQLITE_DBCONFIG_DQS_DML, 0},
+        {SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        int is = -1;
+        if (sqlite3_db_config(sql, options[i].option, options[i].value, &is) !=
+                SQLITE_OK ||
+            is != options[i].value)
+            return fail(f, RC_BROKEN, "sqlite option %d cannot be set",
+                        options[i].option);
+    }
+    return 0;
+}
+
+int store_db_setup(sqlite3 *sql, struct fail *f)
+{
+    static const char *const checks[][2] = {
+        {"PRAGMA journal_mode=WAL", "wal"}, {"PRAGMA synchronous", "2"},
+        {"PRAGMA fullfsync", "0"},          {"PRAGMA trusted_schema", "0"},
+        {"PRAGMA cell_size_check", "1"},    {"PRAGMA cache_size", "-2048"},
+        {"PRAGMA wal_autocheckpoint", "0"},
+    };
+    TRY(run(sql,
+            "PRAGMA synchronous=FULL; PRAGMA cache_size=-2048;"
+            "PRAGMA mmap_size=0; PRAGMA cell_size_check=ON;"
+            "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
+            "PRAGMA journal_size_limit=16777216;",
+            f));
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        TRY(pragma_is(sql, checks[i][0], checks[i][1], f));
+    return 0;
+}
+
+static uint32_t header_u32(const unsigned char *h, size_t at)
+{
+    return (uint32_t)h[at] << 24 | (uint32_t)h[at + 1] << 16 |
+           (uint32_t)h[at + 2] << 8 | h[at + 3];
+}
+
+static int refuse_newer(const struct store_db *db, int64_t found, int version,
+                        struct fail *f)
+{
+    if (found <= version)
+        return 0;
+    return fail(f, RC_CONFIG,
+                "%s has version %lld, this program knows %d: install the newer "
+                "program or restore a backup; the file was not touched",
+                db->path, (long long)found, version);
+}
+
+/* Looks at the file before SQLite does, because opening may already write. */
+static int check_header(const struct store_db *db, int version, bool *ret_new,
+                        struct fail *f)
+{
+    unsigned char h[HEADER_BYTES];
+    int fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return fail(f, file_rc(errno), "open %s: %s", db->path,
+                    strerror(errno));
+    ssize_t n = pread(fd, h, sizeof h, 0);
+    ignore_rc(close(fd)); /* nothing written */
+    *ret_new = n == 0;
+    if (n == 0)
+        return 0;
+    if (n != HEADER_BYTES || memcmp(h, "SQLite format 3", 16) != 0)
+        return fail(f, RC_BROKEN, "%s is not a database", db->path);
+    uint32_t id = header_u32(h, HEADER_APPLICATION_ID);
+    if (id != 0 && id != STORE_DB_APPLICATION_ID)
+        return fail(f, RC_CONFIG, "%s belongs to another program (id %08x)",
+                    db->path, id);
+    return refuse_newer(db, header_u32(h, HEADER_USER_VERSION), version, f);
+}
+
+static int make_backup(struct store_db *db, struct span dir, int from,
+                       struct fail *f)
+{
+    char to[FILE_PATH_MAX], name[48];
+    (void)snprintf(name, sizeof name, "bailiff.db.v%d.bak", from);
+    TRY(file_path(to, dir, name, f));
+    if (access(to, F_OK) == 0)
+        return 0; /* of an earlier attempt that did not come further */
+    if (store_db_copy(db->path, to, f) < 0)
+        return fail_wrap(f, "backup before the migration");
+    return file_sync_dir(dir, f);
+}
+
+/* Applies the steps from the version found, all or none. */
+static int migrate(struct store_db *db, const struct store_db_step *steps,
+                   int from, int version, struct fail *f)
+{
+    char text[96];
+    TRY(run(db->sql, "BEGIN IMMEDIATE", f));
+    int rc = 0;
+    for (int v = from; v < version && rc == 0; v++)
+        rc = run(db->sql, steps[v].sql, f);
+    (void)snprintf(text, sizeof text,
+                   "PRAGMA user_version=%d; PRAGMA application_id=%d", version,
+                   STORE_DB_APPLICATION_ID);
+    if (rc == 0)
+        rc = run(db->sql, text, f);
+    if (rc == 0)
+        rc = run(db->sql, "COMMIT", f);
+    if (rc < 0) {
+        (void)sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+        return fail_wrap(f, "migration from version %d to %d", from, version);
+    }
+    return 0;
+}
+
+static int bring_to(struct store_db *db, struct span dir,
+                    const struct store_db_step *steps, int version,
+                    bool *ret_created, struct fail *f)
+{
+    char text[32];
+    uint64_t found = 0;
+    TRY(pragma_text(db->sql, "PRAGMA user_version", text, sizeof text, f));
+    if (!span_u64(span_str(text), &found))
+        found = INT32_MAX; /* negative: not ours */
+    TRY(refuse_newer(db, (int64_t)found, version, f));
+    TRY(store_db_setup(db->sql, f));
+    TRY(pragma_is(db->sql, "PRAGMA quick_check(1)", "ok", f));
+    *ret_created = found == 0;
+    if ((int)found == version)
+        return 0;
+    if (found > 0)
+        TRY(make_backup(db, dir, (int)found, f));
+    TRY(migrate(db, steps, (int)found, version, f));
+    return file_sync_dir(dir, f);
+}
+
+static int prepare_all(struct store_db *db, struct fail *f)
+{
+    static const char *const text[SQL_COUNT] = {
+        [SQL_BEGIN] = "BEGIN IMMEDIATE",
+        [SQL_COMMIT] = "COMMIT",
+        [SQL_ROLLBACK] = "ROLLBACK",
+        [SQL_INSERT] = "INSERT INTO journal VALUES(?1,?2,?3)",
+        [SQL_INSERT_AGAIN] = "INSERT OR IGNORE INTO journal VALUES(?1,?2,?3)",
+        [SQL_FOLD_ROWS] =
+            "SELECT seq, body FROM journal WHERE seq>?1 AND "
+            "seq<=?2 ORDER BY seq LIMIT ?3",
+        [SQL_PUT_STATE] = "INSERT OR REPLACE INTO state VALUES(?1,?2,?3)",
+        [SQL_DROP_STATE] = "DELETE FROM state WHERE kind=?1 AND key=?2",
+        [SQL_PUT_FOLDED] =
+            "INSERT OR REPLACE INTO meta "
+            "VALUES('folded_seq',?1)",
+        [SQL_OLD_ROWS] =
+            "SELECT seq, wall_ms FROM journal WHERE seq<=?1 "
+            "ORDER BY seq LIMIT ?2",
+        [SQL_DELETE_ROWS] = "DELETE FROM journal WHERE seq<=?1",
+    };
+    for (int i = 0; i < SQL_COUNT; i++)
+        if (sqlite3_prepare_v3(db->sql, text[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &db->st[i], NULL) != SQLITE_OK)
+            return store_db_fail(db->sql, text[i], f);
+    return 0;
+}
+
+static int read_u64(struct store_db *db, const char *query, uint64_t *ret,
+                    struct fail *f)
+{
+    char text[32];
+    TRY(pragma_text(db->sql, query, text, sizeof text, f));
+    if (!span_u64(span_str(text), ret))
+        return fail(f, RC_BROKEN, "%s gives '%s'", query, text);
+    return 0;
+}
+
+static int on_wal(void *ctx, sqlite3 *sql, const char *name, int pages)
+{
+    (void)sql;
+    (void)name;
+    struct store_db *db = ctx;
+    db->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static int open_sql(struct store_db *db, struct fail *f)
+{
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
+    if (sqlite3_open_v2(db->path, &db->sql, flags, NULL) != SQLITE_OK)
+        return db->sql == NULL
+                   ? fail(f, RC_NO_MEMORY, "no memory for the database")
+                   : store_db_fail(db->sql, db->path, f);
+    (void)sqlite3_extended_result_codes(db->sql, 1);
+    (void)sqlite3_busy_timeout(db->sql, BUSY_WAIT_MS);
+    TRY(fence(db->sql, f));
+    (void)sqlite3_wal_hook(db->sql, on_wal, db);
+    return 0;
+}
+
+int store_db_open_version(struct store_db *db, struct span dir,
+                          const struct store_db_step *steps, int version,
+                          bool *ret_created, struct fail *f)
+{
+    *db = (struct store_db){.sql = NULL};
+    bool fresh, created = false;
+    TRY(file_path(db->path, dir, "bailiff.db", f));
+    TRY(check_header(db, version, &fresh, f));
+    if (fresh)
+        TRY(file_sync_dir(dir, f));
+    int rc = open_sql(db, f);
+    if (rc == 0)
+        rc = bring_to(db, dir, steps, version, &created, f);
+    if (rc == 0)
+        rc = prepare_all(db, f);
+    if (rc == 0)
+        rc = read_u64(db, "SELECT value FROM meta WHERE name='folded_seq'",
+                      &db->folded_seq, f);
+    if (rc == 0)
+        rc = read_u64(db, "SELECT ifnull(max(seq),0) FROM journal",
+                      &db->last_seq, f);
+    if (rc < 0) {
+        store_db_close(db, false);
+        return rc;
+    }
+    if (db->last_seq < db->folded_seq)
+        db->last_seq = db->folded_seq;
+    *ret_created = created;
+    return 0;
+}
+
+int store_db_open(struct store_db *db, struct span dir, bool *ret_created,
+                  struct fail *f)
+{
+    TRY(store_db_open_version(db, dir, steps_now, STORE_DB_VERSION, ret_created,
+                              f) < 0
+            ? fail_wrap(f, "store %.*s", PRSPAN(dir))
+            : 0);
+    return 0;
+}
+
+void store_db_close(struct store_db *db, bool clean)
+{
+    for (int i = 0; i < SQL_COUNT; i++)
+        sqlite3_finalize(db->st[i]);
+    if (db->sql != NULL && clean)
+        (void)sqlite3_db_config(db->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0,
+                                NULL);
+    (void)sqlite3_close(db->sql); /* statements are gone, so it cannot fail */
+    *db = (struct store_db){.sql = NULL};
+}
+
+/* The pages, in steps so that a busy writer is waited for. */
+static int copy_pages(sqlite3 *from, sqlite3 *to, struct fail *f)
+{
+    sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
+    if (b == NULL)
+        return store_db_fail(to, "copy", f);
+    int step, busy = 0;
+    do {
+        step = sqlite3_backup_step(b, COPY_PAGES);
+        if (step == SQLITE_BUSY || step == SQLITE_LOCKED)
+            (void)sqlite3_sleep(++busy < COPY_BUSY_MAX ? 25 : 0);
+    } while (step == SQLITE_OK ||
+             ((step == SQLITE_BUSY || step == SQLITE_LOCKED) &&
+              busy < COPY_BUSY_MAX));
+    (void)sqlite3_backup_finish(b);
+    return step == SQLITE_DONE ? 0 : store_db_fail(to, "copy", f);
+}
+
+static int copy_into(const char *from, const char *to, struct fail *f)
+{
+    sqlite3 *source = NULL, *target = NULL;
+    int rc = 0;
+    if (sqlite3_open_v2(from, &source, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
+        rc = store_db_fail(source, from, f);
+    else if (sqlite3_open_v2(to, &target, SQLITE_OPEN_READWRITE, NULL) !=
+             SQLITE_OK)
+        rc = store_db_fail(target, to, f);
+    if (rc == 0)
+        rc = copy_pages(source, target, f);
+    /* One file, not three: the copy is moved about. */
+    if (rc == 0)
+        rc = pragma_is(target, "PRAGMA journal_mode=DELETE", "delete", f);
+    if (rc == 0)
+        rc = pragma_is(target, "PRAGMA quick_check(1)", "ok", f);
+    (void)sqlite3_close(target);
+    (void)sqlite3_close(source);
+    return rc;
+}
+
+int store_db_copy(const char *from, const char *to, struct fail *f)
+{
+    char fresh[FILE_PATH_MAX + 8];
+    (void)snprintf(fresh, sizeof fresh, "%s.new", to);
+    int fd =
+        open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return fail(f, file_rc(errno), "open %s: %s", fresh, strerror(errno));
+    int rc = copy_into(from, fresh, f);
+    if (rc == 0 && fsync(fd) != 0)
+        rc = fail(f, file_rc(errno), "fsync %s: %s", fresh, strerror(errno));
+    ignore_rc(close(fd)); /* synced above */
+    if (rc == 0 && rename(fresh, to) != 0)
+        rc = fail(f, RC_IO, "rename to %s: %s", to, strerror(errno));
+    if (rc < 0)
+        ignore_rc(unlink(fresh)); /* half a copy helps nobody */
+    return rc;
+}
