@@ -5,6 +5,12 @@
 
 #include "sidecar/base/fail.h"
 
+/* SHA-256 of nothing. */
+static const struct merkle_hash empty_root = {
+    {0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4,
+     0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b,
+     0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55}};
+
 void merkle_init(struct merkle *t)
 {
     t->size = 0;
@@ -27,12 +33,8 @@ void merkle_add(struct merkle *t, const struct merkle_hasher *h,
 void merkle_root(const struct merkle *t, const struct merkle_hasher *h,
                  struct merkle_hash *ret)
 {
-    static const struct merkle_hash empty = {
-        {0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4,
-         0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b,
-         0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55}};
     if (t->count == 0) {
-        *ret = empty;
+        *ret = empty_root;
         return;
     }
     *ret = t->peaks[t->count - 1];
@@ -157,13 +159,22 @@ static void up(struct climb *c)
     c->tn >>= 1;
 }
 
+static bool is_nothing(const struct merkle_hash *root, size_t proof_count)
+{
+    return proof_count == 0 && merkle_hash_eq(root, &empty_root);
+}
+
 bool merkle_check_subtree(const struct merkle_hasher *h,
                           struct merkle_range part, uint64_t size,
                           const struct merkle_hash *part_root,
                           struct merkle_proof proof,
                           const struct merkle_hash *root)
 {
-    if (!merkle_range_is_node(part) || part.to > size)
+    if (part.to > size)
+        return false;
+    if (part.from == part.to)
+        return is_nothing(part_root, proof.count);
+    if (!merkle_range_is_node(part))
         return false;
     struct climb c = {part.from, part.to - 1, size - 1};
     while (c.fn != c.sn && (c.sn == c.tn || (c.sn & 1) != 0))
@@ -199,13 +210,6 @@ bool merkle_check_consistency(const struct merkle_hasher *h, uint64_t old,
                               struct merkle_proof proof,
                               const struct merkle_hash *root)
 {
-    if (old == 0) {
-        struct merkle none;
-        struct merkle_hash empty;
-        merkle_init(&none);
-        merkle_root(&none, h, &empty);
-        return proof.count == 0 && merkle_hash_eq(old_root, &empty);
-    }
     struct merkle_range part = {0, old};
     return merkle_check_subtree(h, part, size, old_root, proof, root);
 }

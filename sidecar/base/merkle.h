@@ -75,15 +75,15 @@ bool merkle_check_inclusion(const struct merkle_hasher *h, uint64_t at,
 
 /* True when the proof shows that the leaves [from, to), hashed as a tree of
  * their own, are in the tree of `size` leaves. [from, to) must be a node:
- * from == 0 or a multiple of the power of two that covers to - from. */
+ * from == 0 or a multiple of the power of two that covers to - from. An empty
+ * range is in every tree that reaches it and needs an empty proof. */
 bool merkle_check_subtree(const struct merkle_hasher *h,
                           struct merkle_range part, uint64_t size,
                           const struct merkle_hash *part_root,
                           struct merkle_proof proof,
                           const struct merkle_hash *root);
 
-/* True when the tree of `old` leaves is the beginning of the other. An empty
- * old tree is the beginning of every tree and needs an empty proof. */
+/* True when the tree of `old` leaves is the beginning of the other. */
 bool merkle_check_consistency(const struct merkle_hasher *h, uint64_t old,
                               uint64_t size, const struct merkle_hash *old_root,
                               struct merkle_proof proof,

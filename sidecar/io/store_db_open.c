@@ -220,8 +220,12 @@ static int prepare_all(struct store_db *db, struct fail *f)
         [SQL_BEGIN] = "BEGIN IMMEDIATE",
         [SQL_COMMIT] = "COMMIT",
         [SQL_ROLLBACK] = "ROLLBACK",
-        [SQL_INSERT] = "INSERT INTO journal VALUES(?1,?2,?3)",
-        [SQL_INSERT_AGAIN] = "INSERT OR IGNORE INTO journal VALUES(?1,?2,?3)",
+        [SQL_INSERT] =
+            "INSERT INTO journal(seq,wall_ms,body) "
+            "VALUES(?1,?2,?3)",
+        [SQL_INSERT_AGAIN] =
+            "INSERT OR IGNORE INTO journal(seq,wall_ms,body) "
+            "VALUES(?1,?2,?3)",
         [SQL_FOLD_ROWS] =
             "SELECT seq, body FROM journal WHERE seq>?1 AND "
             "seq<=?2 ORDER BY seq LIMIT ?3",
@@ -281,7 +285,7 @@ int store_db_open_version(struct store_db *db, struct span dir,
                           bool *ret_created, struct fail *f)
 {
     *db = (struct store_db){.sql = NULL};
-    bool fresh, created = false;
+    bool fresh = false, created = false;
     TRY(file_path(db->path, dir, "bailiff.db", f));
     TRY(check_header(db, version, &fresh, f));
     if (fresh)

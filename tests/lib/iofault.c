@@ -80,8 +80,8 @@ static int strike(enum iofault_call call, int fd)
 #define NEXT(type, name)                                                       \
     static type real;                                                          \
     if (real == NULL) {                                                        \
-        void *p = dlsym(RTLD_NEXT, name);                                      \
-        memcpy(&real, &p, sizeof real);                                        \
+        void *next = dlsym(RTLD_NEXT, name);                                   \
+        memcpy(&real, &next, sizeof real);                                     \
     }
 
 typedef ssize_t (*write_fn)(int, const void *, size_t);

@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* RFC 6962 section 2.1 and the proof vectors of transparency-dev/merkle. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +9,7 @@
 
 #include "sidecar/io/base64.h"
 #include "sidecar/io/tree_hash.h"
+#include "tests/lib/check.h"
 
 #define VECTORS "../shared/vectors/merkle"
 #define MANIFEST "../shared/vectors/manifest.json"
@@ -171,6 +166,11 @@ static bool get_hash(const json_t *o, const char *key, struct merkle_hash *ret)
 static bool get_u64(const json_t *o, const char *key, uint64_t *ret)
 {
     const json_t *v = json_object_get(o, key);
+    if (json_is_real(v)) { /* see load_case: near UINT64_MAX */
+        double real = json_real_value(v);
+        *ret = real >= 18446744073709551615.0 ? UINT64_MAX : (uint64_t)real;
+        return true;
+    }
     if (!json_is_integer(v) || json_integer_value(v) < 0)
         return false;
     *ret = (uint64_t)json_integer_value(v);
@@ -240,9 +240,16 @@ static bool is_deviation(const char *name)
     return found;
 }
 
-static void run_case(struct run *r, const char *path)
+/* Some sizes are beyond the library's integers. */
+static json_t *load_case(const char *path)
 {
     json_t *o = json_load_file(path, 0, NULL);
+    return o != NULL ? o : json_load_file(path, JSON_DECODE_INT_AS_REAL, NULL);
+}
+
+static void run_case(struct run *r, const char *path)
+{
+    json_t *o = load_case(path);
     assert_non_null(o);
     const json_t *want = json_object_get(o, "wantErr");
     assert_true(json_is_boolean(want));
