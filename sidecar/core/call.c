@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sidecar/core/call.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LABELS_BYTES_MAX 8192
+#define CALL_KEY_MAX (3 * ENGINE_ID_MAX)
+
+void calls_init(struct calls *t, struct mem *m, struct hash_key seed,
+                size_t max)
+{
+    *t = (struct calls){.mem = m, .max = max};
+    map_init(&t->by_lease, m, seed, max);
+    map_init(&t->by_id, m, seed, max);
+    map_init(&t->runtimes, m, seed, RUNTIMES_MAX);
+    list_init(&t->leases);
+}
+
+static void runtime_free(struct calls *t, struct runtime *r)
+{
+    LIST_EACH(k, next, &r->directives)
+        directive_free(t, r, container_of(k, struct directive, link));
+    LIST_EACH(c, next_call, &r->calls)
+        call_free(t, container_of(c, struct call, runtime_link));
+    if (r->labels_arena != NULL)
+        arena_fini(r->labels_arena);
+    mem_release(t->mem, r->labels_arena);
+    mem_release(t->mem, r);
+}
+
+void calls_fini(struct calls *t)
+{
+    struct map_link *k;
+    while ((k = map_next(&t->runtimes, NULL)) != NULL) {
+        map_remove(&t->runtimes, k);
+        runtime_free(t, container_of(k, struct runtime, link));
+    }
+    map_fini(&t->by_lease);
+    map_fini(&t->by_id);
+    map_fini(&t->runtimes);
+}
+
+/* "a NUL b"; 0 when too long. */
+static size_t join(struct span a, struct span b, unsigned char *out,
+                   size_t max)
+{
+    if (a.n + 1 + b.n > max)
+        return 0;
+    if (a.n > 0)
+        memcpy(out, a.p, a.n);
+    out[a.n] = 0;
+    if (b.n > 0)
+        memcpy(out + a.n + 1, b.p, b.n);
+    return a.n + 1 + b.n;
+}
+
+struct runtime *runtime_find(const struct calls *t, struct span caller_name,
+                             struct span name)
+{
+    unsigned char key[CALL_KEY_MAX];
+    size_t n = join(caller_name, name, key, sizeof key);
+    struct map_link *k =
+        n == 0 ? NULL : map_find(&t->runtimes, span_of(key, n));
+    return k == NULL ? NULL : container_of(k, struct runtime, link);
+}
+
+int runtime_get(struct calls *t, const struct engine_caller *c,
+                unsigned caller, struct span name, struct runtime **ret)
+{
+    if (name.n > ENGINE_ID_MAX || c->name.n > ENGINE_ID_MAX)
+        return RC_INVALID;
+    *ret = runtime_find(t, c->name, name);
+    if (*ret != NULL) {
+        (*ret)->caller = caller;
+        return 0;
+    }
+    struct runtime *r =
+        mem_alloc(t->mem, sizeof *r + c->name.n + 1 + name.n);
+    if (r == NULL)
+        return RC_NO_MEMORY;
+    unsigned char *key = (unsigned char *)(r + 1);
+    size_t n = join(c->name, name, key, c->name.n + 1 + name.n);
+    r->link.key = span_of(key, n);
+    r->name = span_sub(r->link.key, c->name.n + 1, n);
+    r->caller = caller;
+    list_init(&r->calls);
+    list_init(&r->directives);
+    int rc = map_insert(&t->runtimes, &r->link);
+    if (rc < 0) {
+        mem_release(t->mem, r);
+        return rc;
+    }
+    *ret = r;
+    return 0;
+}
+
+void runtime_clear_labels(struct calls *t, struct runtime *r)
+{
+    (void)t;
+    r->label_count = 0;
+    if (r->labels_arena != NULL)
+        arena_clear(r->labels_arena);
+}
+
+int runtime_set_label(struct calls *t, struct runtime *r, struct span name,
+                      struct span value)
+{
+    if (r->label_count >= ENGINE_LABELS_MAX)
+        return RC_LIMIT;
+    if (r->labels_arena == NULL) {
+        r->labels_arena = mem_alloc(t->mem, sizeof *r->labels_arena);
+        if (r->labels_arena == NULL)
+            return RC_NO_MEMORY;
+        arena_init(r->labels_arena, t->mem, LABELS_BYTES_MAX);
+    }
+    struct span n = {mem_copy(&r->labels_arena->mem, name), name.n};
+    struct span v = {mem_copy(&r->labels_arena->mem, value), value.n};
+    if (n.p == NULL || v.p == NULL)
+        return RC_NO_MEMORY;
+    r->labels[r->label_count].name = n;
+    r->labels[r->label_count].value = v;
+    r->label_count++;
+    return 0;
+}
+
+struct call *call_by_id(const struct calls *t, const struct runtime *r,
+                        struct span call_id)
+{
+    unsigned char key[CALL_KEY_MAX];
+    size_t n = join(r->link.key, call_id, key, sizeof key);
+    struct map_link *k = n == 0 ? NULL : map_find(&t->by_id, span_of(key, n));
+    return k == NULL ? NULL : container_of(k, struct call, by_id);
+}
+
+struct call *call_by_lease(const struct calls *t, struct span lease_text)
+{
+    struct map_link *k = map_find(&t->by_lease, lease_text);
+    return k == NULL ? NULL : container_of(k, struct call, by_lease);
+}
+
+static struct span place(unsigned char **at, struct span s)
+{
+    struct span placed = {*at, s.n};
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return placed;
+}
+
+static int insert_call(struct calls *t, struct call *c)
+{
+    TRY(map_insert(&t->by_id, &c->by_id));
+    int rc = map_insert(&t->by_lease, &c->by_lease);
+    if (rc < 0)
+        map_remove(&t->by_id, &c->by_id);
+    return rc;
+}
+
+int call_put(struct calls *t, const struct call_spec *spec, struct call **ret,
+             bool *ret_new)
+{
+    struct runtime *r = spec->runtime;
+    *ret_new = false;
+    *ret = call_by_id(t, r, spec->call_id);
+    if (*ret != NULL)
+        return 0;
+    if (spec->call_id.n == 0 || spec->call_id.n > ENGINE_ID_MAX ||
+        spec->tool.n > ENGINE_ID_MAX || spec->run_id.n > ENGINE_ID_MAX)
+        return RC_INVALID;
+    size_t key_n = r->link.key.n + 1 + spec->call_id.n;
+    struct call *c = mem_alloc(t->mem, sizeof *c + key_n + spec->tool.n +
+                                           spec->run_id.n);
+    if (c == NULL)
+        return RC_NO_MEMORY;
+    unsigned char *at = (unsigned char *)(c + 1);
+    c->by_id.key = span_of(at, join(r->link.key, spec->call_id, at, key_n));
+    c->call_id = span_sub(c->by_id.key, r->link.key.n + 1, key_n);
+    at += key_n;
+    c->tool = place(&at, spec->tool);
+    c->run_id = place(&at, spec->run_id);
+    c->agent = spec->agent;
+    c->runtime = r;
+    c->lease = spec->lease;
+    c->expires_ms = spec->expires_ms;
+    c->since_wall_ms = spec->since_wall_ms;
+    int n = snprintf(c->lease_text, sizeof c->lease_text, "L%016llx",
+                     (unsigned long long)spec->lease);
+    c->by_lease.key = span_of(c->lease_text, (size_t)n);
+    int rc = insert_call(t, c);
+    if (rc < 0) {
+        mem_release(t->mem, c);
+        return rc;
+    }
+    list_push(&spec->agent->calls, &c->agent_link);
+    list_push(&r->calls, &c->runtime_link);
+    list_push(&t->leases, &c->lease_link);
+    r->call_count++;
+    *ret = c;
+    *ret_new = true;
+    return 0;
+}
+
+void call_renew(struct calls *t, struct call *c, int64_t expires_ms)
+{
+    c->expires_ms = expires_ms;
+    list_remove(&c->lease_link);
+    list_push(&t->leases, &c->lease_link);
+}
+
+void call_free(struct calls *t, struct call *c)
+{
+    map_remove(&t->by_lease, &c->by_lease);
+    map_remove(&t->by_id, &c->by_id);
+    list_remove(&c->agent_link);
+    list_remove(&c->runtime_link);
+    list_remove(&c->lease_link);
+    c->runtime->call_count--;
+    mem_release(t->mem, c);
+}
+
+struct call *call_next_expiry(const struct calls *t)
+{
+    return list_empty(&t->leases)
+               ? NULL
+               : container_of(t->leases.head.next, struct call, lease_link);
+}
+
+static size_t names_bytes(struct names n)
+{
+    size_t total = n.count * sizeof(struct span);
+    for (unsigned i = 0; i < n.count; i++)
+        total += n.at[i].n;
+    return total;
+}
+
+static struct names place_names(struct span **spans, unsigned char **bytes,
+                                struct names n)
+{
+    struct names placed = {*spans, n.count};
+    for (unsigned i = 0; i < n.count; i++)
+        *(*spans)++ = place(bytes, n.at[i]);
+    return placed;
+}
+
+int directive_put(struct calls *t, struct runtime *r,
+                  const struct directive *spec, struct directive **ret)
+{
+    if (r->directive_count >= DIRECTIVES_PER_RUNTIME_MAX)
+        return RC_LIMIT;
+    struct directive *d = mem_alloc(
+        t->mem, sizeof *d + names_bytes(spec->call_ids) +
+                    names_bytes(spec->purge) + spec->rule.n + spec->jti.n);
+    if (d == NULL)
+        return RC_NO_MEMORY;
+    *d = *spec;
+    d->link = (struct list_link){NULL, NULL};
+    struct span *spans = (struct span *)(d + 1);
+    unsigned char *bytes = (unsigned char *)(spans + spec->call_ids.count +
+                                             spec->purge.count);
+    d->call_ids = place_names(&spans, &bytes, spec->call_ids);
+    d->purge = place_names(&spans, &bytes, spec->purge);
+    d->rule = place(&bytes, spec->rule);
+    d->jti = place(&bytes, spec->jti);
+    list_push(&r->directives, &d->link);
+    r->directive_count++;
+    *ret = d;
+    return 0;
+}
+
+struct directive *directive_find(const struct runtime *r, uint64_t id)
+{
+    LIST_EACH(k, next, &r->directives)
+    {
+        struct directive *d = container_of(k, struct directive, link);
+        if (d->id == id)
+            return d;
+    }
+    return NULL;
+}
+
+void directive_free(struct calls *t, struct runtime *r, struct directive *d)
+{
+    list_remove(&d->link);
+    r->directive_count--;
+    mem_release(t->mem, d);
+}

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sidecar/core/engine.h"
+
+#include <string.h>
+
+#include "sidecar/core/engine_internal.h"
+
+void note_rc(struct engine *e, int rc)
+{
+    if (rc < 0 && e->rc == 0)
+        e->rc = rc;
+}
+
+struct out *emit(struct engine *e, enum out_kind kind)
+{
+    if (e->out_count == e->out_cap) {
+        size_t cap = e->out_cap == 0 ? 64 : e->out_cap * 2;
+        struct out *outs =
+            cap > STEP_OUT_MAX
+                ? NULL
+                : mem_resize(e->mem, e->outs, e->out_cap * sizeof *outs,
+                             cap * sizeof *outs);
+        if (outs == NULL) {
+            note_rc(e, RC_NO_MEMORY);
+            e->spare = (struct out){.kind = kind};
+            return &e->spare;
+        }
+        e->outs = outs;
+        e->out_cap = cap;
+    }
+    struct out *o = &e->outs[e->out_count++];
+    *o = (struct out){.kind = kind};
+    return o;
+}
+
+struct span keep(struct engine *e, struct span s)
+{
+    unsigned char *p = mem_copy(&e->step_arena.mem, s);
+    if (p == NULL) {
+        note_rc(e, RC_NO_MEMORY);
+        return SPAN("");
+    }
+    return span_of(p, s.n);
+}
+
+uint64_t new_id(struct engine *e)
+{
+    return e->boot << EPOCH_BOOT_SHIFT | ++e->next_id;
+}
+
+uint64_t epoch_of(const struct engine *e, uint64_t stamp)
+{
+    return e->boot << EPOCH_BOOT_SHIFT | stamp;
+}
+
+void wake_at(struct engine *e, int64_t ms)
+{
+    if (ms < e->wake_ms)
+        e->wake_ms = ms;
+}
+
+/* ------------------------------------------------------------ records */
+
+static void complete_record(struct engine *e, struct record *r)
+{
+    r->wall_ms = e->in->wall_ms;
+    if (e->policy != NULL)
+        r->policy = span_of(e->policy->digest_hex, 16);
+    r->config = span_of(e->conf->config_digest, 16);
+    buf_clear(&e->scratch);
+    record_write(r, &e->scratch);
+    if (!buf_ok(&e->scratch))
+        note_rc(e, RC_NO_MEMORY);
+    e->stats.records++;
+}
+
+void record_row(struct engine *e, struct record *r)
+{
+    r->input = e->seq + 1; /* the row this step is writing */
+    complete_record(e, r);
+    buf_put_u32be(&e->records, (uint32_t)e->scratch.n);
+    buf_put(&e->records, buf_span(&e->scratch));
+}
+
+uint64_t record_now(struct engine *e, struct record *r, bool checkpoint)
+{
+    r->input = 0;
+    complete_record(e, r);
+    struct span tail = keep(e, buf_span(&e->scratch));
+    struct out *o = emit(e, OUT_LOG);
+    o->log.ticket = ++e->ticket;
+    o->log.tail = tail;
+    o->log.checkpoint = checkpoint;
+    return e->ticket;
+}
+
+/* -------------------------------------------------------------- facts */
+
+void fact_subject(struct engine *e, const struct subject *s)
+{
+    buf_clear(&e->scratch);
+    subject_encode(s, &e->scratch);
+    journal_put_fact(&e->facts, FACT_SUBJECT, s->link.key,
+                     buf_span(&e->scratch));
+}
+
+void fact_hold(struct engine *e, const struct hold *h, bool gone)
+{
+    struct buf key;
+    buf_init(&key, &e->step_arena.mem, 4096);
+    hold_key(h, &key);
+    buf_clear(&e->scratch);
+    hold_encode(h, &e->scratch);
+    if (!buf_ok(&key))
+        note_rc(e, RC_NO_MEMORY);
+    else
+        journal_put_fact(&e->facts, FACT_HOLD, buf_span(&key),
+                         gone ? span_of(NULL, 0) : buf_span(&e->scratch));
+}
+
+void fact_job(struct engine *e, const struct job *j, bool gone)
+{
+    buf_clear(&e->scratch);
+    job_encode(j, &e->scratch);
+    journal_put_fact(&e->facts, FACT_JOB,
+                     span_of(j->key_bytes, sizeof j->key_bytes),
+                     gone ? span_of(NULL, 0) : buf_span(&e->scratch));
+}
+
+void fact_jti(struct engine *e, struct dedupe_id id, bool gone)
+{
+    unsigned char key[DEDUPE_KEY_BYTES];
+    dedupe_key(id, key);
+    const struct dedupe_entry *d = dedupe_find(&e->dedupe, id);
+    buf_clear(&e->scratch);
+    if (d != NULL && !gone) {
+        put_u64(&e->scratch, d->payload);
+        put_u32(&e->scratch, d->when_s);
+    }
+    journal_put_fact(&e->facts, FACT_JTI, span_of(key, sizeof key),
+                     d == NULL || gone ? span_of(NULL, 0)
+                                       : buf_span(&e->scratch));
+}
+
+void fact_credential(struct engine *e, const struct credential *c, bool gone)
+{
+    struct buf key;
+    buf_init(&key, &e->step_arena.mem, 4096);
+    buf_put(&key, c->agent->link.key);
+    buf_put_u8(&key, 0);
+    buf_put(&key, c->id);
+    buf_clear(&e->scratch);
+    put_u8(&e->scratch, 1);
+    put_u8(&e->scratch, c->refresh);
+    put_i64(&e->scratch, c->expires_wall_ms);
+    put_text(&e->scratch, c->issuer);
+    put_text(&e->scratch, c->runtime_key);
+    put_text(&e->scratch, c->sealed);
+    if (!buf_ok(&key))
+        note_rc(e, RC_NO_MEMORY);
+    else
+        journal_put_fact(&e->facts, FACT_CREDENTIAL, buf_span(&key),
+                         gone ? span_of(NULL, 0) : buf_span(&e->scratch));
+}
+
+void fact_feed(struct engine *e, unsigned feed)
+{
+    buf_clear(&e->scratch);
+    put_u8(&e->scratch, 1);
+    put_u8(&e->scratch, e->feeds[feed].disabled);
+    journal_put_fact(&e->facts, FACT_FEED, e->conf->feeds[feed].name,
+                     buf_span(&e->scratch));
+}
+
+void fact_meta(struct engine *e, const char *name, struct span value)
+{
+    journal_put_fact(&e->facts, FACT_META, span_str(name), value);
+}
+
+/* --------------------------------------------------------------- rows */
+
+static void row_free(struct engine *e, struct row *r)
+{
+    list_remove(&r->link);
+    buf_fini(&r->records);
+    mem_release(e->mem, r->acks);
+    mem_release(e->mem, r);
+}
+
+static struct row *row_new(struct engine *e)
+{
+    struct row *r = mem_alloc(e->mem, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    buf_init(&r->records, e->mem, STEP_BYTES_MAX);
+    buf_put(&r->records, buf_span(&e->records));
+    r->ack_cap = e->row_ack_count;
+    r->acks = mem_array(e->mem, r->ack_cap, sizeof *r->acks);
+    if (r->acks == NULL || !buf_ok(&r->records)) {
+        row_free(e, r);
+        return NULL;
+    }
+    for (unsigned i = 0; i < e->row_ack_count; i++)
+        r->acks[r->ack_count++] = e->row_acks[i];
+    r->h1 = e->row_h1;
+    return r;
+}
+
+/* Nothing of a failed step becomes durable; what it tightened in memory
+ * stays, and the sender is told to try again. */
+static void row_discard(struct engine *e)
+{
+    buf_clear(&e->facts);
+    buf_clear(&e->records);
+    e->row_ack_count = 0;
+    e->row_h1 = 0;
+}
+
+void ack_when_stored(struct engine *e, uint64_t token)
+{
+    must(e->row_ack_count < sizeof e->row_acks / sizeof e->row_acks[0]);
+    e->row_acks[e->row_ack_count++] = token;
+}
+
+void row_close(struct engine *e)
+{
+    if (!buf_ok(&e->facts) || !buf_ok(&e->records))
+        note_rc(e, RC_NO_MEMORY);
+    if ((e->facts.n == 0 && e->records.n == 0 && e->row_ack_count == 0) ||
+        e->rc != 0) {
+        row_discard(e);
+        return;
+    }
+    struct buf body;
+    buf_init(&body, &e->step_arena.mem, STEP_BYTES_MAX);
+    journal_put_body(&body, buf_span(&e->facts), buf_span(&e->records),
+                     SPAN(""));
+    struct row *r = buf_ok(&body) ? row_new(e) : NULL;
+    if (r == NULL) {
+        note_rc(e, RC_NO_MEMORY);
+        row_discard(e);
+        return;
+    }
+    r->seq = ++e->seq;
+    list_push(&e->rows, &r->link);
+    struct out *o = emit(e, OUT_JOURNAL);
+    o->journal.seq = r->seq;
+    o->journal.body = buf_span(&body);
+    e->stats.rows++;
+    row_discard(e);
+}
+
+void row_split(struct engine *e)
+{
+    if (e->facts.n + e->records.n < ROW_SPLIT_BYTES)
+        return;
+    unsigned acks = e->row_ack_count;
+    uint64_t h1 = e->row_h1;
+    e->row_ack_count = 0; /* the last row of the step acknowledges */
+    e->row_h1 = 0;
+    row_close(e);
+    e->row_ack_count = acks;
+    e->row_h1 = h1;
+}
+
+/* Committed: acknowledge, then hand the records to the log. */
+void on_stored(struct engine *e)
+{
+    e->stored = e->in->stored_upto;
+    while (!list_empty(&e->rows)) {
+        struct row *r = container_of(e->rows.head.next, struct row, link);
+        if (r->seq > e->stored)
+            break;
+        for (unsigned i = 0; i < r->ack_count; i++)
+            emit(e, OUT_ACK)->ack.token = r->acks[i];
+        struct span records = buf_span(&r->records), tail;
+        while (journal_next_record(&records, &tail, NULL) == 1) {
+            struct span copy = keep(e, tail);
+            struct out *o = emit(e, OUT_LOG);
+            o->log.ticket = ++e->ticket;
+            o->log.tail = copy;
+            o->log.checkpoint = true;
+        }
+        row_free(e, r);
+    }
+    job_tick(e);
+}
+
+/* ---------------------------------------------------------- life cycle */
+
+static struct hash_key key_at(const unsigned char *p)
+{
+    struct hash_key k = {0, 0};
+    memcpy(&k.k0, p, 8);
+    memcpy(&k.k1, p + 8, 8);
+    return k;
+}
+
+int engine_new(struct mem *m, const struct engine_conf *conf,
+               const unsigned char random[32], struct engine **ret,
+               struct fail *f)
+{
+    struct engine *e = mem_alloc(m, sizeof *e);
+    if (e == NULL)
+        return fail(f, RC_NO_MEMORY, "engine");
+    e->mem = m;
+    e->conf = conf;
+    arena_init(&e->step_arena, m, STEP_BYTES_MAX);
+    buf_init(&e->facts, m, STEP_BYTES_MAX);
+    buf_init(&e->records, m, STEP_BYTES_MAX);
+    buf_init(&e->scratch, m, JOURNAL_BODY_MAX);
+    e->in = &e->this_input;
+    memcpy(e->hash_seed, random, sizeof e->hash_seed);
+    struct hash_key k1 = key_at(random), k2 = key_at(random + 16);
+    const struct engine_limits *l = &conf->limits;
+    subjects_init(&e->subjects, m, k1, l->subjects_max);
+    holds_init(&e->holds, m, l->holds_max);
+    calls_init(&e->calls, m, k2, l->calls_max);
+    jobs_init(&e->jobs, m, k1, l->jobs_max);
+    dedupe_init(&e->dedupe, m, k1, k2, l->jtis_max);
+    list_init(&e->rows);
+    list_init(&e->reading);
+    list_init(&e->parked);
+    e->wake_ms = INT64_MAX;
+    *ret = e;
+    return 0;
+}
+
+static void free_subject_parts(struct engine *e, struct subject *s)
+{
+    LIST_EACH(k, next, &s->holds)
+        hold_free(&e->holds, container_of(k, struct hold, link));
+    LIST_EACH(c, next_c, &s->credentials)
+        credential_free(e, container_of(c, struct credential, link));
+    LIST_EACH(p, next_p, &s->parked)
+    {
+        struct parked *q = container_of(p, struct parked, link);
+        list_remove(&q->link);
+        list_remove(&q->all_link);
+        mem_release(e->mem, q);
+    }
+}
+
+void engine_free(struct engine *e)
+{
+    if (e == NULL)
+        return;
+    jobs_fini(&e->jobs);
+    calls_fini(&e->calls);
+    struct map_link *k = NULL;
+    while ((k = map_next(&e->subjects.by_key, k)) != NULL)
+        free_subject_parts(e, container_of(k, struct subject, link));
+    subjects_fini(&e->subjects);
+    while (!list_empty(&e->rows))
+        row_free(e, container_of(e->rows.head.next, struct row, link));
+    dedupe_fini(&e->dedupe);
+    mem_release(e->mem, e->pending);
+    mem_release(e->mem, e->outs);
+    arena_fini(&e->step_arena);
+    buf_fini(&e->facts);
+    buf_fini(&e->records);
+    buf_fini(&e->scratch);
+    mem_release(e->mem, e);
+}
+
+/* --------------------------------------------------------------- steps */
+
+static void on_store_state(struct engine *e)
+{
+    bool was = e->blocked || e->poisoned;
+    e->blocked = e->in->store.blocked;
+    e->poisoned = e->poisoned || e->in->store.poisoned;
+    bool bad = e->blocked || e->poisoned;
+    if (bad)
+        deny_all_waiting(e, e->poisoned ? REASON_STORE_POISONED
+                                        : REASON_STORE_BLOCKED);
+    if (bad == was)
+        return;
+    struct record r = record_of(RECORD_LOG);
+    r.outcome = e->poisoned  ? SPAN("store_poisoned")
+                : e->blocked ? SPAN("store_blocked")
+                             : SPAN("store_recovered");
+    (void)record_now(e, &r, true);
+}
+
+static void on_policy(struct engine *e)
+{
+    e->policy = e->in->policy;
+    e->policy_stamp = e->input; /* it may need attributes not read yet */
+    struct record r = record_of(RECORD_POLICY);
+    r.outcome = SPAN("active");
+    r.why = span_str(e->policy->digest_hex);
+    record_row(e, &r);
+    struct map_link *k = NULL;
+    while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
+        struct subject *s = container_of(k, struct subject, link);
+        if (s->parked_count > 0)
+            unpark(e, s);
+    }
+}
+
+static void on_tick(struct engine *e)
+{
+    e->wake_ms = INT64_MAX; /* every tick below asks again */
+    ask_tick(e);
+    lease_tick(e);
+    job_tick(e);
+    read_tick(e);
+    review_tick(e);
+    feed_tick(e);
+}
+
+static void on_stop(struct engine *e)
+{
+    e->stopping = true;
+    deny_all_waiting(e, REASON_SHUTTING_DOWN);
+    struct record r = record_of(RECORD_LOG);
+    r.outcome = SPAN("stopped");
+    (void)record_now(e, &r, true);
+}
+
+static void dispatch(struct engine *e)
+{
+    switch (e->in->kind) {
+    case IN_EVENT: on_event(e, false); break;
+    case IN_EVENT_DIRTY: on_event(e, true); break;
+    case IN_ASK: on_ask(e, false); break;
+    case IN_BEGIN: on_ask(e, true); break;
+    case IN_RENEW: on_renew(e); break;
+    case IN_END: on_end(e); break;
+    case IN_HELLO: on_hello(e); break;
+    case IN_WATCH_GONE: on_watch_gone(e); break;
+    case IN_ACK: on_ack(e); break;
+    case IN_CREDENTIAL: on_credential(e); break;
+    case IN_READ_DONE: on_read_done(e); break;
+    case IN_JOB_DONE: on_job_done(e); break;
+    case IN_STORED: on_stored(e); break;
+    case IN_LOGGED: on_logged(e); break;
+    case IN_STORE_STATE: on_store_state(e); break;
+    case IN_LOG_BROKEN:
+        e->log_broken = true;
+        deny_all_waiting(e, REASON_LOG_BROKEN);
+        break;
+    case IN_POLICY: on_policy(e); break;
+    case IN_FEED: on_feed(e); break;
+    case IN_OPERATOR: on_operator(e); break;
+    case IN_TICK: on_tick(e); break;
+    case IN_STOP: on_stop(e); break;
+    }
+}
+
+static void step_open(struct engine *e, const struct in *in)
+{
+    e->this_input = *in;
+    e->in = &e->this_input;
+    e->rc = 0;
+    e->input++;
+    arena_clear(&e->step_arena);
+    e->out_count = e->out_next = 0;
+    row_discard(e);
+}
+
+int engine_step(struct engine *e, const struct in *in)
+{
+    step_open(e, in);
+    dispatch(e);
+    row_close(e);
+    return e->rc;
+}
+
+bool engine_next(struct engine *e, struct out *ret)
+{
+    if (e->out_next >= e->out_count)
+        return false;
+    *ret = e->outs[e->out_next++];
+    return true;
+}
+
+int64_t engine_wake_ms(const struct engine *e)
+{
+    return e->wake_ms;
+}
+
+static int64_t remainder_ms(int64_t due_wall, int64_t since_wall,
+                            int64_t wall_now)
+{
+    int64_t left = due_wall - wall_now, whole = due_wall - since_wall;
+    if (left > whole) /* the wall clock went back: not longer than planned */
+        left = whole;
+    return left < 0 ? 0 : left;
+}
+
+/* Persisted deadlines and stamps on this boot's clock; where the wall clock
+ * leaves a choice, the more restrictive reading. */
+static void restore_clocks(struct engine *e)
+{
+    int64_t now = e->in->now_ms, wall = e->in->wall_ms;
+    struct map_link *k = NULL;
+    while ((k = map_next(&e->subjects.by_key, k)) != NULL)
+        container_of(k, struct subject, link)->stamp_ms = now;
+    LIST_EACH(h, next_h, &e->holds.due)
+    {
+        struct hold *hold = container_of(h, struct hold, due_link);
+        hold->due_ms = now + remainder_ms(hold->due_wall_ms,
+                                          hold->since_wall_ms, wall);
+    }
+    LIST_EACH(l, next_l, &e->jobs.open)
+    {
+        struct job *j = container_of(l, struct job, state_link);
+        j->created_ms = j->next_ms = now;
+        j->deadline_ms = now + remainder_ms(j->deadline_wall_ms,
+                                            j->created_wall_ms, wall);
+    }
+}
+
+int engine_start(struct engine *e, uint64_t last_seq,
+                 const struct policy *policy, int64_t now_ms, int64_t wall_ms,
+                 struct fail *f)
+{
+    const struct in in = {.kind = IN_TICK, .now_ms = now_ms,
+                          .wall_ms = wall_ms};
+    e->policy = policy;
+    e->seq = e->stored = last_seq;
+    e->boot++;
+    step_open(e, &in);
+    e->boot_stamp = e->input;
+    unsigned char boot[8];
+    for (int i = 0; i < 8; i++)
+        boot[i] = (unsigned char)(e->boot >> (56 - 8 * i));
+    fact_meta(e, "boot", span_of(boot, sizeof boot));
+    fact_meta(e, "hash_key", span_of(e->hash_seed, sizeof e->hash_seed));
+    struct record r = record_of(RECORD_LOG);
+    r.outcome = SPAN("started");
+    record_row(e, &r);
+    for (unsigned i = 0; i < e->conf->feed_count; i++) {
+        e->feeds[i].last_sign_ms = now_ms;
+        e->feeds[i].last_sign_wall_ms = 0;
+    }
+    restore_clocks(e);
+    on_tick(e);
+    row_close(e);
+    return e->rc < 0 ? fail(f, e->rc, "engine start") : 0;
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The deterministic heart: one input in, effects out. It reads no clock, no
+ * randomness, no file and no socket; time and random numbers are part of the
+ * input, and everything it wants done comes out as a list of effects that the
+ * shell carries out in order (sidecar/app.c). So the whole product can run in
+ * a simulated world, and an acknowledgement cannot precede durability: it is
+ * only ever emitted in answer to IN_STORED.
+ *
+ * Where to start reading: engine_step in engine.c, then engine_event.c (what a
+ * statement does), engine_read.c (what a fresh read proves), engine_ask.c (the
+ * gate). Terms are those of ARCHITECTURE.md's glossary.
+ */
+#ifndef SIDECAR_CORE_ENGINE_H
+#define SIDECAR_CORE_ENGINE_H
+
+#include "sidecar/core/event.h"
+#include "sidecar/core/journal.h"
+#include "sidecar/core/reason.h"
+
+#define ENGINE_ID_MAX 256      /* identifiers from callers, bytes */
+#define ENGINE_BASES_MAX 32
+#define ENGINE_FEEDS_MAX 32
+#define ENGINE_CALLERS_MAX 256
+#define ENGINE_LABELS_MAX 8
+#define ENGINE_HELLO_CALLS_MAX 4096
+
+struct engine;
+
+/* ------------------------------------------------------------- settings */
+
+struct engine_base {
+    struct span url;               /* no trailing slash */
+    struct span agent_segment, user_segment, group_segment; /* "Agents" */
+};
+
+struct engine_feed {
+    struct span name, issuer;
+    unsigned base;                 /* index into bases */
+};
+
+/* Who asks, as the shell has established from the transport. */
+struct engine_caller {
+    struct span name;
+    int base;                      /* index, or -1: any */
+    struct names agents;           /* globs over the subject uri */
+    bool whole_runtime;            /* role runtime or gateway */
+};
+
+struct engine_limits {
+    uint32_t subjects_max, calls_max, parked_max, parked_per_agent, jobs_max,
+        jtis_max, credentials_max, holds_max;
+    int64_t lease_ms, log_stall_ms, jti_keep_ms;
+};
+
+/* Borrowed for the engine's life, or until the next IN_CONFIG. */
+struct engine_conf {
+    struct engine_base bases[ENGINE_BASES_MAX];
+    unsigned base_count;
+    struct engine_feed feeds[ENGINE_FEEDS_MAX];
+    unsigned feed_count;
+    struct engine_caller callers[ENGINE_CALLERS_MAX];
+    unsigned caller_count;
+    /* Runtimes that serve CancelToolCalls, by name. */
+    struct span served_runtimes[ENGINE_BASES_MAX];
+    unsigned served_runtime_count;
+    struct engine_limits limits;
+    char config_digest[17];
+};
+
+/* --------------------------------------------------------------- inputs */
+
+enum in_kind {
+    IN_EVENT, IN_EVENT_DIRTY, IN_ASK, IN_BEGIN, IN_RENEW, IN_END, IN_HELLO, IN_WATCH_GONE,
+    IN_ACK, IN_CREDENTIAL, IN_READ_DONE, IN_JOB_DONE, IN_STORED, IN_LOGGED,
+    IN_STORE_STATE, IN_LOG_BROKEN, IN_POLICY, IN_FEED, IN_OPERATOR, IN_TICK,
+    IN_STOP,
+};
+
+/* A question. Strings are borrowed during the step. */
+struct in_ask {
+    uint64_t token;      /* the shell's name for who waits; not 0 */
+    unsigned caller;     /* index into conf callers */
+    int base;            /* index; -1: the caller's or the only one */
+    struct span uri, tool, run_id, trace_id;
+    int64_t deadline_ms; /* monotonic; INT64_MAX: none */
+    struct span call_id, runtime; /* BEGIN */
+};
+
+struct in_lease {        /* RENEW, END */
+    uint64_t token;
+    unsigned caller;
+    struct span lease_id;
+    enum call_outcome { CALL_UNKNOWN, CALL_OK, CALL_ERROR, CALL_CANCELLED }
+        outcome;
+};
+
+struct in_live_call {
+    int base;
+    struct span uri, tool, call_id, run_id;
+};
+
+struct in_hello {
+    uint64_t watch;      /* the stream; not 0 */
+    unsigned caller;
+    struct span runtime;
+    const struct in_live_call *calls;
+    unsigned call_count;
+    struct { struct span name, value; } labels[ENGINE_LABELS_MAX];
+    unsigned label_count;
+};
+
+struct in_call_result {
+    struct span call_id;
+    enum call_outcome outcome;
+};
+
+struct in_ack {
+    uint64_t token;      /* 0 when it came on the stream */
+    unsigned caller;
+    struct span runtime, directive_id;
+    const struct in_call_result *calls;
+    unsigned call_count;
+    bool done;
+};
+
+struct in_credential {
+    uint64_t token;
+    unsigned caller;
+    int base;
+    struct span uri, credential_id, issuer, runtime;
+    bool refresh;        /* a refresh token */
+    int64_t expires_wall_ms; /* 0: unknown */
+    struct span sealed;  /* as sealed by the shell */
+};
+
+/* A SCIM read came back. */
+struct in_read_done {
+    uint64_t read_id;
+    enum read_result { READ_OK, READ_NOT_MODIFIED, READ_GONE, READ_FAILED }
+        result;
+    struct span etag;          /* normalised */
+    const struct doc *resource; /* READ_OK */
+    int64_t retry_after_ms;    /* -1: none */
+    struct span why;           /* READ_FAILED: short, for records */
+};
+
+struct in_job_done {
+    uint64_t job_id;
+    unsigned attempt;
+    enum job_result { JOB_DONE_CONFIRMED, JOB_DONE_RETRY, JOB_DONE_REFUSED }
+        result;
+    int64_t retry_after_ms;
+    struct span why;
+    const struct in_call_result *calls; /* CancelToolCalls answer */
+    unsigned call_count;
+};
+
+enum feed_sign {
+    FEED_ALIVE,        /* a poll answer, a SET, a verification */
+    FEED_CAUGHT_UP,    /* a poll answer with nothing more */
+    FEED_REFUSED,      /* a SET that was not accepted (record it) */
+};
+
+struct in_feed {
+    unsigned feed;
+    enum feed_sign sign;
+    struct span err, description, jti; /* FEED_REFUSED */
+};
+
+enum operator_verb { OP_HOLD_ADD, OP_HOLD_LIFT, OP_REVIEW_APPROVE,
+                     OP_REVIEW_DENY, OP_JOB_RETRY, OP_JOB_ABANDON };
+
+struct in_operator {
+    uint64_t token;
+    struct span person, reason;
+    const struct doc *person_resource; /* for a review's `by` */
+    enum operator_verb verb;
+    int base;
+    struct span uri;
+    struct span hold_kind, cause;  /* LIFT, reviews: which; empty: any */
+    struct names tools;            /* ADD: only these (globs) */
+    uint64_t job_id;
+};
+
+struct in {
+    enum in_kind kind;
+    int64_t now_ms;   /* boot time, monotonic */
+    int64_t wall_ms;
+    uint64_t random;  /* fresh for every input */
+    union {
+        struct {
+            uint64_t token;
+            const struct event *event;
+        } event;
+        struct in_ask ask;
+        struct in_lease lease;
+        struct in_hello hello;
+        uint64_t watch_gone;
+        struct in_ack ack;
+        struct in_credential credential;
+        struct in_read_done read;
+        struct in_job_done job;
+        uint64_t stored_upto, logged_upto;
+        struct { bool blocked, poisoned; } store;
+        const struct policy *policy; /* stays valid until the next one */
+        struct in_feed feed;
+        struct in_operator operator;
+    };
+};
+
+/* -------------------------------------------------------------- outputs */
+
+enum out_kind {
+    OUT_JOURNAL,   /* append to the store */
+    OUT_LOG,       /* append to the decision log */
+    OUT_ACK,       /* what token asked for is durable: 202, poll ack, done */
+    OUT_ANSWER,    /* answer to IN_ASK, IN_BEGIN */
+    OUT_LEASE,     /* answer to IN_RENEW, IN_END */
+    OUT_DONE,      /* IN_ACK is done; IN_CREDENTIAL, IN_OPERATOR are refused
+                      (rc, text); when they succeed OUT_ACK follows */
+    OUT_DIRECTIVE, /* send on a watch stream */
+    OUT_SNAPSHOT_END,
+    OUT_READ,      /* start a SCIM read */
+    OUT_JOB,       /* run one attempt of a job */
+};
+
+struct out_answer {
+    uint64_t token;
+    bool allow;
+    enum reason reason;
+    struct span rule;          /* deciding rule, or empty */
+    uint64_t decision, epoch;
+    uint32_t valid_for_ms;
+    uint64_t lease;            /* BEGIN, allowed */
+    uint32_t lease_ttl_ms;
+};
+
+enum directive_type { DIRECTIVE_CANCEL = 1, DIRECTIVE_BLOCK = 2,
+                      DIRECTIVE_PURGE = 3, DIRECTIVE_REFRESH = 4,
+                      DIRECTIVE_RESUME = 5 };
+
+struct out_directive {
+    uint64_t watch;
+    uint64_t id;
+    enum directive_type type;
+    struct span uri;
+    struct names call_ids;      /* CANCEL */
+    struct names purge;         /* PURGE */
+    uint64_t epoch;
+    enum reason reason;
+    struct span rule, jti;
+};
+
+struct out_read {
+    uint64_t read_id;
+    unsigned base;
+    struct span uri;
+    struct span if_none_match;  /* normalised ETag or empty */
+    struct names attributes;    /* empty: group read asks for members */
+    int64_t timeout_ms;
+};
+
+enum job_kind { JOB_CANCEL, JOB_REVOKE, JOB_PURGE, JOB_ACTION };
+const char *job_kind_word(enum job_kind k);
+
+struct out_job {
+    uint64_t job_id;
+    unsigned attempt;
+    enum job_kind kind;
+    struct span key;            /* idempotency key jti:rule:action:target */
+    unsigned base;
+    struct span uri;
+    struct span runtime;        /* CANCEL, PURGE: served runtime to call */
+    struct names call_ids, purge;
+    struct span sealed, credential_id, issuer; /* REVOKE */
+    bool refresh;
+    const struct policy_action *action; /* ACTION */
+    struct span rule, jti, event_name, feed;
+    struct { struct span name, value; } labels[ENGINE_LABELS_MAX];
+    unsigned label_count;
+    uint64_t epoch;
+    int64_t timeout_ms;
+};
+
+struct out {
+    enum out_kind kind;
+    union {
+        struct { uint64_t seq; struct span body; } journal;
+        struct { uint64_t ticket; struct span tail; bool checkpoint; } log;
+        struct { uint64_t token; } ack;
+        struct out_answer answer;
+        struct { uint64_t token; bool found, stop; enum reason reason;
+                 uint32_t ttl_ms; uint64_t epoch; } lease;
+        struct { uint64_t token; int rc; struct span text; } done;
+        struct out_directive directive;
+        struct { uint64_t watch, epoch; } snapshot_end;
+        struct out_read read;
+        struct out_job job;
+    };
+};
+
+/* ------------------------------------------------------------ life cycle */
+
+/* `random` seeds the tables' hash keys. RC_NO_MEMORY. */
+int engine_new(struct mem *m, const struct engine_conf *conf,
+               const unsigned char random[32], struct engine **ret,
+               struct fail *f) must_use;
+void engine_free(struct engine *e);
+
+/* Start-up, before the first step: facts of the store in any order, newest
+ * last. RC_BROKEN for a fact that cannot be read. */
+int engine_load_fact(struct engine *e, const struct fact *fact,
+                     struct fail *f) must_use;
+/* After the last fact: `last_seq` of the journal, clocks, the policy. Counts
+ * the boot, resumes jobs. Effects come out as from a step. */
+int engine_start(struct engine *e, uint64_t last_seq,
+                 const struct policy *policy, int64_t now_ms, int64_t wall_ms,
+                 struct fail *f) must_use;
+
+/* One input. Effects of the step before are gone. Never fails: what cannot be
+ * done is refused by an effect (a deny, OUT_DONE with rc) or, for IN_EVENT,
+ * by the return value: RC_LIMIT or RC_NO_MEMORY mean "not accepted, try again
+ * later" (503, no ack). */
+int engine_step(struct engine *e, const struct in *in) must_use;
+
+/* Takes the next effect; false when there is none left. Spans live until the
+ * next step. */
+bool engine_next(struct engine *e, struct out *ret);
+
+/* When IN_TICK is wanted at the latest; INT64_MAX: not needed. */
+int64_t engine_wake_ms(const struct engine *e);
+
+/* ------------------------------------------------------------- inspection */
+
+struct engine_stats {
+    uint64_t events, duplicates, equivocations, refused, questions, allows,
+        denies, parked_now, parked_refused, reads_started, reads_failed,
+        jobs_open, jobs_confirmed, jobs_failed, rows, records, holds_now,
+        calls_now, subjects_now, credentials_now, jtis_now;
+    int64_t oldest_unconfirmed_ms; /* age of the oldest open cancel or revoke */
+};
+void engine_stats_get(const struct engine *e, struct engine_stats *ret);
+
+/* Everything below is for operators' views: JSON of docs/admin-api.md. */
+struct json_out;
+void engine_show_agents(const struct engine *e, struct json_out *j);
+/* False when unknown. */
+bool engine_show_agent(const struct engine *e, int base, struct span uri,
+                       struct json_out *j);
+void engine_show_jobs(const struct engine *e, struct json_out *j);
+void engine_show_reviews(const struct engine *e, struct json_out *j);
+void engine_show_feeds(const struct engine *e, struct json_out *j);
+
+#endif

@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Stopping what runs: directives to runtimes that watch, orders to runtimes
+ * that are called, and what they say about it. A call counts as stopped only
+ * when its runtime says so; a lease that merely ends is "unknown".
+ */
+#include <string.h>
+
+#include "sidecar/core/engine_internal.h"
+
+#define CANCEL_WITHIN_DEFAULT_MS 10000
+
+/* ---------------------------------------------------------- directives */
+
+static void emit_directive(struct engine *e, struct runtime *r,
+                           struct directive *d)
+{
+    if (r->watch == 0)
+        return;
+    struct out *o = emit(e, OUT_DIRECTIVE);
+    o->directive = (struct out_directive){
+        .watch = r->watch,
+        .id = d->id,
+        .type = d->type,
+        .uri = d->agent->uri,
+        .call_ids = d->call_ids,
+        .purge = d->purge,
+        .epoch = d->epoch,
+        .reason = d->reason,
+        .rule = d->rule,
+        .jti = d->jti,
+    };
+}
+
+void send_directive(struct engine *e, struct runtime *r,
+                    const struct directive *spec)
+{
+    struct directive *d;
+    struct directive full = *spec;
+    struct standing st;
+    standing_of(e, spec->agent, 0, &st);
+    full.id = new_id(e);
+    full.epoch = st.epoch;
+    if (directive_put(&e->calls, r, &full, &d) == 0)
+        emit_directive(e, r, d);
+    /* A full list means a runtime that does not acknowledge: its jobs stay
+     * unconfirmed and run into their deadline. */
+}
+
+/* Tells every runtime that has something of the agent not to start more. */
+void block_runtimes(struct engine *e, struct subject *agent, enum reason why,
+                    struct span rule, struct span jti)
+{
+    struct runtime *told = NULL;
+    LIST_EACH(k, next, &agent->calls)
+    {
+        struct runtime *r = container_of(k, struct call, agent_link)->runtime;
+        const struct directive spec = {.type = DIRECTIVE_BLOCK,
+                                       .agent = agent,
+                                       .reason = why,
+                                       .rule = rule,
+                                       .jti = jti};
+        if (r == told || r->watch == 0)
+            continue;
+        send_directive(e, r, &spec);
+        told = r;
+    }
+}
+
+/* -------------------------------------------------------------- cancel */
+
+static bool tools_hit(const struct engine *e, const struct tool_set *tools,
+                      struct span tool)
+{
+    return policy_tools_match(e->policy, tools, tool,
+                              policy_tool_classes(e->policy, tool));
+}
+
+static unsigned count_hits(const struct engine *e, const struct subject *agent,
+                           const struct runtime *r,
+                           const struct tool_set *tools)
+{
+    unsigned n = 0;
+    LIST_EACH(k, next, &agent->calls)
+    {
+        const struct call *c = container_of(k, struct call, agent_link);
+        n += c->state != CALL_LOST && (r == NULL || c->runtime == r) &&
+             tools_hit(e, tools, c->tool);
+    }
+    return n;
+}
+
+static void add_targets(struct engine *e, struct job *j,
+                        const struct runtime *r, const struct tool_set *tools,
+                        unsigned count)
+{
+    j->targets = mem_array(&j->arena.mem, count, sizeof *j->targets);
+    if (j->targets == NULL) {
+        note_rc(e, RC_NO_MEMORY);
+        return;
+    }
+    LIST_EACH(k, next, &j->agent->calls)
+    {
+        struct call *c = container_of(k, struct call, agent_link);
+        if (c->state == CALL_LOST || c->runtime != r ||
+            !tools_hit(e, tools, c->tool) || j->target_count >= count)
+            continue;
+        c->state = CALL_STOPPING;
+        j->targets[j->target_count++] =
+            (struct job_target){.call_id = job_text(j, c->call_id)};
+    }
+}
+
+static void tell_runtime(struct engine *e, struct runtime *r,
+                         const struct job *j)
+{
+    struct span *ids =
+        mem_array(&e->step_arena.mem, j->target_count, sizeof *ids);
+    unsigned n = 0;
+    if (ids == NULL) {
+        note_rc(e, RC_NO_MEMORY);
+        return;
+    }
+    for (unsigned i = 0; i < j->target_count; i++)
+        if (!j->targets[i].settled)
+            ids[n++] = j->targets[i].call_id;
+    const struct directive spec = {.type = DIRECTIVE_CANCEL,
+                                   .agent = j->agent,
+                                   .job_id = j->id,
+                                   .call_ids = {ids, n},
+                                   .reason = REASON_CANCELLED,
+                                   .rule = j->rule,
+                                   .jti = j->jti};
+    if (n > 0)
+        send_directive(e, r, &spec);
+}
+
+void tell_purge(struct engine *e, struct runtime *r, const struct job *j)
+{
+    const struct directive spec = {.type = DIRECTIVE_PURGE,
+                                   .agent = j->agent,
+                                   .job_id = j->id,
+                                   .purge = j->purge,
+                                   .reason = REASON_AGENT_SUSPENDED,
+                                   .rule = j->rule,
+                                   .jti = j->jti};
+    send_directive(e, r, &spec);
+}
+
+static void cancel_at_runtime(struct engine *e, struct subject *agent,
+                              struct runtime *r, const struct tool_set *tools,
+                              const struct cause *c,
+                              const struct policy_rule *rule,
+                              const struct policy_step *step)
+{
+    unsigned count = count_hits(e, agent, r, tools);
+    if (count > JOB_TARGETS_MAX)
+        count = JOB_TARGETS_MAX;
+    struct job *j = start_job(e, JOB_CANCEL, agent, c, rule->name, r->name);
+    if (j == NULL)
+        return;
+    j->runtime_key = job_text(j, r->link.key);
+    add_targets(e, j, r, tools, count);
+    arm_job(e, j,
+            step != NULL && step->within_ms > 0 ? step->within_ms
+                                                : CANCEL_WITHIN_DEFAULT_MS,
+            step == NULL ? (struct names){NULL, 0} : step->otherwise);
+    tell_runtime(e, r, j);
+}
+
+void cancel_calls(struct engine *e, struct subject *agent,
+                  const struct tool_set *tools, const struct cause *c,
+                  struct span rule, const struct policy_step *step)
+{
+    const struct policy_rule named = {.name = rule};
+    if (count_hits(e, agent, NULL, tools) == 0) {
+        record_nothing(e, agent, c, rule, "cancel");
+        return;
+    }
+    /* One job a runtime. The list of calls may change only in on_* handlers,
+     * so walking it while jobs mark calls is safe. */
+    LIST_EACH(k, next, &agent->calls)
+    {
+        struct call *call = container_of(k, struct call, agent_link);
+        if (call->state == CALL_RUNNING && tools_hit(e, tools, call->tool))
+            cancel_at_runtime(e, agent, call->runtime, tools, c, &named, step);
+    }
+}
+
+/* One running call that the read or the policy no longer allows. */
+void stop_call(struct engine *e, struct call *call)
+{
+    const struct tool_set one = {.patterns = {&call->tool, 1}};
+    const struct cause c = {.type = EVENT_REFRESHED, .jti = SPAN("read"),
+                            .may = MAY_ALL};
+    const struct policy_rule named = {.name = SPAN("open_calls")};
+    cancel_at_runtime(e, call->agent, call->runtime, &one, &c, &named, NULL);
+}
+
+/* --------------------------------------------------------- call endings */
+
+static void settle(struct engine *e, struct job *j, struct span call_id,
+                   enum call_outcome outcome)
+{
+    for (unsigned i = 0; i < j->target_count; i++) {
+        struct job_target *t = &j->targets[i];
+        if (t->settled || !span_eq(t->call_id, call_id))
+            continue;
+        t->settled = true;
+        t->outcome = outcome;
+        j->settled_count++;
+    }
+    if (j->settled_count == j->target_count && j->state <= JOB_RUNNING)
+        finish_job(e, j, JOB_CONFIRMED);
+}
+
+static void settle_in_jobs(struct engine *e, struct subject *agent,
+                           const struct runtime *r, struct span call_id,
+                           enum call_outcome outcome)
+{
+    LIST_EACH(k, next, &agent->jobs)
+    {
+        struct job *j = container_of(k, struct job, agent_link);
+        if (j->kind == JOB_CANCEL && span_eq(j->runtime_key, r->link.key))
+            settle(e, j, call_id, outcome);
+    }
+}
+
+static const char *outcome_word(enum call_outcome o)
+{
+    static const char *const words[] = {"unknown", "ok", "error", "cancelled"};
+    return words[o];
+}
+
+/* `known`: the runtime said so. Otherwise the lease ran out: the call becomes
+ * unknown, and a job that waits for it stays unconfirmed. */
+void call_ended(struct engine *e, struct call *c, enum call_outcome outcome,
+                bool known)
+{
+    struct record r = record_of(RECORD_ACTION);
+    r.agent = c->agent->uri;
+    r.base = base_url(e, c->agent);
+    r.runtime = c->runtime->name;
+    r.tool = c->tool;
+    r.call = c->call_id;
+    r.run = c->run_id;
+    r.action = SPAN("tool_call");
+    r.outcome = known ? span_str(outcome_word(outcome)) : SPAN("unknown");
+    if (c->state == CALL_STOPPING || !known)
+        (void)record_now(e, &r, false);
+    if (known)
+        settle_in_jobs(e, c->agent, c->runtime, c->call_id, outcome);
+    call_free(&e->calls, c);
+}
+
+void lease_tick(struct engine *e)
+{
+    struct call *c;
+    while ((c = call_next_expiry(&e->calls)) != NULL) {
+        if (e->in->now_ms < c->expires_ms) {
+            wake_at(e, c->expires_ms);
+            return;
+        }
+        call_ended(e, c, CALL_UNKNOWN, false);
+    }
+}
+
+/* ----------------------------------------------------- renew and end */
+
+static struct call *own_call(const struct engine *e)
+{
+    const struct in_lease *in = &e->in->lease;
+    struct call *c = call_by_lease(&e->calls, in->lease_id);
+    return c == NULL || c->runtime->caller != in->caller ? NULL : c;
+}
+
+void on_renew(struct engine *e)
+{
+    struct out *o = emit(e, OUT_LEASE);
+    struct call *c = own_call(e);
+    o->lease.token = e->in->lease.token;
+    o->lease.reason = REASON_LEASE_UNKNOWN;
+    o->lease.stop = true;
+    if (c == NULL)
+        return;
+    struct standing st;
+    standing_of(e, c->agent, 0, &st);
+    o->lease.found = true;
+    o->lease.stop = c->state != CALL_RUNNING;
+    o->lease.reason = o->lease.stop ? REASON_CANCELLED : REASON_ALLOWED;
+    o->lease.ttl_ms = (uint32_t)e->conf->limits.lease_ms;
+    o->lease.epoch = st.epoch;
+    call_renew(&e->calls, c, e->in->now_ms + e->conf->limits.lease_ms);
+    wake_at(e, c->expires_ms);
+}
+
+void on_end(struct engine *e)
+{
+    struct call *c = own_call(e);
+    struct out *o = emit(e, OUT_LEASE);
+    o->lease.token = e->in->lease.token;
+    o->lease.found = c != NULL;
+    o->lease.reason = c == NULL ? REASON_LEASE_UNKNOWN : REASON_NONE;
+    if (c != NULL)
+        call_ended(e, c, e->in->lease.outcome, true);
+}
+
+/* ---------------------------------------------------------------- watch */
+
+static const struct in_live_call *find_live(const struct in_hello *in,
+                                            struct span call_id)
+{
+    for (unsigned i = 0; i < in->call_count; i++)
+        if (span_eq(in->calls[i].call_id, call_id))
+            return &in->calls[i];
+    return NULL;
+}
+
+/* What the runtime does not list no longer runs there: its own word. */
+static void drop_absent(struct engine *e, struct runtime *r)
+{
+    LIST_EACH(k, next, &r->calls)
+    {
+        struct call *c = container_of(k, struct call, runtime_link);
+        if (find_live(&e->in->hello, c->call_id) == NULL)
+            call_ended(e, c, CALL_UNKNOWN, c->state == CALL_STOPPING);
+    }
+    LIST_EACH(j, next_j, &e->jobs.open)
+    {
+        struct job *job = container_of(j, struct job, state_link);
+        if (job->kind != JOB_CANCEL ||
+            !span_eq(job->runtime_key, r->link.key))
+            continue;
+        for (unsigned i = 0;
+             i < job->target_count && job->state <= JOB_RUNNING; i++)
+            if (!job->targets[i].settled &&
+                find_live(&e->in->hello, job->targets[i].call_id) == NULL)
+                settle(e, job, job->targets[i].call_id, CALL_UNKNOWN);
+    }
+}
+
+static void adopt(struct engine *e, struct runtime *r,
+                  const struct in_live_call *live)
+{
+    const struct engine_caller *who = &e->conf->callers[r->caller];
+    int base = find_base(e, live->base, who);
+    enum subject_kind kind;
+    struct subject *s;
+    struct call *c;
+    bool fresh;
+    if (!caller_may(e, r->caller, base, live->uri) ||
+        kind_of_uri(e, (unsigned)base, live->uri, &kind) < 0 ||
+        subject_get(&e->subjects, (unsigned)base, e->conf->bases[base].url,
+                    live->uri, kind, &s) < 0)
+        return;
+    const struct call_spec spec = {
+        .agent = s,
+        .runtime = r,
+        .tool = live->tool,
+        .call_id = live->call_id,
+        .run_id = live->run_id,
+        .lease = e->in->random ^ new_id(e),
+        .expires_ms = e->in->now_ms + e->conf->limits.lease_ms,
+        .since_wall_ms = e->in->wall_ms,
+    };
+    if (call_put(&e->calls, &spec, &c, &fresh) < 0)
+        return;
+    wake_at(e, c->expires_ms);
+    if (!fresh || c->state != CALL_RUNNING)
+        return;
+    struct decision d;
+    decide(e, s, c->tool, c->run_id, &d);
+    if (d.verdict == VERDICT_DENY)
+        stop_call(e, c);
+    else if (d.verdict == VERDICT_WAIT && e->policy->read_open_calls_now)
+        want_read(e, s);
+}
+
+static bool was_told(const struct runtime *r, const struct job *j)
+{
+    LIST_EACH(k, next, &r->directives)
+        if (container_of(k, struct directive, link)->job_id == j->id)
+            return true;
+    return false;
+}
+
+/* Jobs of before a restart, for what this runtime still has. */
+static void resume_jobs(struct engine *e, struct runtime *r)
+{
+    LIST_EACH(k, next, &e->jobs.open)
+    {
+        struct job *j = container_of(k, struct job, state_link);
+        bool ours = j->kind == JOB_CANCEL || j->kind == JOB_PURGE;
+        if (!ours || !span_eq(j->runtime_key, r->link.key) || was_told(r, j))
+            continue;
+        if (j->kind == JOB_CANCEL)
+            tell_runtime(e, r, j);
+        else
+            tell_purge(e, r, j);
+    }
+}
+
+/* Calls that a job is about are to stop, also when the runtime has only just
+ * told us of them. */
+static void mark_stopping(struct engine *e, struct runtime *r)
+{
+    LIST_EACH(k, next, &e->jobs.open)
+    {
+        const struct job *j = container_of(k, struct job, state_link);
+        if (j->kind != JOB_CANCEL || !span_eq(j->runtime_key, r->link.key))
+            continue;
+        for (unsigned i = 0; i < j->target_count; i++) {
+            struct call *c = call_by_id(&e->calls, r, j->targets[i].call_id);
+            if (c != NULL && !j->targets[i].settled)
+                c->state = CALL_STOPPING;
+        }
+    }
+}
+
+void on_hello(struct engine *e)
+{
+    const struct in_hello *in = &e->in->hello;
+    struct runtime *r;
+    int rc = runtime_get(&e->calls, &e->conf->callers[in->caller], in->caller,
+                         in->runtime, &r);
+    if (rc < 0) {
+        note_rc(e, rc);
+        return;
+    }
+    r->watch = in->watch;
+    runtime_clear_labels(&e->calls, r);
+    for (unsigned i = 0; i < in->label_count; i++)
+        ignore_rc(runtime_set_label(&e->calls, r, in->labels[i].name,
+                                    in->labels[i].value)); /* an action that
+                                    needs a missing label fails and says so */
+    drop_absent(e, r);
+    LIST_EACH(k, next, &r->directives) /* not acknowledged: once more */
+        emit_directive(e, r, container_of(k, struct directive, link));
+    resume_jobs(e, r);
+    for (unsigned i = 0; i < in->call_count; i++)
+        adopt(e, r, &in->calls[i]);
+    mark_stopping(e, r);
+    struct out *o = emit(e, OUT_SNAPSHOT_END);
+    o->snapshot_end.watch = in->watch;
+    o->snapshot_end.epoch = epoch_of(e, e->input);
+    struct record rec = record_of(RECORD_ACTION);
+    rec.caller = e->conf->callers[in->caller].name;
+    rec.runtime = in->runtime;
+    rec.action = SPAN("watch");
+    rec.outcome = SPAN("connected");
+    rec.count = in->call_count;
+    (void)record_now(e, &rec, false);
+}
+
+void on_watch_gone(struct engine *e)
+{
+    struct map_link *k = NULL;
+    while ((k = map_next(&e->calls.runtimes, k)) != NULL) {
+        struct runtime *r = container_of(k, struct runtime, link);
+        if (r->watch == e->in->watch_gone)
+            r->watch = 0; /* its calls live on until their leases end */
+    }
+}
+
+/* ------------------------------------------------------ acknowledgement */
+
+static bool directive_number(struct span text, uint64_t *ret)
+{
+    uint64_t v = 0;
+    if (text.n != 17 || text.p[0] != 'D')
+        return false;
+    for (size_t i = 1; i < text.n; i++) {
+        unsigned char c = text.p[i];
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                                                : 16;
+        if (digit > 15)
+            return false;
+        v = v << 4 | digit;
+    }
+    *ret = v;
+    return true;
+}
+
+static void ack_cancel(struct engine *e, struct runtime *r)
+{
+    const struct in_ack *in = &e->in->ack;
+    for (unsigned i = 0; i < in->call_count; i++) {
+        struct call *c = call_by_id(&e->calls, r, in->calls[i].call_id);
+        if (c != NULL && in->calls[i].outcome != CALL_UNKNOWN)
+            call_ended(e, c, in->calls[i].outcome, true);
+    }
+}
+
+static void ack_purge(struct engine *e, struct job *j)
+{
+    if (j == NULL || j->kind != JOB_PURGE || j->state > JOB_RUNNING)
+        return;
+    finish_job(e, j, e->in->ack.done ? JOB_CONFIRMED : JOB_REFUSED);
+}
+
+void on_ack(struct engine *e)
+{
+    const struct in_ack *in = &e->in->ack;
+    const struct engine_caller *who = &e->conf->callers[in->caller];
+    struct runtime *r = runtime_find(&e->calls, who->name, in->runtime);
+    uint64_t id;
+    struct directive *d = r != NULL && directive_number(in->directive_id, &id)
+                              ? directive_find(r, id)
+                              : NULL;
+    if (in->token != 0) {
+        struct out *o = emit(e, OUT_DONE);
+        o->done.token = in->token;
+        o->done.rc = r == NULL ? RC_UNKNOWN_NAME : 0;
+        o->done.text = r == NULL ? SPAN("no such runtime") : SPAN("");
+    }
+    if (d == NULL)
+        return; /* acknowledged before: an acknowledgement is idempotent */
+    enum directive_type type = d->type;
+    uint64_t job_id = d->job_id;
+    directive_free(&e->calls, r, d);
+    if (type == DIRECTIVE_CANCEL)
+        ack_cancel(e, r);
+    else if (type == DIRECTIVE_PURGE)
+        ack_purge(e, job_find(&e->jobs, job_id));
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the engine's files share. Each file handles one family of inputs; all
+ * of them change state through the helpers below, which also remember what
+ * must become durable.
+ *
+ * One step: engine_step opens a row (facts, records), a handler runs, the row
+ * is closed. A row with facts or journaled records becomes OUT_JOURNAL; its
+ * acknowledgements, records and jobs wait for IN_STORED.
+ */
+#ifndef SIDECAR_CORE_ENGINE_INTERNAL_H
+#define SIDECAR_CORE_ENGINE_INTERNAL_H
+
+#include "sidecar/core/call.h"
+#include "sidecar/core/dedupe.h"
+#include "sidecar/core/engine.h"
+#include "sidecar/core/hold.h"
+#include "sidecar/core/job.h"
+#include "sidecar/core/record.h"
+#include "sidecar/core/subject.h"
+
+#define STEP_BYTES_MAX (16 * 1024 * 1024) /* scratch of one step */
+#define STEP_OUT_MAX 65536
+#define ROW_SPLIT_BYTES (256 * 1024) /* a row is closed beyond this */
+#define PENDING_ANSWERS_MAX 65536
+#define EPOCH_BOOT_SHIFT 40
+#define DEADLINE_MARGIN_MS 20
+#define READ_BACKOFF_FIRST_MS 250
+#define READ_BACKOFF_MAX_MS 30000
+#define UNKNOWN_KEPT_MS 5000 /* how long "no such agent" is believed */
+
+/* A credential an agent holds. */
+struct credential {
+    struct list_link link;      /* in subject->credentials */
+    struct subject *agent;
+    struct span id, issuer, runtime_key, sealed; /* in this allocation */
+    bool refresh;
+    int64_t expires_wall_ms;
+};
+
+/* A question that waits for a read. */
+struct parked {
+    struct list_link link, all_link; /* subject->parked, engine->parked */
+    struct subject *agent;
+    int64_t deadline_ms;
+    bool begin;
+    struct in_ask ask;          /* strings in this allocation */
+};
+
+/* An allow that waits for its record to be written. */
+struct pending_answer {
+    uint64_t ticket;
+    struct subject *agent;
+    struct out_answer answer;
+    int64_t since_ms;
+    unsigned caller;
+    bool begin;
+    size_t tool_n;
+    unsigned char tool[ENGINE_ID_MAX];
+};
+
+/* A journal row on its way to the disk. */
+struct row {
+    struct list_link link;
+    uint64_t seq;
+    struct buf records;
+    uint64_t *acks;             /* event tokens */
+    unsigned ack_count, ack_cap;
+    uint64_t h1;                /* jti of the event, for duplicates */
+};
+
+struct base_state {
+    uint64_t stamp;             /* all agents of the base: feed silence, ... */
+};
+
+struct feed_state {
+    bool disabled;              /* stream-updated: paused or disabled */
+    bool silent, caught_up;
+    int64_t last_sign_ms, last_sign_wall_ms;
+    uint64_t events, refused;
+    char last_error[128];
+};
+
+struct engine {
+    struct mem *mem;
+    const struct engine_conf *conf;
+    const struct policy *policy;
+
+    /* this step */
+    const struct in *in;        /* = &this_input */
+    struct in this_input;       /* kept for its clocks between steps */
+    int rc;                     /* first failure of the step */
+    struct arena step_arena;
+    struct buf facts, records, scratch;
+    uint64_t row_acks[4];
+    unsigned row_ack_count;
+    uint64_t row_h1;
+    struct out *outs;
+    size_t out_count, out_cap, out_next;
+    struct out spare;           /* where an output goes when memory is out */
+
+    /* counters */
+    uint64_t boot, input, seq, stored, ticket, logged, next_id;
+    uint64_t policy_stamp, boot_stamp;
+    bool blocked, poisoned, log_broken, stopping;
+    int64_t wake_ms;
+
+    struct subjects subjects;
+    struct holds holds;
+    struct calls calls;
+    struct jobs jobs;
+    struct dedupe dedupe;
+    struct list rows;           /* struct row, by seq */
+    struct list reading;        /* subjects that want or have a read */
+    struct list parked;
+    unsigned parked_count;
+    struct pending_answer *pending;
+    size_t pending_head, pending_count, pending_cap;
+    struct base_state bases[ENGINE_BASES_MAX];
+    struct feed_state feeds[ENGINE_FEEDS_MAX];
+    size_t credential_count;
+    unsigned char hash_seed[32];
+    bool hash_seed_known;       /* from the store */
+    struct engine_stats stats;
+};
+
+/* engine.c */
+void note_rc(struct engine *e, int rc);       /* latch a failure */
+struct out *emit(struct engine *e, enum out_kind kind);
+struct span keep(struct engine *e, struct span s); /* copy into the step */
+uint64_t new_id(struct engine *e);
+uint64_t epoch_of(const struct engine *e, uint64_t stamp);
+void wake_at(struct engine *e, int64_t ms);
+/* Fills time and digests and writes the record: into the row (journaled), or
+ * straight to the log. Returns the ticket of a direct record. */
+void record_row(struct engine *e, struct record *r);
+uint64_t record_now(struct engine *e, struct record *r, bool checkpoint);
+/* Remember durable changes. */
+void fact_subject(struct engine *e, const struct subject *s);
+void fact_hold(struct engine *e, const struct hold *h, bool gone);
+void fact_job(struct engine *e, const struct job *j, bool gone);
+void fact_jti(struct engine *e, struct dedupe_id id, bool gone);
+void fact_credential(struct engine *e, const struct credential *c, bool gone);
+void fact_feed(struct engine *e, unsigned feed);
+void fact_meta(struct engine *e, const char *name, struct span value);
+/* OUT_ACK for this token once the row of this step is committed. */
+void ack_when_stored(struct engine *e, uint64_t token);
+/* Closes the row of this step when it has anything. */
+void row_close(struct engine *e);
+void row_split(struct engine *e); /* closes it early when it is large */
+
+/* engine_standing.c */
+struct standing {
+    uint64_t stamp;         /* latest that makes the agent stale */
+    uint64_t epoch;
+    bool event_open;        /* an event not covered by a qualifying read */
+    int64_t event_ms;       /* latest such, for `settle` */
+    bool stale, only_age;
+    bool uncovered;
+    const char *why;        /* "event", "group", "owner", "age", "boot", ... */
+};
+void standing_of(const struct engine *e, const struct subject *s,
+                 int64_t max_age_ms, struct standing *ret);
+bool is_agent(const struct engine *e, const struct subject *s);
+struct span base_url(const struct engine *e, const struct subject *s);
+int kind_of_uri(const struct engine *e, unsigned base, struct span uri,
+                enum subject_kind *ret) must_use;
+void touch(struct engine *e, struct subject *s);
+void stamp(struct engine *e, struct subject *s, struct span version);
+
+/* engine_rules.c */
+struct cause {
+    enum event_type type;
+    struct span feed, jti, txn;
+    const struct event_part *part; /* NULL for internal events */
+    const struct doc *event_doc;   /* for event.* in filters, or NULL */
+    const struct doc *fresh;       /* resource of a qualifying read, or NULL */
+    unsigned may;                  /* enum feed_may */
+};
+/* Runs every rule that matches; pends what a read must decide. */
+void run_rules(struct engine *e, struct subject *s, const struct cause *c);
+/* One rule that a read has decided (pending rules). */
+void run_rule(struct engine *e, struct subject *s, const struct policy_rule *r,
+              const struct cause *c);
+void run_releases(struct engine *e, struct subject *s, const struct cause *c);
+bool audit_mode(const struct engine *e);
+/* Turns a tool set into globs in step memory. */
+struct names expand_tools(struct engine *e, const struct tool_set *t);
+void hold_lift(struct engine *e, struct hold *h, struct span rule,
+               struct span person, struct span why);
+bool hold_add(struct engine *e, struct subject *agent,
+              const struct hold_spec *spec, const struct cause *c);
+
+/* engine_cancel.c: calls, directives */
+void cancel_calls(struct engine *e, struct subject *agent,
+                  const struct tool_set *tools, const struct cause *c,
+                  struct span rule, const struct policy_step *step);
+void stop_call(struct engine *e, struct call *c);
+void call_ended(struct engine *e, struct call *c, enum call_outcome outcome,
+                bool known);
+void send_directive(struct engine *e, struct runtime *r,
+                    const struct directive *spec);
+void tell_purge(struct engine *e, struct runtime *r, const struct job *j);
+void block_runtimes(struct engine *e, struct subject *agent, enum reason why,
+                    struct span rule, struct span jti);
+void on_renew(struct engine *e);
+void on_end(struct engine *e);
+void on_hello(struct engine *e);
+void on_watch_gone(struct engine *e);
+void on_ack(struct engine *e);
+void lease_tick(struct engine *e);
+
+/* engine_job.c */
+struct job *start_job(struct engine *e, enum job_kind kind,
+                      struct subject *agent, const struct cause *c,
+                      struct span rule, struct span target);
+void arm_job(struct engine *e, struct job *j, int64_t within_ms,
+             struct names otherwise);
+void record_job(struct engine *e, const struct job *j, const char *outcome);
+void record_nothing(struct engine *e, struct subject *agent,
+                    const struct cause *c, struct span rule,
+                    const char *action);
+void revoke_all(struct engine *e, struct subject *agent, const struct cause *c,
+                struct span rule, const struct policy_step *step);
+void purge_all(struct engine *e, struct subject *agent, const struct cause *c,
+               struct span rule, const struct policy_step *step);
+void action_start(struct engine *e, struct subject *agent,
+                  const struct cause *c, struct span rule, int action,
+                  const struct policy_step *step);
+void finish_job(struct engine *e, struct job *j, enum job_state state);
+void on_job_done(struct engine *e);
+void on_credential(struct engine *e);
+void job_tick(struct engine *e);
+void credential_free(struct engine *e, struct credential *c);
+int credential_new(struct engine *e, struct subject *agent,
+                   const struct in_credential *in, struct span runtime_key,
+                   struct credential **ret) must_use;
+
+/* engine_read.c */
+void want_read(struct engine *e, struct subject *s);
+void on_read_done(struct engine *e);
+void read_tick(struct engine *e);
+
+/* engine_ask.c */
+enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_WAIT };
+struct decision {
+    enum verdict verdict;
+    enum reason reason;
+    struct span rule;
+    int64_t valid_for_ms;
+    uint64_t epoch;
+    bool would;             /* audit mode let it pass */
+};
+void decide(struct engine *e, struct subject *s, struct span tool,
+            struct span run_id, struct decision *ret);
+void on_ask(struct engine *e, bool begin);
+void on_logged(struct engine *e);
+void ask_tick(struct engine *e);
+void unpark(struct engine *e, struct subject *s);
+void deny_all_waiting(struct engine *e, enum reason why);
+int find_base(const struct engine *e, int asked, const struct engine_caller *c);
+bool caller_may(const struct engine *e, unsigned caller, int base,
+                struct span uri);
+
+/* engine_event.c */
+void on_event(struct engine *e, bool dirty_only);
+void on_feed(struct engine *e);
+void on_stored(struct engine *e);
+void feed_tick(struct engine *e);
+
+/* engine_operator.c */
+void on_operator(struct engine *e);
+void review_tick(struct engine *e);
+
+#endif

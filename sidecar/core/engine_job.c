@@ -1,0 +1,560 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Jobs: made by rules, dispatched once their row is committed, retried with
+ * backoff until their deadline, and ended by a confirmation, a refusal, the
+ * deadline (then `otherwise` runs) or an operator. "Sent" is never "done".
+ */
+#include <string.h>
+
+#include "sidecar/core/engine_internal.h"
+
+#define WITHIN_DEFAULT_MS 30000
+
+/* -------------------------------------------------------------- records */
+
+void record_job(struct engine *e, const struct job *j, const char *outcome)
+{
+    struct standing st;
+    standing_of(e, j->agent, 0, &st);
+    struct record r = record_of(RECORD_ACTION);
+    r.agent = j->agent->uri;
+    r.base = base_url(e, j->agent);
+    r.feed = j->feed;
+    r.event = span_str(event_type_name(j->event));
+    r.jti = j->jti;
+    r.rule = j->rule;
+    r.action = j->kind == JOB_ACTION ? j->action.name
+                                     : span_str(job_kind_word(j->kind));
+    r.target = j->target;
+    r.job = j->id;
+    r.attempt = j->attempts;
+    r.reach = j->kind == JOB_CANCEL ? (int64_t)j->target_count : 1;
+    r.confirmed = j->kind == JOB_CANCEL ? (int64_t)j->settled_count
+                                        : j->state == JOB_CONFIRMED;
+    r.outcome = span_str(outcome);
+    r.why = j->last_error;
+    r.epoch = st.epoch;
+    record_row(e, &r);
+}
+
+/* "0 of 0" is a result of its own, never a confirmation. */
+void record_nothing(struct engine *e, struct subject *agent,
+                    const struct cause *c, struct span rule,
+                    const char *action)
+{
+    struct record r = record_of(RECORD_ACTION);
+    r.agent = agent->uri;
+    r.base = base_url(e, agent);
+    r.feed = c->feed;
+    r.event = span_str(event_type_name(c->type));
+    r.jti = c->jti;
+    r.rule = rule;
+    r.action = span_str(action);
+    r.reach = 0;
+    r.confirmed = 0;
+    r.outcome = SPAN("nothing_registered");
+    record_row(e, &r);
+}
+
+/* ------------------------------------------------------------- creation */
+
+static struct span job_key_text(struct engine *e, const struct cause *c,
+                                struct span rule, const char *action,
+                                struct span target)
+{
+    struct buf b;
+    buf_init(&b, &e->step_arena.mem, 4096);
+    const struct span parts[] = {c->jti, rule, span_str(action), target};
+    for (size_t i = 0; i < 4; i++) {
+        if (i > 0)
+            buf_put_u8(&b, ':');
+        buf_put(&b, parts[i]);
+    }
+    if (!buf_ok(&b))
+        note_rc(e, RC_NO_MEMORY);
+    return buf_ok(&b) ? buf_span(&b) : SPAN("");
+}
+
+/* Is the same thing under way already? Then it need not run twice. */
+static bool job_exists(const struct subject *agent, enum job_kind kind,
+                       struct span key)
+{
+    LIST_EACH(k, next, &agent->jobs)
+    {
+        const struct job *j = container_of(k, struct job, agent_link);
+        if (j->kind == kind && span_eq(j->key, key))
+            return true;
+    }
+    return false;
+}
+
+struct job *start_job(struct engine *e, enum job_kind kind,
+                      struct subject *agent, const struct cause *c,
+                      struct span rule, struct span target)
+{
+    struct span key = job_key_text(e, c, rule, job_kind_word(kind), target);
+    struct job *j;
+    if (kind != JOB_CANCEL && job_exists(agent, kind, key))
+        return NULL;
+    int rc = job_new(&e->jobs, new_id(e), kind, agent, &j);
+    if (rc < 0) {
+        note_rc(e, rc);
+        return NULL;
+    }
+    struct standing st;
+    standing_of(e, agent, 0, &st);
+    j->row = e->seq + 1;
+    j->epoch = st.epoch;
+    j->created_ms = j->next_ms = e->in->now_ms;
+    j->created_wall_ms = e->in->wall_ms;
+    j->event = c->type;
+    j->rule = job_text(j, rule);
+    j->jti = job_text(j, c->jti);
+    j->feed = job_text(j, c->feed);
+    j->target = job_text(j, target);
+    j->key = job_text(j, key);
+    if (j->rule.p == NULL || j->jti.p == NULL || j->key.p == NULL ||
+        j->target.p == NULL || j->feed.p == NULL) {
+        note_rc(e, RC_NO_MEMORY);
+        job_drop(&e->jobs, j);
+        return NULL;
+    }
+    return j;
+}
+
+void arm_job(struct engine *e, struct job *j, int64_t within_ms,
+             struct names otherwise)
+{
+    if (within_ms <= 0)
+        within_ms = WITHIN_DEFAULT_MS;
+    j->deadline_ms = e->in->now_ms + within_ms;
+    j->deadline_wall_ms = e->in->wall_ms + within_ms;
+    note_rc(e, job_names(j, otherwise, &j->otherwise));
+    fact_job(e, j, false);
+    record_job(e, j, "started");
+    wake_at(e, j->next_ms);
+    wake_at(e, j->deadline_ms);
+}
+
+void revoke_all(struct engine *e, struct subject *agent, const struct cause *c,
+                struct span rule, const struct policy_step *step)
+{
+    if (list_empty(&agent->credentials)) {
+        record_nothing(e, agent, c, rule, "revoke");
+        return;
+    }
+    /* Refresh tokens first (7009-R6). */
+    for (int refresh = 1; refresh >= 0; refresh--) {
+        LIST_EACH(k, next, &agent->credentials)
+        {
+            struct credential *cr = container_of(k, struct credential, link);
+            if (cr->refresh != (refresh == 1))
+                continue;
+            struct job *j = start_job(e, JOB_REVOKE, agent, c, rule, cr->id);
+            if (j == NULL)
+                continue;
+            j->credential_id = job_text(j, cr->id);
+            j->issuer = job_text(j, cr->issuer);
+            j->sealed = job_text(j, cr->sealed);
+            j->refresh = cr->refresh;
+            if (j->sealed.p == NULL || j->issuer.p == NULL)
+                note_rc(e, RC_NO_MEMORY);
+            arm_job(e, j, step->within_ms, step->otherwise);
+        }
+    }
+}
+
+/* Runtimes that hold something of the agent: calls or credentials. */
+static bool holds_something(const struct subject *agent,
+                            const struct runtime *r)
+{
+    LIST_EACH(k, next, &agent->calls)
+        if (container_of(k, struct call, agent_link)->runtime == r)
+            return true;
+    LIST_EACH(c, next_c, &agent->credentials)
+        if (span_eq(container_of(c, struct credential, link)->runtime_key,
+                    r->link.key))
+            return true;
+    return false;
+}
+
+static void purge_at(struct engine *e, struct subject *agent,
+                     struct runtime *r, const struct cause *c,
+                     struct span rule, const struct policy_step *step)
+{
+    struct job *j = start_job(e, JOB_PURGE, agent, c, rule, r->name);
+    if (j == NULL)
+        return;
+    j->runtime_key = job_text(j, r->link.key);
+    note_rc(e, job_names(j, step->purge, &j->purge));
+    arm_job(e, j, step->within_ms, step->otherwise);
+    tell_purge(e, r, j);
+}
+
+void purge_all(struct engine *e, struct subject *agent, const struct cause *c,
+               struct span rule, const struct policy_step *step)
+{
+    unsigned reach = 0;
+    struct map_link *k = NULL;
+    while ((k = map_next(&e->calls.runtimes, k)) != NULL) {
+        struct runtime *r = container_of(k, struct runtime, link);
+        if (!holds_something(agent, r))
+            continue;
+        purge_at(e, agent, r, c, rule, step);
+        reach++;
+    }
+    if (reach == 0)
+        record_nothing(e, agent, c, rule, "purge");
+}
+
+void action_start(struct engine *e, struct subject *agent,
+                  const struct cause *c, struct span rule, int action,
+                  const struct policy_step *step)
+{
+    must(action >= 0 && (unsigned)action < e->policy->action_count);
+    const struct policy_action *a = &e->policy->actions[action];
+    struct job *j = start_job(e, JOB_ACTION, agent, c, rule, a->name);
+    if (j == NULL)
+        return;
+    note_rc(e, job_action(j, a));
+    arm_job(e, j, step == NULL ? 0 : step->within_ms,
+            step == NULL ? (struct names){NULL, 0} : step->otherwise);
+}
+
+/* --------------------------------------------------------------- ending */
+
+static void run_otherwise(struct engine *e, struct job *j)
+{
+    const struct cause c = {.type = j->event, .feed = j->feed, .jti = j->jti,
+                            .may = MAY_ALL};
+    for (unsigned i = 0; i < j->otherwise.count; i++) {
+        int found = -1;
+        for (unsigned a = 0; a < e->policy->action_count; a++)
+            if (span_eq(e->policy->actions[a].name, j->otherwise.at[i]))
+                found = (int)a;
+        if (found >= 0)
+            action_start(e, j->agent, &c, j->rule, found, NULL);
+        else
+            record_nothing(e, j->agent, &c, j->rule, "otherwise");
+    }
+}
+
+static void forget_credential(struct engine *e, const struct job *j)
+{
+    LIST_EACH(k, next, &j->agent->credentials)
+    {
+        struct credential *cr = container_of(k, struct credential, link);
+        if (!span_eq(cr->id, j->credential_id) ||
+            !span_eq(cr->sealed, j->sealed))
+            continue;
+        fact_credential(e, cr, true);
+        credential_free(e, cr);
+    }
+}
+
+void finish_job(struct engine *e, struct job *j, enum job_state state)
+{
+    if (j->kind == JOB_REVOKE && state == JOB_CONFIRMED)
+        forget_credential(e, j);
+    enum job_state open_state = j->state;
+    j->state = state;
+    record_job(e, j, job_state_word(state));
+    j->state = open_state;
+    fact_job(e, j, true);
+    if (state == JOB_FAILED || state == JOB_REFUSED)
+        run_otherwise(e, j);
+    job_end(&e->jobs, j, state);
+}
+
+/* ------------------------------------------------------------- dispatch */
+
+static bool is_served(const struct engine *e, struct span runtime_name)
+{
+    for (unsigned i = 0; i < e->conf->served_runtime_count; i++)
+        if (span_eq(e->conf->served_runtimes[i], runtime_name))
+            return true;
+    return false;
+}
+
+static struct span runtime_name(struct span key)
+{
+    return span_sub(key, span_find(key, 0, 0) + 1, key.n);
+}
+
+static struct names unsettled(struct engine *e, const struct job *j)
+{
+    struct span *at =
+        mem_array(&e->step_arena.mem, j->target_count, sizeof *at);
+    unsigned n = 0;
+    for (unsigned i = 0; at != NULL && i < j->target_count; i++)
+        if (!j->targets[i].settled)
+            at[n++] = j->targets[i].call_id;
+    return (struct names){at, n};
+}
+
+static void add_labels(const struct engine *e, const struct job *j,
+                       struct out_job *o)
+{
+    LIST_EACH(k, next, &j->agent->calls)
+    {
+        const struct runtime *r =
+            container_of(k, struct call, agent_link)->runtime;
+        for (unsigned i = 0; i < r->label_count; i++) {
+            o->labels[i].name = r->labels[i].name;
+            o->labels[i].value = r->labels[i].value;
+        }
+        o->label_count = r->label_count;
+        o->runtime = r->name;
+        return;
+    }
+    (void)e;
+}
+
+static void dispatch_job(struct engine *e, struct job *j)
+{
+    int64_t left = j->deadline_ms - e->in->now_ms;
+    j->in_flight = true;
+    j->state = JOB_RUNNING;
+    j->attempts++;
+    struct out *out = emit(e, OUT_JOB);
+    struct out_job *o = &out->job;
+    *o = (struct out_job){
+        .job_id = j->id,
+        .attempt = j->attempts,
+        .kind = j->kind,
+        .key = j->key,
+        .base = j->agent->base,
+        .uri = j->agent->uri,
+        .purge = j->purge,
+        .sealed = j->sealed,
+        .credential_id = j->credential_id,
+        .issuer = j->issuer,
+        .refresh = j->refresh,
+        .action = &j->action,
+        .rule = j->rule,
+        .jti = j->jti,
+        .event_name = span_str(event_type_name(j->event)),
+        .feed = j->feed,
+        .epoch = j->epoch,
+        .timeout_ms =
+            left < JOB_ATTEMPT_TIMEOUT_MS ? left : JOB_ATTEMPT_TIMEOUT_MS,
+    };
+    if (j->kind == JOB_ACTION)
+        add_labels(e, j, o);
+    if (j->kind == JOB_CANCEL)
+        o->call_ids = unsettled(e, j);
+    if (j->kind == JOB_CANCEL || j->kind == JOB_PURGE)
+        o->runtime = runtime_name(j->runtime_key);
+}
+
+/* Directives do the work of these at watching runtimes; only runtimes that
+ * serve CancelToolCalls get calls from us. */
+static bool needs_dispatch(const struct engine *e, const struct job *j)
+{
+    if (j->kind == JOB_REVOKE || j->kind == JOB_ACTION)
+        return true;
+    return is_served(e, runtime_name(j->runtime_key));
+}
+
+static void job_due(struct engine *e, struct job *j)
+{
+    if (e->in->now_ms >= j->deadline_ms) {
+        finish_job(e, j, JOB_FAILED);
+        return;
+    }
+    wake_at(e, j->deadline_ms);
+    if (j->in_flight || j->row > e->stored || !needs_dispatch(e, j))
+        return;
+    if (e->in->now_ms < j->next_ms)
+        wake_at(e, j->next_ms);
+    else if (!e->stopping && !e->poisoned)
+        dispatch_job(e, j);
+}
+
+void job_tick(struct engine *e)
+{
+    LIST_EACH(k, next, &e->jobs.open)
+        job_due(e, container_of(k, struct job, state_link));
+}
+
+/* -------------------------------------------------------------- results */
+
+static void apply_call_results(struct engine *e, struct job *j)
+{
+    const struct in_job_done *in = &e->in->job;
+    struct map_link *k = map_find(&e->calls.runtimes, j->runtime_key);
+    struct runtime *r =
+        k == NULL ? NULL : container_of(k, struct runtime, link);
+    uint64_t id = j->id;
+    for (unsigned i = 0; i < in->call_count; i++) {
+        if (in->calls[i].outcome == CALL_UNKNOWN)
+            continue;
+        struct call *c =
+            r == NULL ? NULL : call_by_id(&e->calls, r, in->calls[i].call_id);
+        if (c != NULL)
+            call_ended(e, c, in->calls[i].outcome, true);
+        j = job_find(&e->jobs, id); /* it may have ended just now */
+        if (j == NULL || j->state > JOB_RUNNING)
+            return;
+        for (unsigned t = 0; c == NULL && t < j->target_count; t++) {
+            if (j->targets[t].settled ||
+                !span_eq(j->targets[t].call_id, in->calls[i].call_id))
+                continue;
+            j->targets[t].settled = true;
+            j->targets[t].outcome = in->calls[i].outcome;
+            j->settled_count++;
+        }
+    }
+    if (j->settled_count == j->target_count)
+        finish_job(e, j, JOB_CONFIRMED);
+}
+
+static void plan_retry(struct engine *e, struct job *j)
+{
+    const struct in_job_done *in = &e->in->job;
+    int64_t wait = job_backoff_ms(j->attempts, e->in->random);
+    if (in->retry_after_ms > wait)
+        wait = in->retry_after_ms;
+    j->next_ms = e->in->now_ms + wait;
+    wake_at(e, j->next_ms < j->deadline_ms ? j->next_ms : j->deadline_ms);
+    record_job(e, j, "attempt_failed");
+}
+
+void on_job_done(struct engine *e)
+{
+    const struct in_job_done *in = &e->in->job;
+    struct job *j = job_find(&e->jobs, in->job_id);
+    if (j == NULL || j->state > JOB_RUNNING || in->attempt != j->attempts)
+        return; /* a late answer to an attempt that was given up */
+    j->in_flight = false;
+    struct span why = job_text(j, span_sub(in->why, 0, 200));
+    j->last_error = why.p == NULL ? SPAN("") : why;
+    if (j->kind == JOB_CANCEL && in->call_count > 0) {
+        apply_call_results(e, j);
+        j = job_find(&e->jobs, in->job_id);
+        if (j == NULL || j->state > JOB_RUNNING)
+            return;
+    }
+    if (in->result == JOB_DONE_CONFIRMED && j->kind != JOB_CANCEL)
+        finish_job(e, j, JOB_CONFIRMED);
+    else if (in->result == JOB_DONE_REFUSED)
+        finish_job(e, j, JOB_REFUSED);
+    else
+        plan_retry(e, j);
+}
+
+/* ---------------------------------------------------------- credentials */
+
+void credential_free(struct engine *e, struct credential *c)
+{
+    list_remove(&c->link);
+    e->credential_count--;
+    mem_wipe((void *)(uintptr_t)c->sealed.p, c->sealed.n);
+    mem_release(e->mem, c);
+}
+
+static struct span place(unsigned char **at, struct span s)
+{
+    struct span placed = {*at, s.n};
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return placed;
+}
+
+int credential_new(struct engine *e, struct subject *agent,
+                   const struct in_credential *in, struct span runtime_key,
+                   struct credential **ret)
+{
+    if (e->credential_count >= e->conf->limits.credentials_max)
+        return RC_LIMIT;
+    LIST_EACH(k, next, &agent->credentials)
+    {
+        struct credential *old = container_of(k, struct credential, link);
+        if (span_eq(old->id, in->credential_id))
+            credential_free(e, old); /* registered again: replaced */
+    }
+    struct credential *c =
+        mem_alloc(e->mem, sizeof *c + in->credential_id.n + in->issuer.n +
+                              runtime_key.n + in->sealed.n);
+    if (c == NULL)
+        return RC_NO_MEMORY;
+    unsigned char *at = (unsigned char *)(c + 1);
+    c->agent = agent;
+    c->id = place(&at, in->credential_id);
+    c->issuer = place(&at, in->issuer);
+    c->runtime_key = place(&at, runtime_key);
+    c->sealed = place(&at, in->sealed);
+    c->refresh = in->refresh;
+    c->expires_wall_ms = in->expires_wall_ms;
+    list_push(&agent->credentials, &c->link);
+    e->credential_count++;
+    *ret = c;
+    return 0;
+}
+
+static void done(struct engine *e, uint64_t token, int rc, const char *text)
+{
+    struct out *o = emit(e, OUT_DONE);
+    o->done.token = token;
+    o->done.rc = rc;
+    o->done.text = span_str(text);
+}
+
+/* A credential of an agent that is suspended already is revoked at once by
+ * what suspended it: the hold's rule is asked again for its revoke step. */
+static void revoke_if_held(struct engine *e, struct subject *s)
+{
+    const struct hold *h = hold_strictest(s, SPAN(""));
+    if (h == NULL || h->kind != HOLD_SUSPENDED || audit_mode(e))
+        return;
+    const struct cause c = {.type = h->event,
+                            .jti = keep(e, span_str((const char *)h->cause)),
+                            .may = MAY_ALL};
+    for (unsigned i = 0; i < e->policy->rule_count; i++) {
+        const struct policy_rule *r = &e->policy->rules[i];
+        if (!span_eq(r->name, span_str((const char *)h->rule)))
+            continue;
+        for (unsigned k = 0; k < r->step_count; k++)
+            if (r->steps[k].kind == STEP_REVOKE)
+                revoke_all(e, s, &c, r->name, &r->steps[k]);
+    }
+}
+
+void on_credential(struct engine *e)
+{
+    const struct in_credential *in = &e->in->credential;
+    const struct engine_caller *who = &e->conf->callers[in->caller];
+    int base = find_base(e, in->base, who);
+    enum subject_kind kind;
+    struct subject *s;
+    struct runtime *rt;
+    struct credential *c;
+    if (!caller_may(e, in->caller, base, in->uri) ||
+        kind_of_uri(e, (unsigned)base, in->uri, &kind) < 0) {
+        done(e, in->token, RC_DENIED, reason_text(REASON_CALLER_NOT_ALLOWED));
+        return;
+    }
+    int rc = subject_get(&e->subjects, (unsigned)base,
+                         e->conf->bases[base].url, in->uri, kind, &s);
+    if (rc == 0)
+        rc = runtime_get(&e->calls, who, in->caller, in->runtime, &rt);
+    if (rc == 0)
+        rc = credential_new(e, s, in, rt->link.key, &c);
+    if (rc < 0) {
+        done(e, in->token, rc, reason_text(REASON_LIMIT_REACHED));
+        return;
+    }
+    struct record r = record_of(RECORD_ACTION);
+    r.agent = in->uri;
+    r.base = base_url(e, s);
+    r.caller = who->name;
+    r.runtime = in->runtime;
+    r.action = SPAN("credential");
+    r.target = in->credential_id;
+    r.outcome = SPAN("registered");
+    record_row(e, &r);
+    fact_credential(e, c, false);
+    revoke_if_held(e, s);
+    ack_when_stored(e, in->token);
+}

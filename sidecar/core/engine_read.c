@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Reads: when one is started, what it proves. A read may loosen only when it
+ * qualifies (DESIGN section 5): it started after the last statement that
+ * touched the agent, and it provably shows a state from after that statement.
+ * Any read may tighten.
+ */
+#include <string.h>
+
+#include "sidecar/core/engine_internal.h"
+
+static struct span text_of(const unsigned char *s)
+{
+    return span_str((const char *)s);
+}
+
+static void start_read(struct engine *e, struct subject *s)
+{
+    s->read.id = new_id(e);
+    s->read.start_input = e->input;
+    s->read.start_ms = e->in->now_ms;
+    s->read.wanted = false;
+    struct out *o = emit(e, OUT_READ);
+    o->read.read_id = s->read.id;
+    o->read.base = s->base;
+    o->read.uri = s->uri;
+    o->read.timeout_ms = e->policy->refresh_timeout_ms;
+    if (s->kind != SUBJECT_GROUP) {
+        o->read.attributes = e->policy->attributes;
+        if (s->etag_qualified && s->etag != NULL && s->attrs != NULL &&
+            s->read_input > e->policy_stamp)
+            o->read.if_none_match = text_of(s->etag);
+    }
+    e->stats.reads_started++;
+    /* The shell ends every read; this is the net beneath it. */
+    wake_at(e, e->in->now_ms + 2 * e->policy->refresh_timeout_ms);
+}
+
+void want_read(struct engine *e, struct subject *s)
+{
+    s->read.wanted = true;
+    if (!list_linked(&s->wake_link))
+        list_push(&e->reading, &s->wake_link);
+    if (s->read.id != 0 || e->stopping)
+        return;
+    if (e->in->now_ms >= s->read.not_before_ms)
+        start_read(e, s);
+    else
+        wake_at(e, s->read.not_before_ms);
+}
+
+void read_tick(struct engine *e)
+{
+    LIST_EACH(k, next, &e->reading)
+    {
+        struct subject *s = container_of(k, struct subject, wake_link);
+        if (s->read.wanted)
+            want_read(e, s);
+        else if (s->read.id == 0)
+            list_remove(k);
+    }
+}
+
+static struct subject *find_reading(const struct engine *e, uint64_t id)
+{
+    LIST_EACH(k, next, &e->reading)
+    {
+        struct subject *s = container_of(k, struct subject, wake_link);
+        if (s->read.id == id)
+            return s;
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------- records */
+
+static void record_read(struct engine *e, const struct subject *s,
+                        const char *outcome, bool row)
+{
+    const struct in_read_done *in = &e->in->read;
+    struct standing st;
+    standing_of(e, s, 0, &st);
+    struct record r = record_of(RECORD_READ);
+    r.agent = s->uri;
+    r.base = base_url(e, s);
+    r.outcome = span_str(outcome);
+    r.etag = in->etag;
+    r.why = in->why;
+    r.epoch = st.epoch;
+    if (row)
+        record_row(e, &r);
+    else
+        (void)record_now(e, &r, false);
+}
+
+/* ---------------------------------------------------------- qualifying */
+
+static bool qualifies(const struct engine *e, const struct subject *s,
+                      struct span etag, int64_t *ret_again_ms)
+{
+    struct standing st;
+    standing_of(e, s, 0, &st);
+    *ret_again_ms = e->in->now_ms;
+    if (s->read.start_input <= st.stamp)
+        return false; /* something came while it was under way */
+    if (!st.event_open)
+        return true;
+    if (etag.n > 0 && s->version != NULL && span_eq(etag, text_of(s->version)))
+        return true;
+    if (etag.n > 0 && s->etag != NULL && !span_eq(etag, text_of(s->etag)))
+        return true;
+    *ret_again_ms = st.event_ms + e->policy->settle_ms;
+    return s->read.start_ms >= *ret_again_ms;
+}
+
+/* ----------------------------------------------------------- relations */
+
+static int relate(struct engine *e, struct subject *s, enum edge_kind kind,
+                  struct span segment, struct span id)
+{
+    struct buf uri;
+    buf_init(&uri, &e->step_arena.mem, SUBJECT_URI_MAX);
+    buf_printf(&uri, "/%.*s/%.*s", PRSPAN(segment), PRSPAN(id));
+    if (!buf_ok(&uri) || segment.n == 0 || id.n == 0)
+        return 0; /* an id that cannot be one relates to nobody */
+    enum subject_kind other_kind;
+    struct subject *other;
+    if (kind_of_uri(e, s->base, buf_span(&uri), &other_kind) < 0)
+        return 0;
+    TRY(subject_get(&e->subjects, s->base, base_url(e, s), buf_span(&uri),
+                    other_kind, &other));
+    return other == s ? 0 : subject_link(&e->subjects, s, kind, other);
+}
+
+static void relate_list(struct engine *e, struct subject *s,
+                        const struct doc *list, enum edge_kind kind,
+                        struct span segment)
+{
+    if (list == NULL)
+        return;
+    if (list->kind == DOC_MAP) { /* parent is single-valued */
+        note_rc(e, relate(e, s, kind, segment,
+                          doc_text(list, SPAN("value"))));
+        return;
+    }
+    DOC_EACH(it, list)
+    {
+        struct span id = it->kind == DOC_TEXT ? it->text
+                                              : doc_text(it, SPAN("value"));
+        int rc = relate(e, s, kind, segment, id);
+        if (rc == RC_LIMIT)
+            return; /* SUBJECT_EDGES_MAX: the rest is not indexed */
+        note_rc(e, rc);
+    }
+}
+
+static void relate_all(struct engine *e, struct subject *s,
+                       const struct doc *resource)
+{
+    const struct engine_base *b = &e->conf->bases[s->base];
+    subject_unlink_all(&e->subjects, s);
+    relate_list(e, s, doc_iget(resource, SPAN("groups")), EDGE_GROUP,
+                b->group_segment);
+    relate_list(e, s, doc_iget(resource, SPAN("owners")), EDGE_OWNER,
+                b->user_segment);
+    relate_list(e, s, doc_iget(resource, SPAN("parent")), EDGE_PARENT,
+                b->agent_segment);
+}
+
+/* ---------------------------------------------------------- attributes */
+
+static bool named(struct names names, struct span attr)
+{
+    for (unsigned i = 0; i < names.count; i++)
+        if (span_ieq(names.at[i], attr))
+            return true;
+    return span_ieq(attr, SPAN("schemas")) || span_ieq(attr, SPAN("id"));
+}
+
+/* Keeps what the policy names and nothing else. */
+static void keep_attributes(struct engine *e, struct subject *s,
+                            const struct doc *resource)
+{
+    struct arena *a = s->attrs_arena;
+    if (a == NULL) {
+        a = mem_alloc(e->mem, sizeof *a);
+        if (a == NULL) {
+            note_rc(e, RC_NO_MEMORY);
+            return;
+        }
+        arena_init(a, e->mem, SUBJECT_ATTRS_BYTES_MAX);
+        s->attrs_arena = a;
+    }
+    s->attrs = NULL;
+    arena_clear(a);
+    struct doc *map = doc_new(&a->mem, DOC_MAP);
+    DOC_EACH(it, resource)
+    {
+        /* urn:...: members are whole extensions: kept when the policy names
+         * something inside, which `attributes` lists by the URN. */
+        if (map == NULL || !named(e->policy->attributes, it->key))
+            continue;
+        struct doc *copy = doc_copy(&a->mem, it);
+        if (copy == NULL) {
+            note_rc(e, RC_LIMIT);
+            return;
+        }
+        doc_append(map, copy);
+    }
+    s->attrs = map;
+}
+
+static bool says_active(const struct doc *resource)
+{
+    const struct doc *active = doc_iget(resource, SPAN("active"));
+    return active != NULL && active->kind == DOC_BOOL && active->truth;
+}
+
+/* ------------------------------------------------------------- outcomes */
+
+static void back_off(struct engine *e, struct subject *s, int64_t retry_ms)
+{
+    unsigned shift = s->read.failures < 8 ? s->read.failures : 7;
+    int64_t cap = READ_BACKOFF_FIRST_MS << shift;
+    if (cap > READ_BACKOFF_MAX_MS)
+        cap = READ_BACKOFF_MAX_MS;
+    cap = cap / 2 + (int64_t)(e->in->random % (uint64_t)(cap / 2));
+    if (retry_ms > cap)
+        cap = retry_ms > READ_BACKOFF_MAX_MS ? READ_BACKOFF_MAX_MS : retry_ms;
+    s->read.failures++;
+    s->read.not_before_ms = e->in->now_ms + cap;
+}
+
+static void read_failed(struct engine *e, struct subject *s)
+{
+    e->stats.reads_failed++;
+    s->read.last_failed = true;
+    back_off(e, s, e->in->read.retry_after_ms);
+    record_read(e, s, "failed", false);
+}
+
+static void found_state(struct engine *e, struct subject *s, enum found now,
+                        enum event_type type, const struct doc *resource)
+{
+    bool fresh_news = s->found != now;
+    s->found = now;
+    if (!fresh_news || now == FOUND_ACTIVE)
+        return;
+    s->left = true;
+    s->seen |= EVENT_BIT(type);
+    touch(e, s);
+    struct cause c = {.type = type, .fresh = resource, .may = MAY_ALL,
+                      .jti = SPAN("read")};
+    if (resource == NULL)
+        c.fresh = NULL;
+    run_rules(e, s, &c);
+}
+
+static void read_gone(struct engine *e, struct subject *s)
+{
+    s->read.failures = 0;
+    s->read.last_failed = false;
+    s->read.not_before_ms = e->in->now_ms + UNKNOWN_KEPT_MS;
+    s->read_ms = e->in->now_ms;
+    s->active = false;
+    if (!s->known && s->stamp_wall_ms == 0) {
+        record_read(e, s, "no_such_agent", false);
+        return;
+    }
+    record_read(e, s, "gone", true);
+    found_state(e, s, FOUND_ABSENT, EVENT_FOUND_GONE, NULL);
+    fact_subject(e, s);
+}
+
+static void decide_pending(struct engine *e, struct subject *s)
+{
+    LIST_EACH(k, next, &s->pending)
+    {
+        struct pending_rule *p = container_of(k, struct pending_rule, link);
+        struct cause c = {.type = p->type,
+                          .feed = keep(e, text_of(p->feed)),
+                          .jti = keep(e, text_of(p->jti)),
+                          .fresh = s->attrs,
+                          .may = policy_feed_may(e->policy, text_of(p->feed))};
+        for (unsigned i = 0; i < e->policy->rule_count; i++) {
+            const struct policy_rule *r = &e->policy->rules[i];
+            const struct filter_env env = {.resource = s->attrs};
+            if (!span_eq(r->name, text_of(p->rule)))
+                continue;
+            /* Still undecidable on a fresh read (it asks about the event's
+             * data, which is gone): the stricter reading. */
+            if (r->where == NULL || filter_eval(r->where, &env) != TRI_NO)
+                run_rule(e, s, r, &c);
+        }
+        subject_unpend(&e->subjects, s, p);
+    }
+}
+
+static void qualified(struct engine *e, struct subject *s,
+                      const struct doc *resource)
+{
+    s->read_input = s->read.start_input;
+    s->read_ms = s->read.start_ms;
+    s->read_wall_ms = e->in->wall_ms;
+    s->event_open = false;
+    s->etag_qualified = true;
+    if (resource != NULL) {
+        keep_attributes(e, s, resource);
+        relate_all(e, s, resource);
+        touch(e, s);
+    }
+    if (s->active)
+        s->left = false;
+    decide_pending(e, s);
+    struct cause c = {.type = EVENT_REFRESHED, .fresh = s->attrs,
+                      .jti = SPAN("read"), .may = MAY_ALL};
+    s->seen |= EVENT_BIT(EVENT_REFRESHED);
+    run_rules(e, s, &c);
+    run_releases(e, s, &c);
+}
+
+static void read_person(struct engine *e, struct subject *s,
+                        const struct doc *resource)
+{
+    s->known = true;
+    s->active = says_active(resource);
+    note_rc(e, subject_set_text(&e->subjects, &s->etag, e->in->read.etag));
+    record_read(e, s, "read", true);
+    fact_subject(e, s);
+}
+
+static void read_group(struct engine *e, struct subject *s,
+                       const struct doc *resource)
+{
+    const struct engine_base *b = &e->conf->bases[s->base];
+    int64_t joined = 0;
+    s->known = true;
+    DOC_EACH(it, doc_iget(resource, SPAN("members")))
+    {
+        struct buf uri;
+        buf_init(&uri, &e->step_arena.mem, SUBJECT_URI_MAX);
+        buf_printf(&uri, "/%.*s/%.*s", PRSPAN(b->agent_segment),
+                   PRSPAN(doc_text(it, SPAN("value"))));
+        struct subject *agent =
+            buf_ok(&uri) ? subject_find(&e->subjects, b->url, buf_span(&uri))
+                         : NULL;
+        if (agent == NULL)
+            continue;
+        unsigned before = agent->out_count;
+        note_rc(e, subject_link(&e->subjects, agent, EDGE_GROUP, s));
+        if (agent->out_count == before)
+            continue; /* was a member: the event has made it stale already */
+        joined++;
+        stamp(e, agent, SPAN(""));
+        if (!list_empty(&agent->calls) && e->policy->read_open_calls_now)
+            want_read(e, agent);
+    }
+    struct record r = record_of(RECORD_READ);
+    r.agent = s->uri;
+    r.base = b->url;
+    r.outcome = SPAN("members");
+    r.count = joined;
+    record_row(e, &r);
+    fact_subject(e, s);
+}
+
+static void read_agent(struct engine *e, struct subject *s)
+{
+    const struct in_read_done *in = &e->in->read;
+    const struct doc *resource =
+        in->result == READ_OK ? in->resource : s->attrs;
+    struct span etag =
+        in->etag.n > 0 || in->result == READ_OK ? in->etag : text_of(s->etag);
+    int64_t again_ms;
+    bool good = qualifies(e, s, etag, &again_ms);
+    s->known = true;
+    s->read.failures = 0;
+    s->read.last_failed = false;
+    s->read.not_before_ms = good ? 0 : again_ms;
+    s->active = says_active(resource);
+    if (s->attrs == NULL)
+        keep_attributes(e, s, resource); /* shown, not trusted, until then */
+    /* Only a qualifying read moves the ETag that later ones must differ from:
+     * a lagging replica could flip back otherwise. */
+    struct span kept = keep(e, etag);
+    if (good)
+        note_rc(e, subject_set_text(&e->subjects, &s->etag, kept));
+    record_read(e, s, good ? "qualified" : "not_yet", true);
+    found_state(e, s, s->active ? FOUND_ACTIVE : FOUND_NOT_ACTIVE,
+                EVENT_FOUND_INACTIVE, resource);
+    if (good)
+        qualified(e, s, in->result == READ_OK ? resource : NULL);
+    fact_subject(e, s);
+}
+
+/* Running calls are judged again by what the read found. */
+static void judge_open_calls(struct engine *e, struct subject *s)
+{
+    if (e->policy->open_calls_denied != OPEN_CANCEL || audit_mode(e))
+        return;
+    LIST_EACH(k, next, &s->calls)
+    {
+        struct call *c = container_of(k, struct call, agent_link);
+        struct decision d;
+        if (c->state != CALL_RUNNING)
+            continue;
+        decide(e, s, c->tool, c->run_id, &d);
+        if (d.verdict == VERDICT_DENY)
+            stop_call(e, c);
+    }
+}
+
+static bool read_again(const struct subject *s)
+{
+    return s->read.wanted || s->parked_count > 0;
+}
+
+void on_read_done(struct engine *e)
+{
+    const struct in_read_done *in = &e->in->read;
+    struct subject *s = find_reading(e, in->read_id);
+    if (s == NULL)
+        return; /* ended by the tick, or from before a restart */
+    s->read.id = 0;
+    bool has_body = in->result == READ_OK ||
+                    (in->result == READ_NOT_MODIFIED && s->attrs != NULL);
+    if (in->result == READ_GONE)
+        read_gone(e, s);
+    else if (!has_body)
+        read_failed(e, s);
+    else if (s->kind == SUBJECT_GROUP)
+        read_group(e, s, in->resource);
+    else if (s->kind == SUBJECT_USER && e->policy->agents_where == NULL)
+        read_person(e, s, in->resource);
+    else
+        read_agent(e, s);
+    judge_open_calls(e, s);
+    unpark(e, s);
+    if (read_again(s) && e->rc == 0) {
+        want_read(e, s);
+    } else if (s->read.id == 0) {
+        list_remove(&s->wake_link);
+        if (subject_is_bare(s) && in->result == READ_GONE)
+            subject_drop(&e->subjects, s);
+    }
+}

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Rules to effects: which rules an event or a read makes true, for whom, and
+ * what their steps do. Rules add up; none weakens what is there already. */
+#include "sidecar/core/engine_internal.h"
+
+#define CANCEL_WITHIN_MS 10000
+#define REVIEW_WITHIN_MS (INT64_C(24) * 3600 * 1000)
+
+bool audit_mode(const struct engine *e)
+{
+    return e->policy->audit && e->in->wall_ms < e->policy->audit_until_ms;
+}
+
+struct names expand_tools(struct engine *e, const struct tool_set *t)
+{
+    unsigned count = t->patterns.count;
+    for (unsigned i = 0; i < e->policy->class_count; i++)
+        if (t->classes >> i & 1)
+            count += e->policy->classes[i].patterns.count;
+    if (t->all || count == 0)
+        return (struct names){NULL, 0};
+    struct span *at = mem_array(&e->step_arena.mem, count, sizeof *at);
+    if (at == NULL) {
+        note_rc(e, RC_NO_MEMORY);
+        return (struct names){NULL, 0}; /* all tools: the stricter reading */
+    }
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->patterns.count; i++)
+        at[n++] = t->patterns.at[i];
+    for (unsigned i = 0; i < e->policy->class_count; i++)
+        for (unsigned k = 0; t->classes >> i & 1 &&
+                             k < e->policy->classes[i].patterns.count;
+             k++)
+            at[n++] = e->policy->classes[i].patterns.at[k];
+    return (struct names){at, n};
+}
+
+static struct record action_record(struct engine *e, const struct subject *s,
+                                   const struct cause *c, struct span rule)
+{
+    struct standing st;
+    standing_of(e, s, 0, &st);
+    struct record r = record_of(RECORD_ACTION);
+    r.agent = s->uri;
+    r.base = base_url(e, s);
+    r.epoch = st.epoch;
+    r.rule = rule;
+    if (c != NULL) {
+        r.feed = c->feed;
+        r.jti = c->jti;
+        r.event = span_str(event_type_name(c->type));
+    }
+    return r;
+}
+
+/* -------------------------------------------------------------- holds */
+
+bool hold_add(struct engine *e, struct subject *agent,
+              const struct hold_spec *spec, const struct cause *c)
+{
+    struct hold *h;
+    bool fresh;
+    int rc = hold_put(&e->holds, agent, spec, &h, &fresh);
+    if (rc < 0) {
+        note_rc(e, rc);
+        return false;
+    }
+    if (!fresh)
+        return false;
+    touch(e, agent);
+    if (h->due_wall_ms != 0)
+        wake_at(e, h->due_ms);
+    fact_hold(e, h, false);
+    struct record r = action_record(e, agent, c, spec->rule);
+    r.action = SPAN("hold");
+    r.hold = span_str(hold_kind_word(spec->kind));
+    r.outcome = SPAN("set");
+    record_row(e, &r);
+    enum reason why = spec->kind == HOLD_SUSPENDED ? REASON_AGENT_SUSPENDED
+                      : spec->kind == HOLD_REVIEW  ? REASON_AGENT_IN_REVIEW
+                                                   : REASON_AGENT_UNCOVERED;
+    if (spec->tools.count == 0)
+        block_runtimes(e, agent, why, spec->rule,
+                       c == NULL ? SPAN("") : c->jti);
+    return true;
+}
+
+void hold_lift(struct engine *e, struct hold *h, struct span rule,
+               struct span person, struct span why)
+{
+    struct subject *agent = h->agent;
+    touch(e, agent);
+    fact_hold(e, h, true);
+    struct record r = action_record(e, agent, NULL, rule);
+    r.action = SPAN("hold");
+    r.hold = span_str(hold_kind_word(h->kind));
+    r.target = keep(e, span_str((const char *)h->rule));
+    r.jti = keep(e, span_str((const char *)h->cause));
+    r.person = person;
+    r.why = why;
+    r.outcome = SPAN("lifted");
+    record_row(e, &r);
+    hold_free(&e->holds, h);
+}
+
+static void step_hold(struct engine *e, struct subject *agent,
+                      const struct cause *c, const struct policy_rule *r,
+                      const struct policy_step *step)
+{
+    struct hold_spec spec = {
+        .kind = step->hold,
+        .otherwise = step->review_otherwise,
+        .operator_only = c->type == EVENT_DELETE,
+        .event = c->type,
+        .rule = r->name,
+        .cause = c->jti,
+        .by = step->review_by_text,
+        .tools = expand_tools(e, &step->tools),
+        .since_wall_ms = e->in->wall_ms,
+    };
+    if (step->hold == HOLD_REVIEW) {
+        int64_t within =
+            step->within_ms > 0 ? step->within_ms : REVIEW_WITHIN_MS;
+        spec.due_ms = e->in->now_ms + within;
+        spec.due_wall_ms = e->in->wall_ms + within;
+    }
+    (void)hold_add(e, agent, &spec, c);
+}
+
+/* -------------------------------------------------------------- steps */
+
+/* The feeds.<name>.may bits that a step needs. */
+static unsigned needs(const struct policy_step *step)
+{
+    switch (step->kind) {
+    case STEP_HOLD:
+    case STEP_CANCEL: return MAY_SUSPEND;
+    case STEP_REFRESH: return MAY_REFRESH;
+    case STEP_REVOKE:
+    case STEP_PURGE: return MAY_REVOKE;
+    case STEP_RELEASE: return MAY_RELEASE;
+    case STEP_ACTION:
+    case STEP_KIND_COUNT: return 0;
+    }
+    return MAY_ALL;
+}
+
+static void record_step_only(struct engine *e, const struct subject *s,
+                             const struct cause *c, struct span rule,
+                             const struct policy_step *step,
+                             const char *outcome, bool would)
+{
+    struct record r = action_record(e, s, c, rule);
+    r.action = span_str(step_kind_word(step->kind));
+    if (step->kind == STEP_HOLD)
+        r.hold = span_str(hold_kind_word(step->hold));
+    r.outcome = span_str(outcome);
+    r.would = would;
+    record_row(e, &r);
+}
+
+static void step_refresh(struct engine *e, struct subject *agent)
+{
+    if (agent->stamp != e->input)
+        stamp(e, agent, SPAN(""));
+    if (!list_empty(&agent->calls) && e->policy->read_open_calls_now)
+        want_read(e, agent);
+}
+
+static void run_step(struct engine *e, struct subject *agent,
+                     const struct cause *c, const struct policy_rule *r,
+                     const struct policy_step *step)
+{
+    switch (step->kind) {
+    case STEP_HOLD: step_hold(e, agent, c, r, step); break;
+    case STEP_REFRESH: step_refresh(e, agent); break;
+    case STEP_CANCEL:
+        cancel_calls(e, agent, &step->tools, c, r->name, step);
+        break;
+    case STEP_REVOKE: revoke_all(e, agent, c, r->name, step); break;
+    case STEP_PURGE: purge_all(e, agent, c, r->name, step); break;
+    case STEP_ACTION:
+        action_start(e, agent, c, r->name, step->action, step);
+        break;
+    case STEP_RELEASE: /* only on reads: run_releases */
+    case STEP_KIND_COUNT: break;
+    }
+}
+
+static void run_steps(struct engine *e, struct subject *agent,
+                      const struct cause *c, const struct policy_rule *r)
+{
+    for (unsigned i = 0; i < r->step_count; i++) {
+        const struct policy_step *step = &r->steps[i];
+        if (step->kind == STEP_RELEASE)
+            continue;
+        if (!is_agent(e, agent) && step->kind != STEP_ACTION)
+            continue;
+        if ((needs(step) & ~c->may) != 0)
+            record_step_only(e, agent, c, r->name, step, "not_permitted",
+                             false);
+        else if (audit_mode(e))
+            record_step_only(e, agent, c, r->name, step, "would", true);
+        else
+            run_step(e, agent, c, r, step);
+    }
+    row_split(e);
+}
+
+/* ------------------------------------------------------------- targets */
+
+/* Has every owner of the agent left? */
+static bool all_owners_left(const struct subject *agent)
+{
+    bool any = false;
+    LIST_EACH(k, next, &agent->out)
+    {
+        const struct edge *edge = container_of(k, struct edge, out_link);
+        if (edge->kind != EDGE_OWNER)
+            continue;
+        any = true;
+        if (!edge->other->left)
+            return false;
+    }
+    return any;
+}
+
+static bool edge_applies(const struct policy_rule *r, const struct edge *edge)
+{
+    switch (r->applies_to) {
+    case APPLIES_MEMBERS: return edge->kind == EDGE_GROUP;
+    case APPLIES_OWNED_ANY: return edge->kind == EDGE_OWNER;
+    case APPLIES_OWNED_LAST:
+        return edge->kind == EDGE_OWNER && all_owners_left(edge->agent);
+    case APPLIES_CHILDREN: return edge->kind == EDGE_PARENT;
+    case APPLIES_SUBJECT: return false;
+    }
+    return false;
+}
+
+static int64_t run_on_targets(struct engine *e, struct subject *s,
+                              const struct policy_rule *r,
+                              const struct cause *c)
+{
+    if (r->applies_to == APPLIES_SUBJECT) {
+        run_steps(e, s, c, r);
+        return 1;
+    }
+    int64_t count = 0;
+    LIST_EACH(k, next, &s->in)
+    {
+        const struct edge *edge = container_of(k, struct edge, in_link);
+        if (!edge_applies(r, edge))
+            continue;
+        run_steps(e, edge->agent, c, r);
+        count++;
+    }
+    return count;
+}
+
+/* How many agents the rule would concern, for the verdict's record. */
+static int64_t count_targets(const struct subject *s,
+                             const struct policy_rule *r)
+{
+    int64_t count = 0;
+    if (r->applies_to == APPLIES_SUBJECT)
+        return -1;
+    LIST_EACH(k, next, &s->in)
+        count += edge_applies(r, container_of(k, struct edge, in_link));
+    return count;
+}
+
+static void record_verdict(struct engine *e, const struct subject *s,
+                           const struct policy_rule *r, const struct cause *c,
+                           const char *outcome)
+{
+    struct record rec = action_record(e, s, c, r->name);
+    rec.kind = RECORD_VERDICT;
+    rec.txn = c->txn;
+    rec.outcome = span_str(outcome);
+    rec.count = count_targets(s, r);
+    rec.would = audit_mode(e);
+    record_row(e, &rec);
+}
+
+void run_rule(struct engine *e, struct subject *s, const struct policy_rule *r,
+              const struct cause *c)
+{
+    record_verdict(e, s, r, c, "matched");
+    (void)run_on_targets(e, s, r, c);
+}
+
+/* ------------------------------------------------------------ matching */
+
+static struct rule_question question_of(const struct engine *e,
+                                        const struct subject *s,
+                                        const struct cause *c)
+{
+    struct rule_question q = {
+        .type = c->type,
+        .subject = s->kind == SUBJECT_USER && is_agent(e, s) ? SUBJECT_AGENT
+                                                             : s->kind,
+        .feed = c->feed,
+        .changed_anything = c->part == NULL,
+    };
+    if (c->part != NULL) {
+        q.changed = c->part->changed;
+        q.changed_count = c->part->changed_count;
+        q.changed_anything = c->part->changed_anything;
+    }
+    q.env.event = c->event_doc;
+    return q;
+}
+
+/* Over a fresh read the answer is final. Over an event it is final only when
+ * it is yes: what is kept of the subject may be out of date, so "no" means
+ * "a read must decide". The data of the event itself may make it true. */
+static enum tri match(const struct policy_rule *r, const struct subject *s,
+                      const struct cause *c, struct rule_question *q)
+{
+    if (c->fresh != NULL) {
+        q->env.resource = c->fresh;
+        return policy_rule_match(r, q);
+    }
+    const struct doc *data =
+        c->part == NULL ? NULL : doc_get(c->part->payload, SPAN("data"));
+    enum tri blind = policy_rule_match(r, q);
+    if (blind != TRI_UNKNOWN)
+        return blind;
+    const struct doc *over[] = {s->attrs, data};
+    for (unsigned i = 0; i < 2; i++) {
+        q->env.resource = over[i];
+        if (over[i] != NULL && policy_rule_match(r, q) == TRI_YES)
+            return TRI_YES;
+    }
+    return TRI_UNKNOWN;
+}
+
+static bool only_releases(const struct policy_rule *r)
+{
+    for (unsigned i = 0; i < r->step_count; i++)
+        if (r->steps[i].kind != STEP_RELEASE)
+            return false;
+    return true;
+}
+
+void run_rules(struct engine *e, struct subject *s, const struct cause *c)
+{
+    struct rule_question q = question_of(e, s, c);
+    for (unsigned i = 0; i < e->policy->rule_count; i++) {
+        const struct policy_rule *r = &e->policy->rules[i];
+        if ((r->events & EVENT_BIT(c->type)) == 0 || only_releases(r))
+            continue;
+        struct rule_question asked = q;
+        enum tri yes = match(r, s, c, &asked);
+        if (yes == TRI_YES) {
+            run_rule(e, s, r, c);
+        } else if (yes == TRI_UNKNOWN) {
+            record_verdict(e, s, r, c, "pending");
+            int rc = subject_pend(&e->subjects, s, r->name, c->type, c->jti,
+                                  c->feed);
+            if (rc == RC_LIMIT) /* cannot remember: the stricter reading */
+                run_rule(e, s, r, c);
+            else
+                note_rc(e, rc);
+            fact_subject(e, s);
+        }
+    }
+}
+
+/* ------------------------------------------------------------ releases */
+
+static const struct policy_rule *releasing_rule(const struct engine *e,
+                                                const struct subject *s,
+                                                const struct hold *h,
+                                                const struct cause *c)
+{
+    event_mask seen = s->seen | EVENT_BIT(EVENT_REFRESHED);
+    struct span set_by = span_str((const char *)h->rule);
+    for (unsigned i = 0; i < e->policy->rule_count; i++) {
+        const struct policy_rule *r = &e->policy->rules[i];
+        if ((r->events & seen) == 0 || !policy_releases(r, h->kind, set_by))
+            continue;
+        struct filter_env env = {.resource = c->fresh};
+        if (r->where == NULL || filter_eval(r->where, &env) == TRI_YES)
+            return r;
+    }
+    return NULL;
+}
+
+/* Level-triggered: asked on every qualifying read, whatever came before in
+ * whatever order. Data of an event never gets here. */
+void run_releases(struct engine *e, struct subject *s, const struct cause *c)
+{
+    if (audit_mode(e))
+        return; /* switching the mode lifts nothing */
+    LIST_EACH(k, next, &s->holds)
+    {
+        struct hold *h = container_of(k, struct hold, link);
+        if (h->operator_only)
+            continue;
+        const struct policy_rule *r = releasing_rule(e, s, h, c);
+        if (r != NULL)
+            hold_lift(e, h, r->name, SPAN(""), SPAN(""));
+        else if (h->kind == HOLD_UNCOVERED && !s->feed_removed)
+            hold_lift(e, h, SPAN(""), SPAN(""), SPAN(""));
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What makes an agent stale, and its epoch: derived from stamps on itself, on
+ * its groups, owners and parent, on its base, on the policy and on the boot. */
+#include "sidecar/core/engine_internal.h"
+
+struct span base_url(const struct engine *e, const struct subject *s)
+{
+    return e->conf->bases[s->base].url;
+}
+
+int kind_of_uri(const struct engine *e, unsigned base, struct span uri,
+                enum subject_kind *ret)
+{
+    const struct engine_base *b = &e->conf->bases[base];
+    if (uri.n < 4 || uri.n > SUBJECT_URI_MAX || uri.p[0] != '/')
+        return RC_SYNTAX;
+    size_t slash = span_find(uri, '/', 1);
+    struct span segment = span_sub(uri, 1, slash);
+    struct span id = span_sub(uri, slash + 1, uri.n);
+    if (id.n == 0 || !span_is_text(id) || span_find(id, '/', 0) != id.n)
+        return RC_SYNTAX;
+    const struct {
+        struct span segment;
+        enum subject_kind kind;
+    } kinds[] = {{b->agent_segment, SUBJECT_AGENT},
+                 {b->user_segment, SUBJECT_USER},
+                 {b->group_segment, SUBJECT_GROUP}};
+    for (unsigned i = 0; i < 3; i++) {
+        if (segment.n > 0 && span_eq(segment, kinds[i].segment)) {
+            *ret = kinds[i].kind;
+            return 0;
+        }
+    }
+    return RC_UNKNOWN_NAME;
+}
+
+bool is_agent(const struct engine *e, const struct subject *s)
+{
+    if (s->kind == SUBJECT_AGENT)
+        return true;
+    if (s->kind != SUBJECT_USER || e->policy->agents_where == NULL)
+        return false;
+    const struct filter_env env = {.resource = s->attrs};
+    return filter_eval(e->policy->agents_where, &env) == TRI_YES;
+}
+
+void touch(struct engine *e, struct subject *s)
+{
+    s->touch = e->input;
+}
+
+/* A statement about `s` was accepted. */
+void stamp(struct engine *e, struct subject *s, struct span version)
+{
+    s->stamp = e->input;
+    s->stamp_ms = e->in->now_ms;
+    s->stamp_wall_ms = e->in->wall_ms;
+    s->event_open = true;
+    note_rc(e, subject_set_text(&e->subjects, &s->version, version));
+    fact_subject(e, s);
+}
+
+static void consider(struct standing *st, uint64_t at, const char *why)
+{
+    if (at > st->stamp) {
+        st->stamp = at;
+        st->why = why;
+    }
+}
+
+/* A related group, owner or parent whose last statement this agent's reads do
+ * not cover. */
+static void consider_edge(const struct subject *s, const struct edge *edge,
+                          struct standing *st)
+{
+    static const char *const why[] = {"group", "owner", "parent"};
+    const struct subject *other = edge->other;
+    consider(st, other->stamp, why[edge->kind]);
+    bool before_boot = other->stamp == 0 && other->stamp_wall_ms != 0 &&
+                       s->read_input == 0 &&
+                       other->stamp_wall_ms >= s->read_wall_ms;
+    if (other->stamp > s->read_input || before_boot) {
+        st->event_open = true;
+        if (other->stamp_ms > st->event_ms)
+            st->event_ms = other->stamp_ms;
+    }
+}
+
+void standing_of(const struct engine *e, const struct subject *s,
+                 int64_t max_age_ms, struct standing *ret)
+{
+    *ret = (struct standing){.event_open = s->event_open,
+                             .event_ms = s->event_open ? s->stamp_ms
+                                                       : INT64_MIN};
+    consider(ret, e->boot_stamp, "boot");
+    consider(ret, e->policy_stamp, "policy");
+    consider(ret, e->bases[s->base].stamp, "feed");
+    consider(ret, s->stamp, "event");
+    LIST_EACH(k, next, &s->out)
+        consider_edge(s, container_of(k, struct edge, out_link), ret);
+    uint64_t latest = s->touch > ret->stamp ? s->touch : ret->stamp;
+    ret->epoch = epoch_of(e, latest);
+    bool changed = s->read_input <= ret->stamp;
+    bool old = max_age_ms > 0 && e->in->now_ms - s->read_ms > max_age_ms;
+    ret->stale = changed || old;
+    ret->only_age = !changed && old;
+    if (ret->only_age)
+        ret->why = "age";
+
+    bool any = false, covered = false;
+    for (unsigned i = 0; i < e->conf->feed_count; i++) {
+        if (e->conf->feeds[i].base != s->base)
+            continue;
+        any = true;
+        covered = covered || !e->feeds[i].disabled;
+    }
+    ret->uncovered = any && !covered;
+}
