@@ -19,9 +19,9 @@ void calls_init(struct calls *t, struct mem *m, struct hash_key seed,
 
 static void runtime_free(struct calls *t, struct runtime *r)
 {
-    LIST_EACH(k, next, &r->directives)
+    LIST_EACH (k, next, &r->directives)
         directive_free(t, r, container_of(k, struct directive, link));
-    LIST_EACH(c, next_call, &r->calls)
+    LIST_EACH (c, next_call, &r->calls)
         call_free(t, container_of(c, struct call, runtime_link));
     if (r->labels_arena != NULL)
         arena_fini(r->labels_arena);
@@ -42,8 +42,7 @@ void calls_fini(struct calls *t)
 }
 
 /* "a NUL b"; 0 when too long. */
-static size_t join(struct span a, struct span b, unsigned char *out,
-                   size_t max)
+static size_t join(struct span a, struct span b, unsigned char *out, size_t max)
 {
     if (a.n + 1 + b.n > max)
         return 0;
@@ -65,8 +64,8 @@ struct runtime *runtime_find(const struct calls *t, struct span caller_name,
     return k == NULL ? NULL : container_of(k, struct runtime, link);
 }
 
-int runtime_get(struct calls *t, const struct engine_caller *c,
-                unsigned caller, struct span name, struct runtime **ret)
+int runtime_get(struct calls *t, const struct engine_caller *c, unsigned caller,
+                struct span name, struct runtime **ret)
 {
     if (name.n > ENGINE_ID_MAX || c->name.n > ENGINE_ID_MAX)
         return RC_INVALID;
@@ -75,8 +74,7 @@ int runtime_get(struct calls *t, const struct engine_caller *c,
         (*ret)->caller = caller;
         return 0;
     }
-    struct runtime *r =
-        mem_alloc(t->mem, sizeof *r + c->name.n + 1 + name.n);
+    struct runtime *r = mem_alloc(t->mem, sizeof *r + c->name.n + 1 + name.n);
     if (r == NULL)
         return RC_NO_MEMORY;
     unsigned char *key = (unsigned char *)(r + 1);
@@ -169,8 +167,8 @@ int call_put(struct calls *t, const struct call_spec *spec, struct call **ret,
         spec->tool.n > ENGINE_ID_MAX || spec->run_id.n > ENGINE_ID_MAX)
         return RC_INVALID;
     size_t key_n = r->link.key.n + 1 + spec->call_id.n;
-    struct call *c = mem_alloc(t->mem, sizeof *c + key_n + spec->tool.n +
-                                           spec->run_id.n);
+    struct call *c =
+        mem_alloc(t->mem, sizeof *c + key_n + spec->tool.n + spec->run_id.n);
     if (c == NULL)
         return RC_NO_MEMORY;
     unsigned char *at = (unsigned char *)(c + 1);
@@ -256,8 +254,8 @@ int directive_put(struct calls *t, struct runtime *r,
     *d = *spec;
     d->link = (struct list_link){NULL, NULL};
     struct span *spans = (struct span *)(d + 1);
-    unsigned char *bytes = (unsigned char *)(spans + spec->call_ids.count +
-                                             spec->purge.count);
+    unsigned char *bytes =
+        (unsigned char *)(spans + spec->call_ids.count + spec->purge.count);
     d->call_ids = place_names(&spans, &bytes, spec->call_ids);
     d->purge = place_names(&spans, &bytes, spec->purge);
     d->rule = place(&bytes, spec->rule);
@@ -270,8 +268,7 @@ int directive_put(struct calls *t, struct runtime *r,
 
 struct directive *directive_find(const struct runtime *r, uint64_t id)
 {
-    LIST_EACH(k, next, &r->directives)
-    {
+    LIST_EACH (k, next, &r->directives) {
         struct directive *d = container_of(k, struct directive, link);
         if (d->id == id)
             return d;

@@ -22,8 +22,8 @@ enum call_state {
 };
 
 struct call {
-    struct map_link by_lease;   /* key: lease_text */
-    struct map_link by_id;      /* key: runtime NUL call_id */
+    struct map_link by_lease; /* key: lease_text */
+    struct map_link by_id;    /* key: runtime NUL call_id */
     struct list_link agent_link, runtime_link, lease_link;
     struct subject *agent;
     struct runtime *runtime;
@@ -46,14 +46,16 @@ struct directive {
 };
 
 struct runtime {
-    struct map_link link;       /* key: caller name NUL runtime name */
+    struct map_link link; /* key: caller name NUL runtime name */
     unsigned caller;
-    struct span name;           /* inside the key */
-    uint64_t watch;             /* 0: not watching */
-    bool served;                /* serves CancelToolCalls */
+    struct span name; /* inside the key */
+    uint64_t watch;   /* 0: not watching */
+    bool served;      /* serves CancelToolCalls */
     struct list calls, directives;
     unsigned call_count, directive_count;
-    struct { struct span name, value; } labels[ENGINE_LABELS_MAX];
+    struct {
+        struct span name, value;
+    } labels[ENGINE_LABELS_MAX];
     unsigned label_count;
     struct arena *labels_arena;
 };
@@ -70,9 +72,8 @@ void calls_init(struct calls *t, struct mem *m, struct hash_key seed,
 void calls_fini(struct calls *t);
 
 /* Finds or makes. RC_LIMIT, RC_NO_MEMORY, RC_INVALID. */
-int runtime_get(struct calls *t, const struct engine_caller *c,
-                unsigned caller, struct span name, struct runtime **ret)
-    must_use;
+int runtime_get(struct calls *t, const struct engine_caller *c, unsigned caller,
+                struct span name, struct runtime **ret) must_use;
 /* Any runtime of this name (Hello, served targets), or NULL. */
 struct runtime *runtime_find(const struct calls *t, struct span caller_name,
                              struct span name);
@@ -103,8 +104,8 @@ struct call *call_next_expiry(const struct calls *t);
 
 /* Copies all names. RC_LIMIT, RC_NO_MEMORY. */
 int directive_put(struct calls *t, struct runtime *r,
-                  const struct directive *spec, struct directive **ret)
-    must_use;
+                  const struct directive *spec,
+                  struct directive **ret) must_use;
 struct directive *directive_find(const struct runtime *r, uint64_t id);
 void directive_free(struct calls *t, struct runtime *r, struct directive *d);
 

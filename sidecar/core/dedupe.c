@@ -72,8 +72,7 @@ static int grow(struct dedupe *d)
     d->slot_count = n;
     for (size_t i = 0; i < old_n; i++)
         if (!is_free(&old[i]))
-            slots[probe(d, (struct dedupe_id){old[i].h1, old[i].h2})] =
-                old[i];
+            slots[probe(d, (struct dedupe_id){old[i].h1, old[i].h2})] = old[i];
     mem_release(d->mem, old);
     return 0;
 }

@@ -17,9 +17,9 @@
 #define DEDUPE_VALUE_BYTES 12
 
 struct dedupe_entry {
-    uint64_t h1, h2;      /* 0,0: free slot */
+    uint64_t h1, h2; /* 0,0: free slot */
     uint64_t payload;
-    uint32_t when_s;      /* wall time, seconds */
+    uint32_t when_s; /* wall time, seconds */
     uint32_t reserved;
 };
 

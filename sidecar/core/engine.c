@@ -137,9 +137,9 @@ void fact_jti(struct engine *e, struct dedupe_id id, bool gone)
         put_u64(&e->scratch, d->payload);
         put_u32(&e->scratch, d->when_s);
     }
-    journal_put_fact(&e->facts, FACT_JTI, span_of(key, sizeof key),
-                     d == NULL || gone ? span_of(NULL, 0)
-                                       : buf_span(&e->scratch));
+    journal_put_fact(
+        &e->facts, FACT_JTI, span_of(key, sizeof key),
+        d == NULL || gone ? span_of(NULL, 0) : buf_span(&e->scratch));
 }
 
 void fact_credential(struct engine *e, const struct credential *c, bool gone)
@@ -328,12 +328,11 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
 
 static void free_subject_parts(struct engine *e, struct subject *s)
 {
-    LIST_EACH(k, next, &s->holds)
+    LIST_EACH (k, next, &s->holds)
         hold_free(&e->holds, container_of(k, struct hold, link));
-    LIST_EACH(c, next_c, &s->credentials)
+    LIST_EACH (c, next_c, &s->credentials)
         credential_free(e, container_of(c, struct credential, link));
-    LIST_EACH(p, next_p, &s->parked)
-    {
+    LIST_EACH (p, next_p, &s->parked) {
         struct parked *q = container_of(p, struct parked, link);
         list_remove(&q->link);
         list_remove(&q->all_link);
@@ -372,8 +371,8 @@ static void on_store_state(struct engine *e)
     e->poisoned = e->poisoned || e->in->store.poisoned;
     bool bad = e->blocked || e->poisoned;
     if (bad)
-        deny_all_waiting(e, e->poisoned ? REASON_STORE_POISONED
-                                        : REASON_STORE_BLOCKED);
+        deny_all_waiting(
+            e, e->poisoned ? REASON_STORE_POISONED : REASON_STORE_BLOCKED);
     if (bad == was)
         return;
     struct record r = record_of(RECORD_LOG);
@@ -422,30 +421,30 @@ static void on_stop(struct engine *e)
 static void dispatch(struct engine *e)
 {
     switch (e->in->kind) {
-    case IN_EVENT: on_event(e, false); break;
-    case IN_EVENT_DIRTY: on_event(e, true); break;
-    case IN_ASK: on_ask(e, false); break;
-    case IN_BEGIN: on_ask(e, true); break;
-    case IN_RENEW: on_renew(e); break;
-    case IN_END: on_end(e); break;
-    case IN_HELLO: on_hello(e); break;
-    case IN_WATCH_GONE: on_watch_gone(e); break;
-    case IN_ACK: on_ack(e); break;
-    case IN_CREDENTIAL: on_credential(e); break;
-    case IN_READ_DONE: on_read_done(e); break;
-    case IN_JOB_DONE: on_job_done(e); break;
-    case IN_STORED: on_stored(e); break;
-    case IN_LOGGED: on_logged(e); break;
-    case IN_STORE_STATE: on_store_state(e); break;
-    case IN_LOG_BROKEN:
-        e->log_broken = true;
-        deny_all_waiting(e, REASON_LOG_BROKEN);
-        break;
-    case IN_POLICY: on_policy(e); break;
-    case IN_FEED: on_feed(e); break;
-    case IN_OPERATOR: on_operator(e); break;
-    case IN_TICK: on_tick(e); break;
-    case IN_STOP: on_stop(e); break;
+        case IN_EVENT: on_event(e, false); break;
+        case IN_EVENT_DIRTY: on_event(e, true); break;
+        case IN_ASK: on_ask(e, false); break;
+        case IN_BEGIN: on_ask(e, true); break;
+        case IN_RENEW: on_renew(e); break;
+        case IN_END: on_end(e); break;
+        case IN_HELLO: on_hello(e); break;
+        case IN_WATCH_GONE: on_watch_gone(e); break;
+        case IN_ACK: on_ack(e); break;
+        case IN_CREDENTIAL: on_credential(e); break;
+        case IN_READ_DONE: on_read_done(e); break;
+        case IN_JOB_DONE: on_job_done(e); break;
+        case IN_STORED: on_stored(e); break;
+        case IN_LOGGED: on_logged(e); break;
+        case IN_STORE_STATE: on_store_state(e); break;
+        case IN_LOG_BROKEN:
+            e->log_broken = true;
+            deny_all_waiting(e, REASON_LOG_BROKEN);
+            break;
+        case IN_POLICY: on_policy(e); break;
+        case IN_FEED: on_feed(e); break;
+        case IN_OPERATOR: on_operator(e); break;
+        case IN_TICK: on_tick(e); break;
+        case IN_STOP: on_stop(e); break;
     }
 }
 
@@ -498,18 +497,16 @@ static void restore_clocks(struct engine *e)
     struct map_link *k = NULL;
     while ((k = map_next(&e->subjects.by_key, k)) != NULL)
         container_of(k, struct subject, link)->stamp_ms = now;
-    LIST_EACH(h, next_h, &e->holds.due)
-    {
+    LIST_EACH (h, next_h, &e->holds.due) {
         struct hold *hold = container_of(h, struct hold, due_link);
-        hold->due_ms = now + remainder_ms(hold->due_wall_ms,
-                                          hold->since_wall_ms, wall);
+        hold->due_ms =
+            now + remainder_ms(hold->due_wall_ms, hold->since_wall_ms, wall);
     }
-    LIST_EACH(l, next_l, &e->jobs.open)
-    {
+    LIST_EACH (l, next_l, &e->jobs.open) {
         struct job *j = container_of(l, struct job, state_link);
         j->created_ms = j->next_ms = now;
-        j->deadline_ms = now + remainder_ms(j->deadline_wall_ms,
-                                            j->created_wall_ms, wall);
+        j->deadline_ms =
+            now + remainder_ms(j->deadline_wall_ms, j->created_wall_ms, wall);
     }
 }
 
@@ -517,8 +514,8 @@ int engine_start(struct engine *e, uint64_t last_seq,
                  const struct policy *policy, int64_t now_ms, int64_t wall_ms,
                  struct fail *f)
 {
-    const struct in in = {.kind = IN_TICK, .now_ms = now_ms,
-                          .wall_ms = wall_ms};
+    const struct in in = {
+        .kind = IN_TICK, .now_ms = now_ms, .wall_ms = wall_ms};
     e->policy = policy;
     e->seq = e->stored = last_seq;
     e->boot++;

@@ -18,7 +18,7 @@
 #include "sidecar/core/journal.h"
 #include "sidecar/core/reason.h"
 
-#define ENGINE_ID_MAX 256      /* identifiers from callers, bytes */
+#define ENGINE_ID_MAX 256 /* identifiers from callers, bytes */
 #define ENGINE_BASES_MAX 32
 #define ENGINE_FEEDS_MAX 32
 #define ENGINE_CALLERS_MAX 256
@@ -30,21 +30,21 @@ struct engine;
 /* ------------------------------------------------------------- settings */
 
 struct engine_base {
-    struct span url;               /* no trailing slash */
+    struct span url; /* no trailing slash */
     struct span agent_segment, user_segment, group_segment; /* "Agents" */
 };
 
 struct engine_feed {
     struct span name, issuer;
-    unsigned base;                 /* index into bases */
+    unsigned base; /* index into bases */
 };
 
 /* Who asks, as the shell has established from the transport. */
 struct engine_caller {
     struct span name;
-    int base;                      /* index, or -1: any */
-    struct names agents;           /* globs over the subject uri */
-    bool whole_runtime;            /* role runtime or gateway */
+    int base;            /* index, or -1: any */
+    struct names agents; /* globs over the subject uri */
+    bool whole_runtime;  /* role runtime or gateway */
 };
 
 struct engine_limits {
@@ -71,28 +71,49 @@ struct engine_conf {
 /* --------------------------------------------------------------- inputs */
 
 enum in_kind {
-    IN_EVENT, IN_EVENT_DIRTY, IN_ASK, IN_BEGIN, IN_RENEW, IN_END, IN_HELLO, IN_WATCH_GONE,
-    IN_ACK, IN_CREDENTIAL, IN_READ_DONE, IN_JOB_DONE, IN_STORED, IN_LOGGED,
-    IN_STORE_STATE, IN_LOG_BROKEN, IN_POLICY, IN_FEED, IN_OPERATOR, IN_TICK,
+    IN_EVENT,
+    IN_EVENT_DIRTY,
+    IN_ASK,
+    IN_BEGIN,
+    IN_RENEW,
+    IN_END,
+    IN_HELLO,
+    IN_WATCH_GONE,
+    IN_ACK,
+    IN_CREDENTIAL,
+    IN_READ_DONE,
+    IN_JOB_DONE,
+    IN_STORED,
+    IN_LOGGED,
+    IN_STORE_STATE,
+    IN_LOG_BROKEN,
+    IN_POLICY,
+    IN_FEED,
+    IN_OPERATOR,
+    IN_TICK,
     IN_STOP,
 };
 
 /* A question. Strings are borrowed during the step. */
 struct in_ask {
-    uint64_t token;      /* the shell's name for who waits; not 0 */
-    unsigned caller;     /* index into conf callers */
-    int base;            /* index; -1: the caller's or the only one */
+    uint64_t token;  /* the shell's name for who waits; not 0 */
+    unsigned caller; /* index into conf callers */
+    int base;        /* index; -1: the caller's or the only one */
     struct span uri, tool, run_id, trace_id;
-    int64_t deadline_ms; /* monotonic; INT64_MAX: none */
+    int64_t deadline_ms;          /* monotonic; INT64_MAX: none */
     struct span call_id, runtime; /* BEGIN */
 };
 
-struct in_lease {        /* RENEW, END */
+struct in_lease { /* RENEW, END */
     uint64_t token;
     unsigned caller;
     struct span lease_id;
-    enum call_outcome { CALL_UNKNOWN, CALL_OK, CALL_ERROR, CALL_CANCELLED }
-        outcome;
+    enum call_outcome {
+        CALL_UNKNOWN,
+        CALL_OK,
+        CALL_ERROR,
+        CALL_CANCELLED
+    } outcome;
 };
 
 struct in_live_call {
@@ -101,12 +122,14 @@ struct in_live_call {
 };
 
 struct in_hello {
-    uint64_t watch;      /* the stream; not 0 */
+    uint64_t watch; /* the stream; not 0 */
     unsigned caller;
     struct span runtime;
     const struct in_live_call *calls;
     unsigned call_count;
-    struct { struct span name, value; } labels[ENGINE_LABELS_MAX];
+    struct {
+        struct span name, value;
+    } labels[ENGINE_LABELS_MAX];
     unsigned label_count;
 };
 
@@ -116,7 +139,7 @@ struct in_call_result {
 };
 
 struct in_ack {
-    uint64_t token;      /* 0 when it came on the stream */
+    uint64_t token; /* 0 when it came on the stream */
     unsigned caller;
     struct span runtime, directive_id;
     const struct in_call_result *calls;
@@ -129,27 +152,34 @@ struct in_credential {
     unsigned caller;
     int base;
     struct span uri, credential_id, issuer, runtime;
-    bool refresh;        /* a refresh token */
+    bool refresh;            /* a refresh token */
     int64_t expires_wall_ms; /* 0: unknown */
-    struct span sealed;  /* as sealed by the shell */
+    struct span sealed;      /* as sealed by the shell */
 };
 
 /* A SCIM read came back. */
 struct in_read_done {
     uint64_t read_id;
-    enum read_result { READ_OK, READ_NOT_MODIFIED, READ_GONE, READ_FAILED }
-        result;
-    struct span etag;          /* normalised */
+    enum read_result {
+        READ_OK,
+        READ_NOT_MODIFIED,
+        READ_GONE,
+        READ_FAILED
+    } result;
+    struct span etag;           /* normalised */
     const struct doc *resource; /* READ_OK */
-    int64_t retry_after_ms;    /* -1: none */
-    struct span why;           /* READ_FAILED: short, for records */
+    int64_t retry_after_ms;     /* -1: none */
+    struct span why;            /* READ_FAILED: short, for records */
 };
 
 struct in_job_done {
     uint64_t job_id;
     unsigned attempt;
-    enum job_result { JOB_DONE_CONFIRMED, JOB_DONE_RETRY, JOB_DONE_REFUSED }
-        result;
+    enum job_result {
+        JOB_DONE_CONFIRMED,
+        JOB_DONE_RETRY,
+        JOB_DONE_REFUSED
+    } result;
     int64_t retry_after_ms;
     struct span why;
     const struct in_call_result *calls; /* CancelToolCalls answer */
@@ -157,9 +187,9 @@ struct in_job_done {
 };
 
 enum feed_sign {
-    FEED_ALIVE,        /* a poll answer, a SET, a verification */
-    FEED_CAUGHT_UP,    /* a poll answer with nothing more */
-    FEED_REFUSED,      /* a SET that was not accepted (record it) */
+    FEED_ALIVE,     /* a poll answer, a SET, a verification */
+    FEED_CAUGHT_UP, /* a poll answer with nothing more */
+    FEED_REFUSED,   /* a SET that was not accepted (record it) */
 };
 
 struct in_feed {
@@ -168,8 +198,14 @@ struct in_feed {
     struct span err, description, jti; /* FEED_REFUSED */
 };
 
-enum operator_verb { OP_HOLD_ADD, OP_HOLD_LIFT, OP_REVIEW_APPROVE,
-                     OP_REVIEW_DENY, OP_JOB_RETRY, OP_JOB_ABANDON };
+enum operator_verb {
+    OP_HOLD_ADD,
+    OP_HOLD_LIFT,
+    OP_REVIEW_APPROVE,
+    OP_REVIEW_DENY,
+    OP_JOB_RETRY,
+    OP_JOB_ABANDON
+};
 
 struct in_operator {
     uint64_t token;
@@ -178,16 +214,16 @@ struct in_operator {
     enum operator_verb verb;
     int base;
     struct span uri;
-    struct span hold_kind, cause;  /* LIFT, reviews: which; empty: any */
-    struct names tools;            /* ADD: only these (globs) */
+    struct span hold_kind, cause; /* LIFT, reviews: which; empty: any */
+    struct names tools;           /* ADD: only these (globs) */
     uint64_t job_id;
 };
 
 struct in {
     enum in_kind kind;
-    int64_t now_ms;   /* boot time, monotonic */
+    int64_t now_ms; /* boot time, monotonic */
     int64_t wall_ms;
-    uint64_t random;  /* fresh for every input */
+    uint64_t random; /* fresh for every input */
     union {
         struct {
             uint64_t token;
@@ -202,7 +238,9 @@ struct in {
         struct in_read_done read;
         struct in_job_done job;
         uint64_t stored_upto, logged_upto;
-        struct { bool blocked, poisoned; } store;
+        struct {
+            bool blocked, poisoned;
+        } store;
         const struct policy *policy; /* stays valid until the next one */
         struct in_feed feed;
         struct in_operator operator;
@@ -221,32 +259,36 @@ enum out_kind {
                       (rc, text); when they succeed OUT_ACK follows */
     OUT_DIRECTIVE, /* send on a watch stream */
     OUT_SNAPSHOT_END,
-    OUT_READ,      /* start a SCIM read */
-    OUT_JOB,       /* run one attempt of a job */
+    OUT_READ, /* start a SCIM read */
+    OUT_JOB,  /* run one attempt of a job */
 };
 
 struct out_answer {
     uint64_t token;
     bool allow;
     enum reason reason;
-    struct span rule;          /* deciding rule, or empty */
+    struct span rule; /* deciding rule, or empty */
     uint64_t decision, epoch;
     uint32_t valid_for_ms;
-    uint64_t lease;            /* BEGIN, allowed */
+    uint64_t lease; /* BEGIN, allowed */
     uint32_t lease_ttl_ms;
 };
 
-enum directive_type { DIRECTIVE_CANCEL = 1, DIRECTIVE_BLOCK = 2,
-                      DIRECTIVE_PURGE = 3, DIRECTIVE_REFRESH = 4,
-                      DIRECTIVE_RESUME = 5 };
+enum directive_type {
+    DIRECTIVE_CANCEL = 1,
+    DIRECTIVE_BLOCK = 2,
+    DIRECTIVE_PURGE = 3,
+    DIRECTIVE_REFRESH = 4,
+    DIRECTIVE_RESUME = 5
+};
 
 struct out_directive {
     uint64_t watch;
     uint64_t id;
     enum directive_type type;
     struct span uri;
-    struct names call_ids;      /* CANCEL */
-    struct names purge;         /* PURGE */
+    struct names call_ids; /* CANCEL */
+    struct names purge;    /* PURGE */
     uint64_t epoch;
     enum reason reason;
     struct span rule, jti;
@@ -256,8 +298,8 @@ struct out_read {
     uint64_t read_id;
     unsigned base;
     struct span uri;
-    struct span if_none_match;  /* normalised ETag or empty */
-    struct names attributes;    /* empty: group read asks for members */
+    struct span if_none_match; /* normalised ETag or empty */
+    struct names attributes;   /* empty: group read asks for members */
     int64_t timeout_ms;
 };
 
@@ -268,16 +310,18 @@ struct out_job {
     uint64_t job_id;
     unsigned attempt;
     enum job_kind kind;
-    struct span key;            /* idempotency key jti:rule:action:target */
+    struct span key; /* idempotency key jti:rule:action:target */
     unsigned base;
     struct span uri;
-    struct span runtime;        /* CANCEL, PURGE: served runtime to call */
+    struct span runtime; /* CANCEL, PURGE: served runtime to call */
     struct names call_ids, purge;
     struct span sealed, credential_id, issuer; /* REVOKE */
     bool refresh;
     const struct policy_action *action; /* ACTION */
     struct span rule, jti, event_name, feed;
-    struct { struct span name, value; } labels[ENGINE_LABELS_MAX];
+    struct {
+        struct span name, value;
+    } labels[ENGINE_LABELS_MAX];
     unsigned label_count;
     uint64_t epoch;
     int64_t timeout_ms;
@@ -286,15 +330,35 @@ struct out_job {
 struct out {
     enum out_kind kind;
     union {
-        struct { uint64_t seq; struct span body; } journal;
-        struct { uint64_t ticket; struct span tail; bool checkpoint; } log;
-        struct { uint64_t token; } ack;
+        struct {
+            uint64_t seq;
+            struct span body;
+        } journal;
+        struct {
+            uint64_t ticket;
+            struct span tail;
+            bool checkpoint;
+        } log;
+        struct {
+            uint64_t token;
+        } ack;
         struct out_answer answer;
-        struct { uint64_t token; bool found, stop; enum reason reason;
-                 uint32_t ttl_ms; uint64_t epoch; } lease;
-        struct { uint64_t token; int rc; struct span text; } done;
+        struct {
+            uint64_t token;
+            bool found, stop;
+            enum reason reason;
+            uint32_t ttl_ms;
+            uint64_t epoch;
+        } lease;
+        struct {
+            uint64_t token;
+            int rc;
+            struct span text;
+        } done;
         struct out_directive directive;
-        struct { uint64_t watch, epoch; } snapshot_end;
+        struct {
+            uint64_t watch, epoch;
+        } snapshot_end;
         struct out_read read;
         struct out_job job;
     };

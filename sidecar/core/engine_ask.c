@@ -20,10 +20,10 @@ static void deny(struct decision *d, enum reason why, struct span rule)
 static enum reason hold_reason(enum hold_kind k)
 {
     switch (k) {
-    case HOLD_SUSPENDED: return REASON_AGENT_SUSPENDED;
-    case HOLD_REVIEW: return REASON_AGENT_IN_REVIEW;
-    case HOLD_UNCOVERED: return REASON_AGENT_UNCOVERED;
-    case HOLD_KIND_COUNT: break;
+        case HOLD_SUSPENDED: return REASON_AGENT_SUSPENDED;
+        case HOLD_REVIEW: return REASON_AGENT_IN_REVIEW;
+        case HOLD_UNCOVERED: return REASON_AGENT_UNCOVERED;
+        case HOLD_KIND_COUNT: break;
     }
     return REASON_AGENT_SUSPENDED;
 }
@@ -49,8 +49,9 @@ static void decide_unknown(struct engine *e, struct subject *s,
     } else if (!e->policy->lookup_unknown ||
                (s->read.id == 0 && e->in->now_ms < s->read.not_before_ms &&
                 !s->event_open)) {
-        deny(d, s->read.last_failed ? REASON_REFRESH_FAILED
-                                    : REASON_UNKNOWN_AGENT, SPAN(""));
+        deny(d,
+             s->read.last_failed ? REASON_REFRESH_FAILED : REASON_UNKNOWN_AGENT,
+             SPAN(""));
     } else {
         d->verdict = VERDICT_WAIT;
     }
@@ -84,11 +85,10 @@ struct call_doc {
 static const struct doc *call_doc(struct call_doc *c, struct span tool,
                                   struct span run_id)
 {
-    *c = (struct call_doc){.map = {.kind = DOC_MAP},
-                           .tool = {.kind = DOC_TEXT, .key = SPAN("tool"),
-                                    .text = tool},
-                           .run = {.kind = DOC_TEXT, .key = SPAN("run_id"),
-                                   .text = run_id}};
+    *c = (struct call_doc){
+        .map = {.kind = DOC_MAP},
+        .tool = {.kind = DOC_TEXT, .key = SPAN("tool"), .text = tool},
+        .run = {.kind = DOC_TEXT, .key = SPAN("run_id"), .text = run_id}};
     doc_append(&c->map, &c->tool);
     if (run_id.n > 0)
         doc_append(&c->map, &c->run);
@@ -206,8 +206,7 @@ static struct pending_answer *pending_push(struct engine *e)
         e->pending_cap = cap;
         e->pending_head = 0;
     }
-    return &e->pending[(e->pending_head + e->pending_count++) %
-                       e->pending_cap];
+    return &e->pending[(e->pending_head + e->pending_count++) % e->pending_cap];
 }
 
 static struct call *begin_call(struct engine *e, struct subject *s,
@@ -245,12 +244,12 @@ static void answer_allow(struct engine *e, struct subject *s,
                          bool begin)
 {
     struct call *call = begin ? begin_call(e, s, ask) : NULL;
-    struct pending_answer *p =
-        begin && call == NULL ? NULL : pending_push(e);
+    struct pending_answer *p = begin && call == NULL ? NULL : pending_push(e);
     if (p == NULL || (call != NULL && call->state != CALL_RUNNING)) {
-        deny(d, call != NULL && call->state != CALL_RUNNING
-                    ? REASON_CANCELLED
-                    : REASON_LIMIT_REACHED, SPAN(""));
+        deny(d,
+             call != NULL && call->state != CALL_RUNNING ? REASON_CANCELLED
+                                                         : REASON_LIMIT_REACHED,
+             SPAN(""));
         if (p != NULL)
             e->pending_count--;
         answer_deny(e, ask, d, begin);
@@ -347,8 +346,7 @@ static void parked_remove(struct engine *e, struct parked *p)
     e->parked_count--;
 }
 
-static void resolve(struct engine *e, struct parked *p,
-                    struct decision *d)
+static void resolve(struct engine *e, struct parked *p, struct decision *d)
 {
     parked_remove(e, p);
     if (d->verdict == VERDICT_ALLOW)
@@ -362,8 +360,7 @@ static void resolve(struct engine *e, struct parked *p,
  * Holds and gate rules never wait; only staleness does. */
 void unpark(struct engine *e, struct subject *s)
 {
-    LIST_EACH(k, next, &s->parked)
-    {
+    LIST_EACH (k, next, &s->parked) {
         struct parked *p = container_of(k, struct parked, link);
         struct decision d;
         decide(e, s, p->ask.tool, p->ask.run_id, &d);
@@ -397,8 +394,8 @@ bool caller_may(const struct engine *e, unsigned caller, int base,
 
 static bool well_formed(const struct in_ask *a, bool begin)
 {
-    const struct span all[] = {a->uri, a->tool, a->run_id, a->trace_id,
-                               a->call_id, a->runtime};
+    const struct span all[] = {a->uri,      a->tool,    a->run_id,
+                               a->trace_id, a->call_id, a->runtime};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i].n > ENGINE_ID_MAX || !span_is_text(all[i]))
             return false;
@@ -434,16 +431,14 @@ void on_ask(struct engine *e, bool begin)
     if (d.reason != REASON_NONE) {
         struct in_ask shown = *ask; /* what is malformed is not repeated */
         if (d.reason == REASON_BAD_REQUEST)
-            shown = (struct in_ask){.token = ask->token,
-                                    .caller = ask->caller};
+            shown = (struct in_ask){.token = ask->token, .caller = ask->caller};
         answer_deny(e, &shown, &d, begin);
         return;
     }
     int rc = ask_subject(e, ask, base, &s);
     if (rc < 0) {
-        d.reason = rc == RC_LIMIT || rc == RC_NO_MEMORY
-                       ? REASON_LIMIT_REACHED
-                       : REASON_UNKNOWN_AGENT;
+        d.reason = rc == RC_LIMIT || rc == RC_NO_MEMORY ? REASON_LIMIT_REACHED
+                                                        : REASON_UNKNOWN_AGENT;
         answer_deny(e, ask, &d, begin);
         return;
     }
@@ -471,8 +466,7 @@ static void pending_pop(struct engine *e)
 
 static struct call *call_of_lease(struct subject *s, uint64_t lease)
 {
-    LIST_EACH(k, next, &s->calls)
-    {
+    LIST_EACH (k, next, &s->calls) {
         struct call *c = container_of(k, struct call, agent_link);
         if (c->lease == lease)
             return c;
@@ -484,10 +478,11 @@ static struct call *call_of_lease(struct subject *s, uint64_t lease)
 static void take_back(struct engine *e, struct pending_answer *p,
                       enum reason why, struct span rule)
 {
-    struct call *c = p->begin ? call_of_lease(p->agent, p->answer.lease)
-                              : NULL;
-    const struct decision d = {.verdict = VERDICT_DENY, .reason = why,
-                               .rule = rule, .epoch = p->answer.epoch};
+    struct call *c = p->begin ? call_of_lease(p->agent, p->answer.lease) : NULL;
+    const struct decision d = {.verdict = VERDICT_DENY,
+                               .reason = why,
+                               .rule = rule,
+                               .epoch = p->answer.epoch};
     struct in_ask ask = {.token = p->answer.token,
                          .caller = p->caller,
                          .uri = p->agent->uri,
@@ -525,8 +520,9 @@ static void release(struct engine *e, struct pending_answer *p)
         answer_allow(e, p->agent, &again, &d, p->begin);
         return;
     }
-    take_back(e, p, d.verdict == VERDICT_WAIT ? REASON_REFRESH_PENDING
-                                              : d.reason, d.rule);
+    take_back(e, p,
+              d.verdict == VERDICT_WAIT ? REASON_REFRESH_PENDING : d.reason,
+              d.rule);
 }
 
 void on_logged(struct engine *e)
@@ -553,8 +549,7 @@ void ask_tick(struct engine *e)
         pending_pop(e);
         take_back(e, &copy, REASON_LOG_STALLED, SPAN(""));
     }
-    LIST_EACH(k, next, &e->parked)
-    {
+    LIST_EACH (k, next, &e->parked) {
         struct parked *q = container_of(k, struct parked, all_link);
         if (e->in->now_ms < q->deadline_ms) {
             wake_at(e, q->deadline_ms);
@@ -576,8 +571,7 @@ void deny_all_waiting(struct engine *e, enum reason why)
         pending_pop(e);
         take_back(e, &copy, why, SPAN(""));
     }
-    LIST_EACH(k, next, &e->parked)
-    {
+    LIST_EACH (k, next, &e->parked) {
         struct parked *q = container_of(k, struct parked, all_link);
         struct decision d = {.verdict = VERDICT_DENY, .reason = why};
         resolve(e, q, &d);

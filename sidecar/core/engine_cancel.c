@@ -52,8 +52,7 @@ void block_runtimes(struct engine *e, struct subject *agent, enum reason why,
                     struct span rule, struct span jti)
 {
     struct runtime *told = NULL;
-    LIST_EACH(k, next, &agent->calls)
-    {
+    LIST_EACH (k, next, &agent->calls) {
         struct runtime *r = container_of(k, struct call, agent_link)->runtime;
         const struct directive spec = {.type = DIRECTIVE_BLOCK,
                                        .agent = agent,
@@ -81,8 +80,7 @@ static unsigned count_hits(const struct engine *e, const struct subject *agent,
                            const struct tool_set *tools)
 {
     unsigned n = 0;
-    LIST_EACH(k, next, &agent->calls)
-    {
+    LIST_EACH (k, next, &agent->calls) {
         const struct call *c = container_of(k, struct call, agent_link);
         n += c->state != CALL_LOST && (r == NULL || c->runtime == r) &&
              tools_hit(e, tools, c->tool);
@@ -99,8 +97,7 @@ static void add_targets(struct engine *e, struct job *j,
         note_rc(e, RC_NO_MEMORY);
         return;
     }
-    LIST_EACH(k, next, &j->agent->calls)
-    {
+    LIST_EACH (k, next, &j->agent->calls) {
         struct call *c = container_of(k, struct call, agent_link);
         if (c->state == CALL_LOST || c->runtime != r ||
             !tools_hit(e, tools, c->tool) || j->target_count >= count)
@@ -179,8 +176,7 @@ void cancel_calls(struct engine *e, struct subject *agent,
     }
     /* One job a runtime. The list of calls may change only in on_* handlers,
      * so walking it while jobs mark calls is safe. */
-    LIST_EACH(k, next, &agent->calls)
-    {
+    LIST_EACH (k, next, &agent->calls) {
         struct call *call = container_of(k, struct call, agent_link);
         if (call->state == CALL_RUNNING && tools_hit(e, tools, call->tool))
             cancel_at_runtime(e, agent, call->runtime, tools, c, &named, step);
@@ -191,8 +187,8 @@ void cancel_calls(struct engine *e, struct subject *agent,
 void stop_call(struct engine *e, struct call *call)
 {
     const struct tool_set one = {.patterns = {&call->tool, 1}};
-    const struct cause c = {.type = EVENT_REFRESHED, .jti = SPAN("read"),
-                            .may = MAY_ALL};
+    const struct cause c = {
+        .type = EVENT_REFRESHED, .jti = SPAN("read"), .may = MAY_ALL};
     const struct policy_rule named = {.name = SPAN("open_calls")};
     cancel_at_runtime(e, call->agent, call->runtime, &one, &c, &named, NULL);
 }
@@ -218,8 +214,7 @@ static void settle_in_jobs(struct engine *e, struct subject *agent,
                            const struct runtime *r, struct span call_id,
                            enum call_outcome outcome)
 {
-    LIST_EACH(k, next, &agent->jobs)
-    {
+    LIST_EACH (k, next, &agent->jobs) {
         struct job *j = container_of(k, struct job, agent_link);
         if (j->kind == JOB_CANCEL && span_eq(j->runtime_key, r->link.key))
             settle(e, j, call_id, outcome);
@@ -319,23 +314,36 @@ static const struct in_live_call *find_live(const struct in_hello *in,
 /* What the runtime does not list no longer runs there: its own word. */
 static void drop_absent(struct engine *e, struct runtime *r)
 {
-    LIST_EACH(k, next, &r->calls)
-    {
+    LIST_EACH (k, next, &r->calls) {
         struct call *c = container_of(k, struct call, runtime_link);
         if (find_live(&e->in->hello, c->call_id) == NULL)
             call_ended(e, c, CALL_UNKNOWN, c->state == CALL_STOPPING);
     }
-    LIST_EACH(j, next_j, &e->jobs.open)
-    {
+    LIST_EACH (j, next_j, &e->jobs.open) {
         struct job *job = container_of(j, struct job, state_link);
-        if (job->kind != JOB_CANCEL ||
-            !span_eq(job->runtime_key, r->link.key))
+        if (job->kind != JOB_CANCEL || !span_eq(job->runtime_key, r->link.key))
             continue;
-        for (unsigned i = 0;
-             i < job->target_count && job->state <= JOB_RUNNING; i++)
+        for (unsigned i = 0; i < job->target_count && job->state <= JOB_RUNNING;
+             i++)
             if (!job->targets[i].settled &&
                 find_live(&e->in->hello, job->targets[i].call_id) == NULL)
                 settle(e, job, job->targets[i].call_id, CALL_UNKNOWN);
+    }
+}
+
+/* Calls that a job is about are to stop, also when the runtime has only just
+ * told us of them. */
+static void mark_stopping(struct engine *e, struct runtime *r)
+{
+    LIST_EACH (k, next, &e->jobs.open) {
+        const struct job *j = container_of(k, struct job, state_link);
+        if (j->kind != JOB_CANCEL || !span_eq(j->runtime_key, r->link.key))
+            continue;
+        for (unsigned i = 0; i < j->target_count; i++) {
+            struct call *c = call_by_id(&e->calls, r, j->targets[i].call_id);
+            if (c != NULL && !j->targets[i].settled)
+                c->state = CALL_STOPPING;
+        }
     }
 }
 
@@ -366,6 +374,7 @@ static void adopt(struct engine *e, struct runtime *r,
     if (call_put(&e->calls, &spec, &c, &fresh) < 0)
         return;
     wake_at(e, c->expires_ms);
+    mark_stopping(e, r);
     if (!fresh || c->state != CALL_RUNNING)
         return;
     struct decision d;
@@ -378,7 +387,7 @@ static void adopt(struct engine *e, struct runtime *r,
 
 static bool was_told(const struct runtime *r, const struct job *j)
 {
-    LIST_EACH(k, next, &r->directives)
+    LIST_EACH (k, next, &r->directives)
         if (container_of(k, struct directive, link)->job_id == j->id)
             return true;
     return false;
@@ -387,8 +396,7 @@ static bool was_told(const struct runtime *r, const struct job *j)
 /* Jobs of before a restart, for what this runtime still has. */
 static void resume_jobs(struct engine *e, struct runtime *r)
 {
-    LIST_EACH(k, next, &e->jobs.open)
-    {
+    LIST_EACH (k, next, &e->jobs.open) {
         struct job *j = container_of(k, struct job, state_link);
         bool ours = j->kind == JOB_CANCEL || j->kind == JOB_PURGE;
         if (!ours || !span_eq(j->runtime_key, r->link.key) || was_told(r, j))
@@ -397,23 +405,6 @@ static void resume_jobs(struct engine *e, struct runtime *r)
             tell_runtime(e, r, j);
         else
             tell_purge(e, r, j);
-    }
-}
-
-/* Calls that a job is about are to stop, also when the runtime has only just
- * told us of them. */
-static void mark_stopping(struct engine *e, struct runtime *r)
-{
-    LIST_EACH(k, next, &e->jobs.open)
-    {
-        const struct job *j = container_of(k, struct job, state_link);
-        if (j->kind != JOB_CANCEL || !span_eq(j->runtime_key, r->link.key))
-            continue;
-        for (unsigned i = 0; i < j->target_count; i++) {
-            struct call *c = call_by_id(&e->calls, r, j->targets[i].call_id);
-            if (c != NULL && !j->targets[i].settled)
-                c->state = CALL_STOPPING;
-        }
     }
 }
 
@@ -434,12 +425,11 @@ void on_hello(struct engine *e)
                                     in->labels[i].value)); /* an action that
                                     needs a missing label fails and says so */
     drop_absent(e, r);
-    LIST_EACH(k, next, &r->directives) /* not acknowledged: once more */
+    LIST_EACH (k, next, &r->directives) /* not acknowledged: once more */
         emit_directive(e, r, container_of(k, struct directive, link));
     resume_jobs(e, r);
     for (unsigned i = 0; i < in->call_count; i++)
         adopt(e, r, &in->calls[i]);
-    mark_stopping(e, r);
     struct out *o = emit(e, OUT_SNAPSHOT_END);
     o->snapshot_end.watch = in->watch;
     o->snapshot_end.epoch = epoch_of(e, e->input);

@@ -43,8 +43,7 @@ static struct record event_record(const struct event *ev, const char *outcome)
 
 static struct row *row_of_jti(struct engine *e, uint64_t h1)
 {
-    LIST_EACH(k, next, &e->rows)
-    {
+    LIST_EACH (k, next, &e->rows) {
         struct row *r = container_of(k, struct row, link);
         if (r->h1 == h1)
             return r;
@@ -56,8 +55,7 @@ static void row_add_ack(struct engine *e, struct row *r, uint64_t token)
 {
     if (r->ack_count == r->ack_cap) {
         unsigned cap = r->ack_cap == 0 ? 4 : r->ack_cap * 2;
-        uint64_t *acks = mem_resize(e->mem, r->acks,
-                                    r->ack_cap * sizeof *acks,
+        uint64_t *acks = mem_resize(e->mem, r->acks, r->ack_cap * sizeof *acks,
                                     cap * sizeof *acks);
         if (acks == NULL) {
             note_rc(e, RC_NO_MEMORY);
@@ -133,8 +131,7 @@ static const struct doc *event_doc(struct engine *e, const struct event *ev,
         if (d->text.n > 0)
             doc_append(map, d);
     }
-    DOC_EACH(member, part->payload)
-    {
+    DOC_EACH (member, part->payload) {
         struct doc *d = map == NULL || doc_get(map, member->key) != NULL
                             ? NULL
                             : doc_copy(&e->step_arena.mem, member);
@@ -208,7 +205,7 @@ static void built_in_reaction(struct engine *e, struct subject *s,
 static int64_t related(const struct subject *s)
 {
     int64_t count = 0;
-    LIST_EACH(k, next, &s->in)
+    LIST_EACH (k, next, &s->in)
         count++;
     return count;
 }
@@ -220,8 +217,7 @@ static void read_open_calls(struct engine *e, struct subject *s)
         return;
     if (!list_empty(&s->calls))
         want_read(e, s);
-    LIST_EACH(k, next, &s->in)
-    {
+    LIST_EACH (k, next, &s->in) {
         struct subject *a = container_of(k, struct edge, in_link)->agent;
         if (!list_empty(&a->calls))
             want_read(e, a);
@@ -234,8 +230,11 @@ static void apply_parts(struct engine *e, const struct event *ev,
     unsigned may = policy_feed_may(e->policy, ev->feed);
     for (unsigned i = 0; i < ev->part_count; i++) {
         const struct event_part *part = &ev->parts[i];
-        struct cause c = {.type = part->type, .feed = ev->feed,
-                          .jti = ev->jti, .txn = ev->txn, .part = part,
+        struct cause c = {.type = part->type,
+                          .feed = ev->feed,
+                          .jti = ev->jti,
+                          .txn = ev->txn,
+                          .part = part,
                           .may = may};
         struct record r = event_record(ev, "accepted");
         r.event = span_str(event_type_name(part->type));
@@ -247,8 +246,7 @@ static void apply_parts(struct engine *e, const struct event *ev,
     }
 }
 
-static void restrict_subject(struct engine *e, const struct event *ev,
-                             int base)
+static void restrict_subject(struct engine *e, const struct event *ev, int base)
 {
     struct subject *s;
     int rc = subject_get(&e->subjects, (unsigned)base, ev->base, ev->uri,
@@ -339,8 +337,7 @@ void on_event(struct engine *e, bool dirty_only)
         on_dirty(e, ev);
         return;
     }
-    struct dedupe_id id =
-        dedupe_id(&e->dedupe, ev->feed, ev->issuer, ev->jti);
+    struct dedupe_id id = dedupe_id(&e->dedupe, ev->feed, ev->issuer, ev->jti);
     const struct dedupe_entry *old = dedupe_find(&e->dedupe, id);
     uint64_t payload = payload_word(ev);
     if (old != NULL && old->payload == payload) {
@@ -360,8 +357,8 @@ void on_event(struct engine *e, bool dirty_only)
     accept_event(e, ev);
     if (e->rc != 0)
         return; /* not accepted: it will come again, and must run again */
-    int rc = dedupe_put(&e->dedupe, id, payload,
-                        (uint32_t)(e->in->wall_ms / 1000));
+    int rc =
+        dedupe_put(&e->dedupe, id, payload, (uint32_t)(e->in->wall_ms / 1000));
     if (rc != RC_LIMIT)
         note_rc(e, rc);
     fact_jti(e, id, false);

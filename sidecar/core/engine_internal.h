@@ -31,7 +31,7 @@
 
 /* A credential an agent holds. */
 struct credential {
-    struct list_link link;      /* in subject->credentials */
+    struct list_link link; /* in subject->credentials */
     struct subject *agent;
     struct span id, issuer, runtime_key, sealed; /* in this allocation */
     bool refresh;
@@ -44,7 +44,7 @@ struct parked {
     struct subject *agent;
     int64_t deadline_ms;
     bool begin;
-    struct in_ask ask;          /* strings in this allocation */
+    struct in_ask ask; /* strings in this allocation */
 };
 
 /* An allow that waits for its record to be written. */
@@ -64,17 +64,17 @@ struct row {
     struct list_link link;
     uint64_t seq;
     struct buf records;
-    uint64_t *acks;             /* event tokens */
+    uint64_t *acks; /* event tokens */
     unsigned ack_count, ack_cap;
-    uint64_t h1;                /* jti of the event, for duplicates */
+    uint64_t h1; /* jti of the event, for duplicates */
 };
 
 struct base_state {
-    uint64_t stamp;             /* all agents of the base: feed silence, ... */
+    uint64_t stamp; /* all agents of the base: feed silence, ... */
 };
 
 struct feed_state {
-    bool disabled;              /* stream-updated: paused or disabled */
+    bool disabled; /* stream-updated: paused or disabled */
     bool silent, caught_up;
     int64_t last_sign_ms, last_sign_wall_ms;
     uint64_t events, refused;
@@ -87,9 +87,9 @@ struct engine {
     const struct policy *policy;
 
     /* this step */
-    const struct in *in;        /* = &this_input */
-    struct in this_input;       /* kept for its clocks between steps */
-    int rc;                     /* first failure of the step */
+    const struct in *in;  /* = &this_input */
+    struct in this_input; /* kept for its clocks between steps */
+    int rc;               /* first failure of the step */
     struct arena step_arena;
     struct buf facts, records, scratch;
     uint64_t row_acks[4];
@@ -97,7 +97,7 @@ struct engine {
     uint64_t row_h1;
     struct out *outs;
     size_t out_count, out_cap, out_next;
-    struct out spare;           /* where an output goes when memory is out */
+    struct out spare; /* where an output goes when memory is out */
 
     /* counters */
     uint64_t boot, input, seq, stored, ticket, logged, next_id;
@@ -110,8 +110,8 @@ struct engine {
     struct calls calls;
     struct jobs jobs;
     struct dedupe dedupe;
-    struct list rows;           /* struct row, by seq */
-    struct list reading;        /* subjects that want or have a read */
+    struct list rows;    /* struct row, by seq */
+    struct list reading; /* subjects that want or have a read */
     struct list parked;
     unsigned parked_count;
     struct pending_answer *pending;
@@ -120,12 +120,12 @@ struct engine {
     struct feed_state feeds[ENGINE_FEEDS_MAX];
     size_t credential_count;
     unsigned char hash_seed[32];
-    bool hash_seed_known;       /* from the store */
+    bool hash_seed_known; /* from the store */
     struct engine_stats stats;
 };
 
 /* engine.c */
-void note_rc(struct engine *e, int rc);       /* latch a failure */
+void note_rc(struct engine *e, int rc); /* latch a failure */
 struct out *emit(struct engine *e, enum out_kind kind);
 struct span keep(struct engine *e, struct span s); /* copy into the step */
 uint64_t new_id(struct engine *e);
@@ -151,13 +151,13 @@ void row_split(struct engine *e); /* closes it early when it is large */
 
 /* engine_standing.c */
 struct standing {
-    uint64_t stamp;         /* latest that makes the agent stale */
+    uint64_t stamp; /* latest that makes the agent stale */
     uint64_t epoch;
-    bool event_open;        /* an event not covered by a qualifying read */
-    int64_t event_ms;       /* latest such, for `settle` */
+    bool event_open;  /* an event not covered by a qualifying read */
+    int64_t event_ms; /* latest such, for `settle` */
     bool stale, only_age;
     bool uncovered;
-    const char *why;        /* "event", "group", "owner", "age", "boot", ... */
+    const char *why; /* "event", "group", "owner", "age", "boot", ... */
 };
 void standing_of(const struct engine *e, const struct subject *s,
                  int64_t max_age_ms, struct standing *ret);
@@ -249,7 +249,7 @@ struct decision {
     struct span rule;
     int64_t valid_for_ms;
     uint64_t epoch;
-    bool would;             /* audit mode let it pass */
+    bool would; /* audit mode let it pass */
 };
 void decide(struct engine *e, struct subject *s, struct span tool,
             struct span run_id, struct decision *ret);

@@ -39,8 +39,7 @@ void record_job(struct engine *e, const struct job *j, const char *outcome)
 
 /* "0 of 0" is a result of its own, never a confirmation. */
 void record_nothing(struct engine *e, struct subject *agent,
-                    const struct cause *c, struct span rule,
-                    const char *action)
+                    const struct cause *c, struct span rule, const char *action)
 {
     struct record r = record_of(RECORD_ACTION);
     r.agent = agent->uri;
@@ -79,8 +78,7 @@ static struct span job_key_text(struct engine *e, const struct cause *c,
 static bool job_exists(const struct subject *agent, enum job_kind kind,
                        struct span key)
 {
-    LIST_EACH(k, next, &agent->jobs)
-    {
+    LIST_EACH (k, next, &agent->jobs) {
         const struct job *j = container_of(k, struct job, agent_link);
         if (j->kind == kind && span_eq(j->key, key))
             return true;
@@ -145,8 +143,7 @@ void revoke_all(struct engine *e, struct subject *agent, const struct cause *c,
     }
     /* Refresh tokens first (7009-R6). */
     for (int refresh = 1; refresh >= 0; refresh--) {
-        LIST_EACH(k, next, &agent->credentials)
-        {
+        LIST_EACH (k, next, &agent->credentials) {
             struct credential *cr = container_of(k, struct credential, link);
             if (cr->refresh != (refresh == 1))
                 continue;
@@ -168,19 +165,19 @@ void revoke_all(struct engine *e, struct subject *agent, const struct cause *c,
 static bool holds_something(const struct subject *agent,
                             const struct runtime *r)
 {
-    LIST_EACH(k, next, &agent->calls)
+    LIST_EACH (k, next, &agent->calls)
         if (container_of(k, struct call, agent_link)->runtime == r)
             return true;
-    LIST_EACH(c, next_c, &agent->credentials)
+    LIST_EACH (c, next_c, &agent->credentials)
         if (span_eq(container_of(c, struct credential, link)->runtime_key,
                     r->link.key))
             return true;
     return false;
 }
 
-static void purge_at(struct engine *e, struct subject *agent,
-                     struct runtime *r, const struct cause *c,
-                     struct span rule, const struct policy_step *step)
+static void purge_at(struct engine *e, struct subject *agent, struct runtime *r,
+                     const struct cause *c, struct span rule,
+                     const struct policy_step *step)
 {
     struct job *j = start_job(e, JOB_PURGE, agent, c, rule, r->name);
     if (j == NULL)
@@ -225,8 +222,8 @@ void action_start(struct engine *e, struct subject *agent,
 
 static void run_otherwise(struct engine *e, struct job *j)
 {
-    const struct cause c = {.type = j->event, .feed = j->feed, .jti = j->jti,
-                            .may = MAY_ALL};
+    const struct cause c = {
+        .type = j->event, .feed = j->feed, .jti = j->jti, .may = MAY_ALL};
     for (unsigned i = 0; i < j->otherwise.count; i++) {
         int found = -1;
         for (unsigned a = 0; a < e->policy->action_count; a++)
@@ -241,8 +238,7 @@ static void run_otherwise(struct engine *e, struct job *j)
 
 static void forget_credential(struct engine *e, const struct job *j)
 {
-    LIST_EACH(k, next, &j->agent->credentials)
-    {
+    LIST_EACH (k, next, &j->agent->credentials) {
         struct credential *cr = container_of(k, struct credential, link);
         if (!span_eq(cr->id, j->credential_id) ||
             !span_eq(cr->sealed, j->sealed))
@@ -295,8 +291,7 @@ static struct names unsettled(struct engine *e, const struct job *j)
 static void add_labels(const struct engine *e, const struct job *j,
                        struct out_job *o)
 {
-    LIST_EACH(k, next, &j->agent->calls)
-    {
+    LIST_EACH (k, next, &j->agent->calls) {
         const struct runtime *r =
             container_of(k, struct call, agent_link)->runtime;
         for (unsigned i = 0; i < r->label_count; i++) {
@@ -373,7 +368,7 @@ static void job_due(struct engine *e, struct job *j)
 
 void job_tick(struct engine *e)
 {
-    LIST_EACH(k, next, &e->jobs.open)
+    LIST_EACH (k, next, &e->jobs.open)
         job_due(e, container_of(k, struct job, state_link));
 }
 
@@ -468,8 +463,7 @@ int credential_new(struct engine *e, struct subject *agent,
 {
     if (e->credential_count >= e->conf->limits.credentials_max)
         return RC_LIMIT;
-    LIST_EACH(k, next, &agent->credentials)
-    {
+    LIST_EACH (k, next, &agent->credentials) {
         struct credential *old = container_of(k, struct credential, link);
         if (span_eq(old->id, in->credential_id))
             credential_free(e, old); /* registered again: replaced */
@@ -535,8 +529,8 @@ void on_credential(struct engine *e)
         done(e, in->token, RC_DENIED, reason_text(REASON_CALLER_NOT_ALLOWED));
         return;
     }
-    int rc = subject_get(&e->subjects, (unsigned)base,
-                         e->conf->bases[base].url, in->uri, kind, &s);
+    int rc = subject_get(&e->subjects, (unsigned)base, e->conf->bases[base].url,
+                         in->uri, kind, &s);
     if (rc == 0)
         rc = runtime_get(&e->calls, who, in->caller, in->runtime, &rt);
     if (rc == 0)

@@ -71,8 +71,7 @@ static int load_subject(struct engine *e, const struct fact *f)
 static struct hold *find_hold(const struct subject *s,
                               const struct hold_spec *spec)
 {
-    LIST_EACH(k, next, &s->holds)
-    {
+    LIST_EACH (k, next, &s->holds) {
         struct hold *h = container_of(k, struct hold, link);
         if (h->kind == spec->kind &&
             span_eq(span_str((const char *)h->rule), spec->rule) &&
@@ -98,10 +97,10 @@ static int load_hold(struct engine *e, const struct fact *f)
         /* Only the key matters: decode it against a well-formed empty value. */
         size_t a = span_find(k.rest, 0, 0), b = span_find(k.rest, 0, a + 1);
         for (unsigned kind = 0; kind < HOLD_KIND_COUNT; kind++) {
-            spec = (struct hold_spec){.kind = (enum hold_kind)kind,
-                                      .rule = span_sub(k.rest, a + 1, b),
-                                      .cause = span_sub(k.rest, b + 1,
-                                                        k.rest.n)};
+            spec =
+                (struct hold_spec){.kind = (enum hold_kind)kind,
+                                   .rule = span_sub(k.rest, a + 1, b),
+                                   .cause = span_sub(k.rest, b + 1, k.rest.n)};
             struct hold *h = find_hold(s, &spec);
             if (h != NULL && span_eq(span_sub(k.rest, 0, a),
                                      span_str(hold_kind_word(h->kind))))
@@ -152,8 +151,7 @@ static int load_credential(struct engine *e, const struct fact *f)
         rc = get_subject(e, &k, &s);
     if (rc != 0)
         return rc < 0 ? rc : 0;
-    LIST_EACH(l, next, &s->credentials)
-    {
+    LIST_EACH (l, next, &s->credentials) {
         struct credential *c = container_of(l, struct credential, link);
         if (span_eq(c->id, k.rest))
             credential_free(e, c);
@@ -237,18 +235,18 @@ int engine_load_fact(struct engine *e, const struct fact *fact, struct fail *f)
 {
     int rc = 0;
     switch (fact->kind) {
-    case FACT_META: rc = load_meta(e, fact); break;
-    case FACT_SUBJECT: rc = load_subject(e, fact); break;
-    case FACT_HOLD: rc = load_hold(e, fact); break;
-    case FACT_JOB: rc = load_job(e, fact); break;
-    case FACT_JTI: rc = load_jti(e, fact); break;
-    case FACT_CREDENTIAL: rc = load_credential(e, fact); break;
-    case FACT_FEED: rc = load_feed(e, fact); break;
-    case FACT_POLICY:
-    case FACT_KIND_COUNT: break;
+        case FACT_META: rc = load_meta(e, fact); break;
+        case FACT_SUBJECT: rc = load_subject(e, fact); break;
+        case FACT_HOLD: rc = load_hold(e, fact); break;
+        case FACT_JOB: rc = load_job(e, fact); break;
+        case FACT_JTI: rc = load_jti(e, fact); break;
+        case FACT_CREDENTIAL: rc = load_credential(e, fact); break;
+        case FACT_FEED: rc = load_feed(e, fact); break;
+        case FACT_POLICY:
+        case FACT_KIND_COUNT: break;
     }
     if (rc < 0)
-        return fail(f, rc, "stored fact of kind %d cannot be read (%s)",
-                    fact->kind, rc_word(rc));
+        return fail(f, rc, "stored fact of kind %u cannot be read (%s)",
+                    (unsigned)fact->kind, rc_word(rc));
     return 0;
 }

@@ -41,8 +41,8 @@ static bool cause_matches(const struct hold *h, struct span cause)
 
 static struct cause operator_cause(void)
 {
-    return (struct cause){.type = EVENT_OPERATOR, .jti = SPAN("operator"),
-                          .may = MAY_ALL};
+    return (struct cause){
+        .type = EVENT_OPERATOR, .jti = SPAN("operator"), .may = MAY_ALL};
 }
 
 /* ---------------------------------------------------------------- holds */
@@ -74,8 +74,7 @@ static void lift_holds(struct engine *e, struct subject *s)
 {
     const struct in_operator *in = &e->in->operator;
     unsigned lifted = 0;
-    LIST_EACH(k, next, &s->holds)
-    {
+    LIST_EACH (k, next, &s->holds) {
         struct hold *h = container_of(k, struct hold, link);
         if (!kind_matches(h, in->hold_kind) || !cause_matches(h, in->cause))
             continue;
@@ -102,8 +101,8 @@ static bool may_review(struct engine *e, const struct hold *h)
         return true;
     if (filter_compile(&e->step_arena.mem, text, &by, &offset, NULL) < 0)
         return false;
-    const struct filter_env env = {
-        .resource = e->in->operator.person_resource};
+    const struct filter_env env = {.resource =
+                                       e->in->operator.person_resource };
     return filter_eval(by, &env) == TRI_YES;
 }
 
@@ -132,8 +131,7 @@ static void review(struct engine *e, struct subject *s, bool approve)
 {
     const struct in_operator *in = &e->in->operator;
     unsigned done = 0, forbidden = 0;
-    LIST_EACH(k, next, &s->holds)
-    {
+    LIST_EACH (k, next, &s->holds) {
         struct hold *h = container_of(k, struct hold, link);
         if (h->kind != HOLD_REVIEW || !cause_matches(h, in->cause))
             continue;
@@ -160,8 +158,7 @@ static void review(struct engine *e, struct subject *s, bool approve)
 
 void review_tick(struct engine *e)
 {
-    LIST_EACH(k, next, &e->holds.due)
-    {
+    LIST_EACH (k, next, &e->holds.due) {
         struct hold *h = container_of(k, struct hold, due_link);
         if (e->in->now_ms < h->due_ms) {
             wake_at(e, h->due_ms);
@@ -215,8 +212,8 @@ void on_operator(struct engine *e)
     struct span url = e->conf->bases[in->base].url;
     s = subject_find(&e->subjects, url, in->uri);
     if (s == NULL && in->verb == OP_HOLD_ADD &&
-        subject_get(&e->subjects, (unsigned)in->base, url, in->uri, kind,
-                    &s) < 0) {
+        subject_get(&e->subjects, (unsigned)in->base, url, in->uri, kind, &s) <
+            0) {
         refuse(e, RC_LIMIT, "too many subjects");
         return;
     }

@@ -51,8 +51,7 @@ void want_read(struct engine *e, struct subject *s)
 
 void read_tick(struct engine *e)
 {
-    LIST_EACH(k, next, &e->reading)
-    {
+    LIST_EACH (k, next, &e->reading) {
         struct subject *s = container_of(k, struct subject, wake_link);
         if (s->read.wanted)
             want_read(e, s);
@@ -63,8 +62,7 @@ void read_tick(struct engine *e)
 
 static struct subject *find_reading(const struct engine *e, uint64_t id)
 {
-    LIST_EACH(k, next, &e->reading)
-    {
+    LIST_EACH (k, next, &e->reading) {
         struct subject *s = container_of(k, struct subject, wake_link);
         if (s->read.id == id)
             return s;
@@ -139,14 +137,12 @@ static void relate_list(struct engine *e, struct subject *s,
     if (list == NULL)
         return;
     if (list->kind == DOC_MAP) { /* parent is single-valued */
-        note_rc(e, relate(e, s, kind, segment,
-                          doc_text(list, SPAN("value"))));
+        note_rc(e, relate(e, s, kind, segment, doc_text(list, SPAN("value"))));
         return;
     }
-    DOC_EACH(it, list)
-    {
-        struct span id = it->kind == DOC_TEXT ? it->text
-                                              : doc_text(it, SPAN("value"));
+    DOC_EACH (it, list) {
+        struct span id =
+            it->kind == DOC_TEXT ? it->text : doc_text(it, SPAN("value"));
         int rc = relate(e, s, kind, segment, id);
         if (rc == RC_LIMIT)
             return; /* SUBJECT_EDGES_MAX: the rest is not indexed */
@@ -194,8 +190,7 @@ static void keep_attributes(struct engine *e, struct subject *s,
     s->attrs = NULL;
     arena_clear(a);
     struct doc *map = doc_new(&a->mem, DOC_MAP);
-    DOC_EACH(it, resource)
-    {
+    DOC_EACH (it, resource) {
         /* urn:...: members are whole extensions: kept when the policy names
          * something inside, which `attributes` lists by the URN. */
         if (map == NULL || !named(e->policy->attributes, it->key))
@@ -249,8 +244,8 @@ static void found_state(struct engine *e, struct subject *s, enum found now,
     s->left = true;
     s->seen |= EVENT_BIT(type);
     touch(e, s);
-    struct cause c = {.type = type, .fresh = resource, .may = MAY_ALL,
-                      .jti = SPAN("read")};
+    struct cause c = {
+        .type = type, .fresh = resource, .may = MAY_ALL, .jti = SPAN("read")};
     if (resource == NULL)
         c.fresh = NULL;
     run_rules(e, s, &c);
@@ -274,8 +269,7 @@ static void read_gone(struct engine *e, struct subject *s)
 
 static void decide_pending(struct engine *e, struct subject *s)
 {
-    LIST_EACH(k, next, &s->pending)
-    {
+    LIST_EACH (k, next, &s->pending) {
         struct pending_rule *p = container_of(k, struct pending_rule, link);
         struct cause c = {.type = p->type,
                           .feed = keep(e, text_of(p->feed)),
@@ -312,8 +306,10 @@ static void qualified(struct engine *e, struct subject *s,
     if (s->active)
         s->left = false;
     decide_pending(e, s);
-    struct cause c = {.type = EVENT_REFRESHED, .fresh = s->attrs,
-                      .jti = SPAN("read"), .may = MAY_ALL};
+    struct cause c = {.type = EVENT_REFRESHED,
+                      .fresh = s->attrs,
+                      .jti = SPAN("read"),
+                      .may = MAY_ALL};
     s->seen |= EVENT_BIT(EVENT_REFRESHED);
     run_rules(e, s, &c);
     run_releases(e, s, &c);
@@ -335,8 +331,7 @@ static void read_group(struct engine *e, struct subject *s,
     const struct engine_base *b = &e->conf->bases[s->base];
     int64_t joined = 0;
     s->known = true;
-    DOC_EACH(it, doc_iget(resource, SPAN("members")))
-    {
+    DOC_EACH (it, doc_iget(resource, SPAN("members"))) {
         struct buf uri;
         buf_init(&uri, &e->step_arena.mem, SUBJECT_URI_MAX);
         buf_printf(&uri, "/%.*s/%.*s", PRSPAN(b->agent_segment),
@@ -398,8 +393,7 @@ static void judge_open_calls(struct engine *e, struct subject *s)
 {
     if (e->policy->open_calls_denied != OPEN_CANCEL || audit_mode(e))
         return;
-    LIST_EACH(k, next, &s->calls)
-    {
+    LIST_EACH (k, next, &s->calls) {
         struct call *c = container_of(k, struct call, agent_link);
         struct decision d;
         if (c->state != CALL_RUNNING)

@@ -28,8 +28,8 @@ struct names expand_tools(struct engine *e, const struct tool_set *t)
     for (unsigned i = 0; i < t->patterns.count; i++)
         at[n++] = t->patterns.at[i];
     for (unsigned i = 0; i < e->policy->class_count; i++)
-        for (unsigned k = 0; t->classes >> i & 1 &&
-                             k < e->policy->classes[i].patterns.count;
+        for (unsigned k = 0;
+             t->classes >> i & 1 && k < e->policy->classes[i].patterns.count;
              k++)
             at[n++] = e->policy->classes[i].patterns.at[k];
     return (struct names){at, n};
@@ -133,14 +133,14 @@ static void step_hold(struct engine *e, struct subject *agent,
 static unsigned needs(const struct policy_step *step)
 {
     switch (step->kind) {
-    case STEP_HOLD:
-    case STEP_CANCEL: return MAY_SUSPEND;
-    case STEP_REFRESH: return MAY_REFRESH;
-    case STEP_REVOKE:
-    case STEP_PURGE: return MAY_REVOKE;
-    case STEP_RELEASE: return MAY_RELEASE;
-    case STEP_ACTION:
-    case STEP_KIND_COUNT: return 0;
+        case STEP_HOLD:
+        case STEP_CANCEL: return MAY_SUSPEND;
+        case STEP_REFRESH: return MAY_REFRESH;
+        case STEP_REVOKE:
+        case STEP_PURGE: return MAY_REVOKE;
+        case STEP_RELEASE: return MAY_RELEASE;
+        case STEP_ACTION:
+        case STEP_KIND_COUNT: return 0;
     }
     return MAY_ALL;
 }
@@ -172,18 +172,18 @@ static void run_step(struct engine *e, struct subject *agent,
                      const struct policy_step *step)
 {
     switch (step->kind) {
-    case STEP_HOLD: step_hold(e, agent, c, r, step); break;
-    case STEP_REFRESH: step_refresh(e, agent); break;
-    case STEP_CANCEL:
-        cancel_calls(e, agent, &step->tools, c, r->name, step);
-        break;
-    case STEP_REVOKE: revoke_all(e, agent, c, r->name, step); break;
-    case STEP_PURGE: purge_all(e, agent, c, r->name, step); break;
-    case STEP_ACTION:
-        action_start(e, agent, c, r->name, step->action, step);
-        break;
-    case STEP_RELEASE: /* only on reads: run_releases */
-    case STEP_KIND_COUNT: break;
+        case STEP_HOLD: step_hold(e, agent, c, r, step); break;
+        case STEP_REFRESH: step_refresh(e, agent); break;
+        case STEP_CANCEL:
+            cancel_calls(e, agent, &step->tools, c, r->name, step);
+            break;
+        case STEP_REVOKE: revoke_all(e, agent, c, r->name, step); break;
+        case STEP_PURGE: purge_all(e, agent, c, r->name, step); break;
+        case STEP_ACTION:
+            action_start(e, agent, c, r->name, step->action, step);
+            break;
+        case STEP_RELEASE: /* only on reads: run_releases */
+        case STEP_KIND_COUNT: break;
     }
 }
 
@@ -213,8 +213,7 @@ static void run_steps(struct engine *e, struct subject *agent,
 static bool all_owners_left(const struct subject *agent)
 {
     bool any = false;
-    LIST_EACH(k, next, &agent->out)
-    {
+    LIST_EACH (k, next, &agent->out) {
         const struct edge *edge = container_of(k, struct edge, out_link);
         if (edge->kind != EDGE_OWNER)
             continue;
@@ -228,12 +227,12 @@ static bool all_owners_left(const struct subject *agent)
 static bool edge_applies(const struct policy_rule *r, const struct edge *edge)
 {
     switch (r->applies_to) {
-    case APPLIES_MEMBERS: return edge->kind == EDGE_GROUP;
-    case APPLIES_OWNED_ANY: return edge->kind == EDGE_OWNER;
-    case APPLIES_OWNED_LAST:
-        return edge->kind == EDGE_OWNER && all_owners_left(edge->agent);
-    case APPLIES_CHILDREN: return edge->kind == EDGE_PARENT;
-    case APPLIES_SUBJECT: return false;
+        case APPLIES_MEMBERS: return edge->kind == EDGE_GROUP;
+        case APPLIES_OWNED_ANY: return edge->kind == EDGE_OWNER;
+        case APPLIES_OWNED_LAST:
+            return edge->kind == EDGE_OWNER && all_owners_left(edge->agent);
+        case APPLIES_CHILDREN: return edge->kind == EDGE_PARENT;
+        case APPLIES_SUBJECT: return false;
     }
     return false;
 }
@@ -247,8 +246,7 @@ static int64_t run_on_targets(struct engine *e, struct subject *s,
         return 1;
     }
     int64_t count = 0;
-    LIST_EACH(k, next, &s->in)
-    {
+    LIST_EACH (k, next, &s->in) {
         const struct edge *edge = container_of(k, struct edge, in_link);
         if (!edge_applies(r, edge))
             continue;
@@ -265,7 +263,7 @@ static int64_t count_targets(const struct subject *s,
     int64_t count = 0;
     if (r->applies_to == APPLIES_SUBJECT)
         return -1;
-    LIST_EACH(k, next, &s->in)
+    LIST_EACH (k, next, &s->in)
         count += edge_applies(r, container_of(k, struct edge, in_link));
     return count;
 }
@@ -298,8 +296,8 @@ static struct rule_question question_of(const struct engine *e,
 {
     struct rule_question q = {
         .type = c->type,
-        .subject = s->kind == SUBJECT_USER && is_agent(e, s) ? SUBJECT_AGENT
-                                                             : s->kind,
+        .subject =
+            s->kind == SUBJECT_USER && is_agent(e, s) ? SUBJECT_AGENT : s->kind,
         .feed = c->feed,
         .changed_anything = c->part == NULL,
     };
@@ -394,8 +392,7 @@ void run_releases(struct engine *e, struct subject *s, const struct cause *c)
 {
     if (audit_mode(e))
         return; /* switching the mode lifts nothing */
-    LIST_EACH(k, next, &s->holds)
-    {
+    LIST_EACH (k, next, &s->holds) {
         struct hold *h = container_of(k, struct hold, link);
         if (h->operator_only)
             continue;

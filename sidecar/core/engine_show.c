@@ -15,7 +15,7 @@ static void show_time(struct json_out *j, const char *key, int64_t wall_ms)
     if (wall_ms != 0)
         json_time(j, key, wall_ms);
     else
-        json_null(j, key);
+        json_nil(j, key);
 }
 
 static void show_hold(struct json_out *j, const struct hold *h)
@@ -62,9 +62,9 @@ static void show_job(const struct engine *e, struct json_out *j,
     show_id(j, "id", job->id);
     json_text(j, "agent", job->agent->uri);
     json_text(j, "base", base_url(e, job->agent));
-    json_text(j, "action", job->kind == JOB_ACTION
-                               ? job->action.name
-                               : span_str(job_kind_word(job->kind)));
+    json_text(j, "action",
+              job->kind == JOB_ACTION ? job->action.name
+                                      : span_str(job_kind_word(job->kind)));
     json_text(j, "target", job->target);
     json_text(j, "rule", job->rule);
     json_text(j, "cause", job->jti);
@@ -111,7 +111,7 @@ static void show_agent(const struct engine *e, struct json_out *j,
     if (s->known)
         json_bool(j, "active", s->active);
     else
-        json_null(j, "active");
+        json_nil(j, "active");
     json_str(j, "standing", standing_word(e, s, &st));
     json_str(j, "stale_reason", st.stale && st.why != NULL ? st.why : "");
     show_time(j, "last_read", s->read_wall_ms);
@@ -119,18 +119,18 @@ static void show_agent(const struct engine *e, struct json_out *j,
     json_text(j, "etag", c_text(s->etag));
     json_u64(j, "epoch", st.epoch);
     json_open_list(j, "holds");
-    LIST_EACH(h, next_h, &s->holds)
+    LIST_EACH (h, next_h, &s->holds)
         show_hold(j, container_of(h, struct hold, link));
     json_close_list(j);
     json_open_list(j, "open_calls");
-    LIST_EACH(c, next_c, &s->calls)
+    LIST_EACH (c, next_c, &s->calls)
         show_call(j, container_of(c, struct call, agent_link));
     json_close_list(j);
-    LIST_EACH(cr, next_cr, &s->credentials)
+    LIST_EACH (cr, next_cr, &s->credentials)
         credentials++;
     json_u64(j, "credentials", credentials);
     json_open_list(j, "jobs");
-    LIST_EACH(b, next_b, &s->jobs)
+    LIST_EACH (b, next_b, &s->jobs)
         show_job(e, j, container_of(b, struct job, agent_link));
     json_close_list(j);
     json_close_map(j);
@@ -173,9 +173,9 @@ bool engine_show_agent(const struct engine *e, int base, struct span uri,
 void engine_show_jobs(const struct engine *e, struct json_out *j)
 {
     json_open_list(j, "jobs");
-    LIST_EACH(k, next, &e->jobs.open)
+    LIST_EACH (k, next, &e->jobs.open)
         show_job(e, j, container_of(k, struct job, state_link));
-    LIST_EACH(x, next_x, &e->jobs.ended)
+    LIST_EACH (x, next_x, &e->jobs.ended)
         show_job(e, j, container_of(x, struct job, state_link));
     json_close_list(j);
 }
@@ -183,8 +183,7 @@ void engine_show_jobs(const struct engine *e, struct json_out *j)
 void engine_show_reviews(const struct engine *e, struct json_out *j)
 {
     json_open_list(j, "reviews");
-    LIST_EACH(k, next, &e->holds.due)
-    {
+    LIST_EACH (k, next, &e->holds.due) {
         const struct hold *h = container_of(k, struct hold, due_link);
         json_open_map(j, NULL);
         json_text(j, "agent", h->agent->uri);
@@ -241,8 +240,7 @@ void engine_stats_get(const struct engine *e, struct engine_stats *ret)
     ret->credentials_now = e->credential_count;
     ret->jtis_now = e->dedupe.count;
     ret->oldest_unconfirmed_ms = 0;
-    LIST_EACH(k, next, &e->jobs.open)
-    {
+    LIST_EACH (k, next, &e->jobs.open) {
         const struct job *j = container_of(k, struct job, state_link);
         int64_t age = e->in == NULL ? 0 : e->in->now_ms - j->created_ms;
         if (j->kind != JOB_ACTION && age > ret->oldest_unconfirmed_ms)

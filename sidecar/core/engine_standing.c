@@ -89,14 +89,14 @@ static void consider_edge(const struct subject *s, const struct edge *edge,
 void standing_of(const struct engine *e, const struct subject *s,
                  int64_t max_age_ms, struct standing *ret)
 {
-    *ret = (struct standing){.event_open = s->event_open,
-                             .event_ms = s->event_open ? s->stamp_ms
-                                                       : INT64_MIN};
+    *ret =
+        (struct standing){.event_open = s->event_open,
+                          .event_ms = s->event_open ? s->stamp_ms : INT64_MIN};
     consider(ret, e->boot_stamp, "boot");
     consider(ret, e->policy_stamp, "policy");
     consider(ret, e->bases[s->base].stamp, "feed");
     consider(ret, s->stamp, "event");
-    LIST_EACH(k, next, &s->out)
+    LIST_EACH (k, next, &s->out)
         consider_edge(s, container_of(k, struct edge, out_link), ret);
     uint64_t latest = s->touch > ret->stamp ? s->touch : ret->stamp;
     ret->epoch = epoch_of(e, latest);

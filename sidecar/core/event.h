@@ -34,12 +34,12 @@ struct event_part {
 };
 
 struct event {
-    struct span feed;   /* the feed's durable name */
+    struct span feed;             /* the feed's durable name */
     struct span issuer, jti, txn; /* txn may be empty */
-    bool has_subject;   /* false: verification, stream-updated, foreign format */
+    bool has_subject; /* false: verification, stream-updated, foreign format */
     enum subject_kind kind;
-    struct span base;   /* SCIM base URL, from configuration */
-    struct span uri;    /* "/Agents/7" */
+    struct span base;          /* SCIM base URL, from configuration */
+    struct span uri;           /* "/Agents/7" */
     struct span stream_status; /* stream-updated: enabled paused disabled */
     struct event_part parts[EVENT_PARTS_MAX];
     unsigned part_count;

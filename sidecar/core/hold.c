@@ -20,8 +20,7 @@ static struct hold *find(const struct subject *agent,
                          const struct hold_spec *spec, size_t *ret_count)
 {
     *ret_count = 0;
-    LIST_EACH(k, next, &agent->holds)
-    {
+    LIST_EACH (k, next, &agent->holds) {
         struct hold *h = container_of(k, struct hold, link);
         if (h->kind == spec->kind && same(h->rule, spec->rule) &&
             same(h->cause, spec->cause))
@@ -115,12 +114,10 @@ bool hold_covers(const struct hold *h, struct span tool)
     return h->tools.count == 0;
 }
 
-const struct hold *hold_strictest(const struct subject *agent,
-                                  struct span tool)
+const struct hold *hold_strictest(const struct subject *agent, struct span tool)
 {
     const struct hold *best = NULL;
-    LIST_EACH(k, next, &agent->holds)
-    {
+    LIST_EACH (k, next, &agent->holds) {
         const struct hold *h = container_of(k, struct hold, link);
         if ((best == NULL || h->kind < best->kind) && hold_covers(h, tool))
             best = h;
@@ -175,8 +172,8 @@ static struct span next_part(struct span *rest)
     return part;
 }
 
-int hold_decode(struct span key_rest, struct span value,
-                struct hold_spec *ret, struct span *tools)
+int hold_decode(struct span key_rest, struct span value, struct hold_spec *ret,
+                struct span *tools)
 {
     *ret = (struct hold_spec){.kind = HOLD_SUSPENDED};
     struct reader r = {.rest = value};

@@ -13,26 +13,26 @@
 #define HOLD_TOOLS_MAX 64
 
 struct hold {
-    struct list_link link;      /* in subject->holds */
-    struct list_link due_link;  /* in holds->due, when it has a deadline */
+    struct list_link link;     /* in subject->holds */
+    struct list_link due_link; /* in holds->due, when it has a deadline */
     struct subject *agent;
     enum hold_kind kind;
-    bool operator_only;         /* ends only by an operator */
-    enum event_type event;      /* what caused it */
-    unsigned char *rule;        /* policy rule, or "operator" */
-    unsigned char *cause;       /* jti, or who and why */
-    unsigned char *by;          /* review: filter text of who may approve */
-    struct names tools;         /* globs; none: all tools */
-    enum hold_kind otherwise;   /* review: what it becomes */
+    bool operator_only;       /* ends only by an operator */
+    enum event_type event;    /* what caused it */
+    unsigned char *rule;      /* policy rule, or "operator" */
+    unsigned char *cause;     /* jti, or who and why */
+    unsigned char *by;        /* review: filter text of who may approve */
+    struct names tools;       /* globs; none: all tools */
+    enum hold_kind otherwise; /* review: what it becomes */
     int64_t since_wall_ms;
-    int64_t due_wall_ms;        /* review: 0 without */
-    int64_t due_ms;             /* the same on the monotonic clock */
+    int64_t due_wall_ms; /* review: 0 without */
+    int64_t due_ms;      /* the same on the monotonic clock */
 };
 
 struct holds {
     struct mem *mem;
     size_t count, max;
-    struct list due;            /* holds with a deadline */
+    struct list due; /* holds with a deadline */
 };
 
 void holds_init(struct holds *t, struct mem *m, size_t max);
@@ -49,8 +49,8 @@ struct hold_spec {
 /* Adds, or finds the one with the same key: *ret_new tells. Copies. RC_LIMIT
  * per agent or in all, RC_NO_MEMORY. */
 int hold_put(struct holds *t, struct subject *agent,
-             const struct hold_spec *spec, struct hold **ret, bool *ret_new)
-    must_use;
+             const struct hold_spec *spec, struct hold **ret,
+             bool *ret_new) must_use;
 void hold_free(struct holds *t, struct hold *h);
 
 /* Does it cover this tool? */
@@ -66,7 +66,7 @@ void hold_key(const struct hold *h, struct buf *out);
 void hold_encode(const struct hold *h, struct buf *out);
 /* From key and value, without the subject part. `tools` is scratch for
  * spec->tools (HOLD_TOOLS_MAX entries). RC_BROKEN. */
-int hold_decode(struct span key_rest, struct span value,
-                struct hold_spec *ret, struct span *tools) must_use;
+int hold_decode(struct span key_rest, struct span value, struct hold_spec *ret,
+                struct span *tools) must_use;
 
 #endif

@@ -17,13 +17,11 @@ const char *job_state_word(enum job_state s)
 
 const char *job_kind_word(enum job_kind k)
 {
-    static const char *const words[] = {"cancel", "revoke", "purge",
-                                        "action"};
+    static const char *const words[] = {"cancel", "revoke", "purge", "action"};
     return words[k];
 }
 
-void jobs_init(struct jobs *t, struct mem *m, struct hash_key seed,
-               size_t max)
+void jobs_init(struct jobs *t, struct mem *m, struct hash_key seed, size_t max)
 {
     *t = (struct jobs){.mem = m, .max = max};
     map_init(&t->by_id, m, seed, max + JOBS_ENDED_KEPT);
@@ -99,17 +97,19 @@ int job_names(struct job *j, struct names n, struct names *ret)
 }
 
 /* The text members of an action, one list for copying, coding and reading. */
-#define ACTION_TEXTS(X)                                                 \
-    X(name) X(preset) X(method) X(url) X(body) X(content_type) X(url_file) \
-    X(key_file) X(bearer_file) X(ca_file)
+#define ACTION_TEXTS(X)                                                        \
+    X(name)                                                                    \
+    X(preset)                                                                  \
+    X(method) X(url) X(body) X(content_type) X(url_file) X(key_file)           \
+        X(bearer_file) X(ca_file)
 
 int job_action(struct job *j, const struct policy_action *a)
 {
     struct policy_action *to = &j->action;
     *to = *a;
-#define X(member)                        \
-    to->member = job_text(j, a->member); \
-    if (to->member.p == NULL)            \
+#define X(member)                                                              \
+    to->member = job_text(j, a->member);                                       \
+    if (to->member.p == NULL)                                                  \
         return RC_NO_MEMORY;
     ACTION_TEXTS(X)
 #undef X

@@ -17,20 +17,20 @@
 #define JOB_ATTEMPT_TIMEOUT_MS 10000
 #define JOBS_ENDED_KEPT 256
 
-#define JOB_STATE_MAP(X)            \
-    X(PENDING, "pending")           \
-    X(RUNNING, "running")           \
-    X(CONFIRMED, "confirmed")       \
-    X(REFUSED, "refused")           \
-    X(FAILED, "failed")             \
-    X(ABANDONED, "abandoned")       \
+#define JOB_STATE_MAP(X)                                                       \
+    X(PENDING, "pending")                                                      \
+    X(RUNNING, "running")                                                      \
+    X(CONFIRMED, "confirmed")                                                  \
+    X(REFUSED, "refused")                                                      \
+    X(FAILED, "failed")                                                        \
+    X(ABANDONED, "abandoned")                                                  \
     X(NOTHING, "nothing_registered")
 
 enum job_state {
 #define X(id, word) JOB_##id,
     JOB_STATE_MAP(X)
 #undef X
-    JOB_STATE_COUNT
+        JOB_STATE_COUNT
 };
 const char *job_state_word(enum job_state s);
 
@@ -38,31 +38,30 @@ const char *job_state_word(enum job_state s);
 struct job_target {
     struct span call_id;
     enum call_outcome outcome;
-    bool settled;             /* ended or cancelled for sure */
+    bool settled; /* ended or cancelled for sure */
 };
 
 struct job {
-    struct map_link link;     /* key: the id's 8 bytes, inside */
+    struct map_link link; /* key: the id's 8 bytes, inside */
     unsigned char key_bytes[8];
     struct list_link state_link; /* in jobs->open or jobs->ended */
     struct list_link agent_link; /* in subject->jobs while open */
-    uint64_t id, row;         /* row: journal row that made it */
+    uint64_t id, row;            /* row: journal row that made it */
     enum job_kind kind;
     enum job_state state;
     struct subject *agent;
     unsigned attempts;
     bool in_flight;
-    int64_t next_ms, deadline_ms, deadline_wall_ms, created_wall_ms,
-        created_ms;
+    int64_t next_ms, deadline_ms, deadline_wall_ms, created_wall_ms, created_ms;
     uint64_t epoch;
-    struct arena arena;       /* everything below */
+    struct arena arena; /* everything below */
     struct span rule, jti, feed, key, target, last_error;
     enum event_type event;
-    struct names otherwise;   /* action names */
+    struct names otherwise;     /* action names */
     struct job_target *targets; /* CANCEL */
     unsigned target_count, settled_count;
-    struct names purge;       /* PURGE */
-    struct span runtime_key;  /* CANCEL, PURGE: caller NUL runtime */
+    struct names purge;      /* PURGE */
+    struct span runtime_key; /* CANCEL, PURGE: caller NUL runtime */
     struct span credential_id, issuer, sealed; /* REVOKE */
     bool refresh;
     struct policy_action action; /* ACTION */
@@ -77,8 +76,7 @@ struct jobs {
     uint64_t confirmed, failed;
 };
 
-void jobs_init(struct jobs *t, struct mem *m, struct hash_key seed,
-               size_t max);
+void jobs_init(struct jobs *t, struct mem *m, struct hash_key seed, size_t max);
 void jobs_fini(struct jobs *t);
 struct job *job_find(const struct jobs *t, uint64_t id);
 

@@ -98,12 +98,12 @@ void record_write(const struct record *r, struct buf *out)
     json_time(&j, "time", r->wall_ms);
     json_str(&j, "kind", record_kind_word(r->kind));
     put_unsigned(&j, "decision_id", r->decision, true);
-#define X(name, type, json, doc)                    \
-    _Generic((type){0},                             \
-        struct span: put_span,                      \
-        uint64_t: put_unsigned,                     \
-        int64_t: put_signed,                        \
-        bool: put_flag)(&j, #name, r->name, IS_SPECIAL(json));
+#define X(name, type, json, doc)                                               \
+    _Generic((type){0}, struct span                                            \
+             : put_span, uint64_t                                              \
+             : put_unsigned, int64_t                                           \
+             : put_signed, bool                                                \
+             : put_flag)(&j, #name, r->name, IS_SPECIAL(json));
     RECORD_FIELD_MAP(X)
 #undef X
     buf_put_u8(out, '}');

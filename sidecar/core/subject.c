@@ -23,7 +23,7 @@ static void pending_free(struct subjects *t, struct pending_rule *p)
 static void subject_free(struct subjects *t, struct subject *s)
 {
     subject_unlink_all(t, s);
-    LIST_EACH(k, next, &s->pending)
+    LIST_EACH (k, next, &s->pending)
         pending_free(t, container_of(k, struct pending_rule, link));
     mem_release(t->mem, s->version);
     mem_release(t->mem, s->etag);
@@ -41,8 +41,7 @@ void subjects_fini(struct subjects *t)
     while ((k = map_next(&t->by_key, NULL)) != NULL) {
         struct subject *s = container_of(k, struct subject, link);
         map_remove(&t->by_key, k);
-        LIST_EACH(e, next, &s->in)
-        {
+        LIST_EACH (e, next, &s->in) {
             struct edge *edge = container_of(e, struct edge, in_link);
             list_remove(&edge->in_link);
             list_remove(&edge->out_link);
@@ -73,8 +72,7 @@ struct subject *subject_find(const struct subjects *t, struct span base_url,
 {
     unsigned char key[KEY_MAX];
     size_t n = make_key(base_url, uri, key, sizeof key);
-    struct map_link *k =
-        n == 0 ? NULL : map_find(&t->by_key, span_of(key, n));
+    struct map_link *k = n == 0 ? NULL : map_find(&t->by_key, span_of(key, n));
     return k == NULL ? NULL : container_of(k, struct subject, link);
 }
 
@@ -129,8 +127,8 @@ bool subject_is_bare(const struct subject *s)
     return !s->known && s->stamp_wall_ms == 0 && s->read.id == 0 &&
            list_empty(&s->out) && list_empty(&s->in) && list_empty(&s->holds) &&
            list_empty(&s->calls) && list_empty(&s->jobs) &&
-           list_empty(&s->credentials) &&
-           list_empty(&s->parked) && list_empty(&s->pending);
+           list_empty(&s->credentials) && list_empty(&s->parked) &&
+           list_empty(&s->pending);
 }
 
 void subject_drop(struct subjects *t, struct subject *s)
@@ -155,11 +153,10 @@ int subject_set_text(struct subjects *t, unsigned char **at, struct span s)
     return 0;
 }
 
-int subject_link(struct subjects *t, struct subject *agent,
-                 enum edge_kind kind, struct subject *other)
+int subject_link(struct subjects *t, struct subject *agent, enum edge_kind kind,
+                 struct subject *other)
 {
-    LIST_EACH(k, next, &agent->out)
-    {
+    LIST_EACH (k, next, &agent->out) {
         struct edge *e = container_of(k, struct edge, out_link);
         if (e->other == other && e->kind == kind)
             return 0;
@@ -178,8 +175,7 @@ int subject_link(struct subjects *t, struct subject *agent,
 
 void subject_unlink_all(struct subjects *t, struct subject *agent)
 {
-    LIST_EACH(k, next, &agent->out)
-    {
+    LIST_EACH (k, next, &agent->out) {
         struct edge *e = container_of(k, struct edge, out_link);
         list_remove(&e->out_link);
         list_remove(&e->in_link);
@@ -228,8 +224,7 @@ void subject_encode(const struct subject *s, struct buf *out)
     put_u8(out, s->kind);
     put_u8(out, (unsigned)(s->known | s->deleted << 1 | s->left << 2 |
                            s->feed_removed << 3 | s->active << 4 |
-                           s->etag_qualified << 5 |
-                           s->event_open << 6));
+                           s->etag_qualified << 5 | s->event_open << 6));
     put_u8(out, s->found);
     put_u64(out, s->seen);
     put_i64(out, s->stamp_wall_ms);
@@ -237,15 +232,13 @@ void subject_encode(const struct subject *s, struct buf *out)
     put_c(out, s->version);
     put_c(out, s->etag);
     put_u32(out, s->out_count);
-    LIST_EACH(k, next, &s->out)
-    {
+    LIST_EACH (k, next, &s->out) {
         const struct edge *e = container_of(k, struct edge, out_link);
         put_u8(out, e->kind);
         put_text(out, e->other->uri);
     }
     put_u32(out, s->pending_count);
-    LIST_EACH(k2, next2, &s->pending)
-    {
+    LIST_EACH (k2, next2, &s->pending) {
         const struct pending_rule *p =
             container_of(k2, struct pending_rule, link);
         put_text(out, span_str(event_type_name(p->type)));
@@ -266,8 +259,7 @@ static void decode_flags(struct subject *s, unsigned flags)
     s->event_open = flags >> 6 & 1;
 }
 
-static int decode_edges(struct subjects *t, struct subject *s,
-                        struct reader *r,
+static int decode_edges(struct subjects *t, struct subject *s, struct reader *r,
                         int (*other)(void *, enum edge_kind, struct span,
                                      struct subject **),
                         void *ctx)
@@ -288,7 +280,7 @@ static int decode_edges(struct subjects *t, struct subject *s,
 static int decode_pending(struct subjects *t, struct subject *s,
                           struct reader *r)
 {
-    LIST_EACH(k, next, &s->pending)
+    LIST_EACH (k, next, &s->pending)
         subject_unpend(t, s, container_of(k, struct pending_rule, link));
     for (uint32_t n = take_u32(r); n > 0 && !r->bad; n--) {
         enum event_type type;
@@ -302,8 +294,8 @@ static int decode_pending(struct subjects *t, struct subject *s,
 }
 
 int subject_decode(struct subjects *t, struct subject *s, struct span value,
-                   int (*other)(void *ctx, enum edge_kind kind,
-                                struct span uri, struct subject **ret),
+                   int (*other)(void *ctx, enum edge_kind kind, struct span uri,
+                                struct subject **ret),
                    void *ctx)
 {
     struct reader r = {.rest = value};

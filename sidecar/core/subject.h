@@ -18,10 +18,10 @@
 #include "sidecar/base/map.h"
 #include "sidecar/core/codec.h"
 
-#define SUBJECT_EDGES_MAX 256   /* groups + owners + parent of one agent */
+#define SUBJECT_EDGES_MAX 256 /* groups + owners + parent of one agent */
 #define SUBJECT_ETAG_MAX 256
 #define SUBJECT_ATTRS_BYTES_MAX (64 * 1024)
-#define SUBJECT_PENDING_MAX 16  /* rules that wait for a read */
+#define SUBJECT_PENDING_MAX 16 /* rules that wait for a read */
 
 enum edge_kind { EDGE_GROUP, EDGE_OWNER, EDGE_PARENT };
 
@@ -35,7 +35,8 @@ struct edge {
 /* What the last reads found, for the internal events. */
 enum found { FOUND_NOTHING, FOUND_ACTIVE, FOUND_NOT_ACTIVE, FOUND_ABSENT };
 
-/* A rule that matched an event only conditionally: a qualifying read decides. */
+/* A rule that matched an event only conditionally: a qualifying read decides.
+ */
 struct pending_rule {
     struct list_link link;
     unsigned char *rule, *jti, *feed; /* NUL-terminated copies */
@@ -43,57 +44,57 @@ struct pending_rule {
 };
 
 struct read_state {
-    uint64_t id;           /* 0: none in flight */
+    uint64_t id; /* 0: none in flight */
     uint64_t start_input;
     int64_t start_ms;
     int64_t not_before_ms; /* backoff after a failure or a read that does not
                               qualify yet */
     unsigned failures;
-    bool wanted;           /* somebody needs a read when it may start */
+    bool wanted; /* somebody needs a read when it may start */
     bool last_failed;
 };
 
 struct subject {
-    struct map_link link;  /* key: base url NUL uri */
+    struct map_link link; /* key: base url NUL uri */
     unsigned base;
-    struct span uri;       /* inside the key */
+    struct span uri; /* inside the key */
     enum subject_kind kind;
 
-    bool known;            /* a read has succeeded once */
-    bool deleted;          /* a delete event came */
-    bool left;             /* people: deactivated, deleted or found so */
-    bool feed_removed;     /* feed.remove came later than feed.add */
-    bool active;           /* the last read said true */
-    bool etag_qualified;   /* etag comes from a read that qualified */
-    bool event_open;       /* an event that no qualifying read has covered */
+    bool known;          /* a read has succeeded once */
+    bool deleted;        /* a delete event came */
+    bool left;           /* people: deactivated, deleted or found so */
+    bool feed_removed;   /* feed.remove came later than feed.add */
+    bool active;         /* the last read said true */
+    bool etag_qualified; /* etag comes from a read that qualified */
+    bool event_open;     /* an event that no qualifying read has covered */
     enum found found;
-    event_mask seen;       /* types of statements stored about it */
+    event_mask seen; /* types of statements stored about it */
 
-    uint64_t stamp;        /* input number, this boot; 0: none since boot */
-    int64_t stamp_ms;      /* when, monotonic; on load: as if just now */
-    int64_t stamp_wall_ms; /* 0: never */
-    uint64_t touch;        /* input number of the last change of holds or
-                              attributes: part of the epoch only */
+    uint64_t stamp;         /* input number, this boot; 0: none since boot */
+    int64_t stamp_ms;       /* when, monotonic; on load: as if just now */
+    int64_t stamp_wall_ms;  /* 0: never */
+    uint64_t touch;         /* input number of the last change of holds or
+                               attributes: part of the epoch only */
     unsigned char *version; /* of the last event, or NULL */
     unsigned char *etag;    /* of the last good read, or NULL */
 
     struct read_state read;
-    uint64_t read_input;   /* start of the last qualifying read; 0: none */
-    int64_t read_ms;       /* its start */
+    uint64_t read_input; /* start of the last qualifying read; 0: none */
+    int64_t read_ms;     /* its start */
     int64_t read_wall_ms;
 
     struct arena *attrs_arena;
     const struct doc *attrs; /* policy-named attributes of the last read */
 
-    struct list out, in;   /* edges */
+    struct list out, in; /* edges */
     unsigned out_count;
-    struct list holds;     /* struct hold */
-    struct list calls;     /* struct call */
-    struct list jobs;      /* struct job, open ones */
+    struct list holds; /* struct hold */
+    struct list calls; /* struct call */
+    struct list jobs;  /* struct job, open ones */
     struct list credentials;
-    struct list parked;    /* struct parked */
+    struct list parked; /* struct parked */
     unsigned parked_count;
-    struct list pending;   /* struct pending_rule */
+    struct list pending; /* struct pending_rule */
     unsigned pending_count;
     struct list_link wake_link; /* in engine->reading when a read is wanted or
                                    in flight */
@@ -115,8 +116,8 @@ struct subject *subject_find(const struct subjects *t, struct span base_url,
 
 /* Finds or makes. RC_LIMIT, RC_NO_MEMORY, RC_INVALID (uri too long). */
 int subject_get(struct subjects *t, unsigned base, struct span base_url,
-                struct span uri, enum subject_kind kind, struct subject **ret)
-    must_use;
+                struct span uri, enum subject_kind kind,
+                struct subject **ret) must_use;
 
 /* Drops a subject that nothing refers to (a lookup that found nobody). */
 void subject_drop(struct subjects *t, struct subject *s);
@@ -124,19 +125,19 @@ bool subject_is_bare(const struct subject *s);
 
 /* Replaces the string behind *at by a copy of `s` (NULL when s is empty).
  * RC_NO_MEMORY leaves the old one. */
-int subject_set_text(struct subjects *t, unsigned char **at, struct span s)
-    must_use;
+int subject_set_text(struct subjects *t, unsigned char **at,
+                     struct span s) must_use;
 
 /* Adds an edge unless it is there. */
-int subject_link(struct subjects *t, struct subject *agent,
-                 enum edge_kind kind, struct subject *other) must_use;
+int subject_link(struct subjects *t, struct subject *agent, enum edge_kind kind,
+                 struct subject *other) must_use;
 void subject_unlink_all(struct subjects *t, struct subject *agent);
 
 /* Remembers a rule; silently full at SUBJECT_PENDING_MAX (the subject is
  * stale anyway, and the event's other rules ran): returns RC_LIMIT. */
 int subject_pend(struct subjects *t, struct subject *s, struct span rule,
-                 enum event_type type, struct span jti, struct span feed)
-    must_use;
+                 enum event_type type, struct span jti,
+                 struct span feed) must_use;
 void subject_unpend(struct subjects *t, struct subject *s,
                     struct pending_rule *p);
 
@@ -146,8 +147,8 @@ void subject_encode(const struct subject *s, struct buf *out);
 /* Fills a fresh subject from its fact. `other` finds or makes the subjects at
  * the other end of relations. RC_BROKEN. */
 int subject_decode(struct subjects *t, struct subject *s, struct span value,
-                   int (*other)(void *ctx, enum edge_kind kind,
-                                struct span uri, struct subject **ret),
+                   int (*other)(void *ctx, enum edge_kind kind, struct span uri,
+                                struct subject **ret),
                    void *ctx) must_use;
 
 #endif
