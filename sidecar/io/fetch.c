@@ -42,6 +42,7 @@ struct fetch_call {
     int64_t started_ms;
     int rc; /* set when a callback stopped the exchange */
     struct fail fail;
+    bool head_ended; /* the blank line came */
     bool delivered;
 };
 
@@ -117,7 +118,9 @@ static void finish(struct fetch_call *c, CURLcode code)
     long status = 0;
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
     r.rc = c->rc != 0 ? c->rc : rc_from_curl(code);
-    if (r.rc == 0 && (status < 200 || status > 599))
+    if (r.rc == 0 && !c->head_ended)
+        r.rc = fail(&r.fail, RC_UNAVAILABLE, "the answer's header is cut off");
+    else if (r.rc == 0 && (status < 200 || status > 599))
         r.rc = fail(&r.fail, RC_PROTOCOL, "status %ld is none of HTTP", status);
     else if (r.rc != 0 && c->rc == 0)
         r.rc = fail(&r.fail, r.rc, "%s",
@@ -282,8 +285,12 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
         line.n--;
     if (span_starts(line, SPAN("HTTP/"))) {
         buf_clear(&c->answer_headers);
+        c->head_ended = false;
         return all;
     }
+    if (c->head_ended)
+        return all; /* trailers say nothing here */
+    c->head_ended = line.n == 0;
     if (encoded(line)) {
         c->rc = fail(&c->fail, RC_PROTOCOL,
                      "the answer is encoded although nothing was accepted");

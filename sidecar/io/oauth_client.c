@@ -64,22 +64,23 @@ void oauth_basic_put(struct buf *header, struct span user, struct span password,
     buf_fini(&pair);
 }
 
-/* Memory that a file's secret was read into, for wiping. */
+/* A file's secret and the memory it was read into. */
 struct secret {
     struct span bytes;
+    struct arena arena;
 };
 
 static int secret_read(struct span path, struct secret *ret, struct fail *f)
 {
-    return config_read_file(mem_system(), path, OAUTH_SECRET_BYTES_MAX, true,
+    arena_init(&ret->arena, mem_system(), OAUTH_SECRET_BYTES_MAX * 2);
+    return config_read_file(&ret->arena.mem, path, OAUTH_SECRET_BYTES_MAX, true,
                             &ret->bytes, f);
 }
 
 static void secret_fini(struct secret *s)
 {
-    unsigned char *p = (unsigned char *)(uintptr_t)s->bytes.p;
-    mem_wipe(p, s->bytes.n);
-    mem_release(mem_system(), p);
+    mem_wipe((unsigned char *)(uintptr_t)s->bytes.p, s->bytes.n);
+    arena_fini(&s->arena);
 }
 
 static bool visible(struct span s)
@@ -93,7 +94,7 @@ static bool visible(struct span s)
 static int bearer_header(const struct config_auth *a, struct buf *header,
                          struct fail *f)
 {
-    struct secret token CLEANUP(secret_fini) = {{NULL, 0}};
+    struct secret token CLEANUP(secret_fini) = {.bytes = {NULL, 0}};
     TRY(secret_read(a->bearer_file, &token, f));
     if (!visible(token.bytes))
         return fail(f, RC_CONFIG, "%.*s holds no bearer token",
@@ -106,7 +107,7 @@ static int bearer_header(const struct config_auth *a, struct buf *header,
 static int basic_header(const struct config_auth *a, struct buf *header,
                         struct fail *f)
 {
-    struct secret password CLEANUP(secret_fini) = {{NULL, 0}};
+    struct secret password CLEANUP(secret_fini) = {.bytes = {NULL, 0}};
     TRY(secret_read(a->password_file, &password, f));
     oauth_basic_put(header, a->user, password.bytes, false);
     return 0;
@@ -129,7 +130,7 @@ int oauth_local_header(const struct config_auth *a, struct buf *header,
 static int secret_put(const struct config_auth *a, struct buf *header,
                       struct fail *f)
 {
-    struct secret secret CLEANUP(secret_fini) = {{NULL, 0}};
+    struct secret secret CLEANUP(secret_fini) = {.bytes = {NULL, 0}};
     TRY(secret_read(a->client_secret_file, &secret, f));
     oauth_basic_put(header, a->client_id, secret.bytes, true);
     return 0;

@@ -136,6 +136,8 @@ static void answers_and_hostile_peers(void **state)
         {"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n", 0, false, RC_PROTOCOL, 0, ""},
         {"HTTP/0.9", "hello", 0, false, RC_PROTOCOL, 0, ""},
         {"hangs up at once", "", 0, false, RC_UNAVAILABLE, 0, ""},
+        {"header cut off", OK_HEAD "X-A: b\r\n", 0, false, RC_UNAVAILABLE, 0,
+         ""},
         {"truncated", OK_HEAD "Content-Length: 9\r\n\r\nhi", 0, false,
          RC_UNAVAILABLE, 0, ""},
         {"silent", "", 0, true, RC_TIMEOUT, 0, ""},
