@@ -92,10 +92,15 @@ int jws_sha256(struct span bytes, unsigned char ret[JWS_SHA256_BYTES]) must_use;
 int jws_private_pem_check(struct span pem, enum jws_alg alg,
                           struct fail *f) must_use;
 
+/* Appends the base64url signature over `text`, RS256 or ES256, with a key that
+ * jws_private_pem_check takes (and its failures). */
+struct buf;
+int jws_sign_pem(struct span pem, enum jws_alg alg, struct span text,
+                 struct buf *out, struct fail *f) must_use;
+
 /* Strict base64url without padding, canonical trailing bits (RFC 4648 5).
  * Decodes into `m`. */
 int base64url_decode(struct mem *m, struct span text, struct span *ret) must_use;
-struct buf;
 void base64url_encode(struct span bytes, struct buf *out);
 
 #endif
