@@ -11,14 +11,14 @@
 #define PAGES_MAX 10000
 
 struct list {
-    struct operator *o;
+    struct operator* o;
     struct table table;
     struct json_out json;
     const char *standing;
     uint64_t wanted, shown;
 };
 
-static struct span why(struct operator *o, const struct doc *agent)
+static struct span why(struct operator* o, const struct doc *agent)
 {
     const struct doc *holds = doc_get(agent, SPAN("holds"));
     if (holds != NULL && holds->kind == DOC_LIST && holds->count > 0)
@@ -32,18 +32,18 @@ static struct span why(struct operator *o, const struct doc *agent)
 
 static void add_row(struct list *l, const struct doc *agent)
 {
-    struct operator *o = l->o;
+    struct operator* o = l->o;
     const struct operator_words standing = operator_standing(agent);
     operator_cell(o, &l->table, operator_text(agent, SPAN("uri")), TONE_PLAIN);
     operator_cell(o, &l->table, operator_text(agent, SPAN("feed")), TONE_DIM);
     operator_cell(o, &l->table, standing.text, standing.tone);
     operator_cell(o, &l->table, operator_ago(o, agent, SPAN("last_read")),
                   TONE_PLAIN);
-    operator_cell(o, &l->table,
-                  operator_printf(o, "%lld",
-                                  (long long)operator_count(
-                                      agent, SPAN("open_calls"))),
-                  TONE_PLAIN);
+    operator_cell(
+        o, &l->table,
+        operator_printf(o, "%lld",
+                        (long long)operator_count(agent, SPAN("open_calls"))),
+        TONE_PLAIN);
     operator_cell(o, &l->table, why(o, agent), TONE_PLAIN);
 }
 
@@ -67,7 +67,7 @@ static int page(struct list *l, const char **cursor)
                                    (struct span){NULL, 0}, &root, &text);
     if (code != EXIT_YES)
         return code;
-    DOC_EACH(agent, doc_get(root, SPAN("agents"))) {
+    DOC_EACH (agent, doc_get(root, SPAN("agents"))) {
         l->shown++;
         if (l->o->json)
             json_doc(&l->json, NULL, agent);
@@ -99,11 +99,12 @@ static void print_list(struct list *l, bool more)
     }
     table_print(&l->table, &l->o->term, out);
     if (more)
-        buf_put_str(out, "... there are more; raise --limit or filter with "
-                         "--standing\n");
+        buf_put_str(out,
+                    "... there are more; raise --limit or filter with "
+                    "--standing\n");
 }
 
-static int list(struct operator *o, const char *standing, const char *limit)
+static int list(struct operator* o, const char *standing, const char *limit)
 {
     static const char *const heads[] = {"AGENT",     "FEED",  "STANDING",
                                         "LAST READ", "CALLS", "WHY"};
@@ -135,7 +136,7 @@ static int list(struct operator *o, const char *standing, const char *limit)
 
 /* ---- show ---- */
 
-static void line(struct operator *o, const char *name, struct span text,
+static void line(struct operator* o, const char *name, struct span text,
                  enum tone tone)
 {
     buf_printf(&o->out, "%-12s  ", name);
@@ -143,12 +144,12 @@ static void line(struct operator *o, const char *name, struct span text,
     buf_put_str(&o->out, "\n");
 }
 
-static void show_calls(struct operator *o, const struct doc *agent)
+static void show_calls(struct operator* o, const struct doc *agent)
 {
     const struct doc *calls = doc_get(agent, SPAN("open_calls"));
     if (calls == NULL || calls->count == 0)
         line(o, "open calls", SPAN("none registered"), TONE_DIM);
-    DOC_EACH(c, calls)
+    DOC_EACH (c, calls)
         line(o, c == calls->first ? "open calls" : "",
              operator_printf(o, "%.*s %.*s on %.*s: %.*s, begun %.*s",
                              PRSPAN(operator_text(c, SPAN("call_id"))),
@@ -156,17 +157,16 @@ static void show_calls(struct operator *o, const struct doc *agent)
                              PRSPAN(operator_text(c, SPAN("runtime"))),
                              PRSPAN(operator_text(c, SPAN("state"))),
                              PRSPAN(operator_ago(o, c, SPAN("since")))),
-             span_eq(doc_text(c, SPAN("state")), SPAN("running"))
-                 ? TONE_PLAIN
-                 : TONE_WARN);
+             span_eq(doc_text(c, SPAN("state")), SPAN("running")) ? TONE_PLAIN
+                                                                  : TONE_WARN);
 }
 
-static void show_jobs(struct operator *o, const struct doc *agent)
+static void show_jobs(struct operator* o, const struct doc *agent)
 {
     const struct doc *jobs = doc_get(agent, SPAN("jobs"));
     if (jobs == NULL || jobs->count == 0)
         line(o, "jobs", SPAN("none"), TONE_DIM);
-    DOC_EACH(job, jobs) {
+    DOC_EACH (job, jobs) {
         const struct operator_words state = operator_job_state(o, job);
         line(o, job == jobs->first ? "jobs" : "",
              operator_printf(o, "%.*s by rule %.*s: %.*s",
@@ -177,7 +177,7 @@ static void show_jobs(struct operator *o, const struct doc *agent)
     }
 }
 
-static void show_read(struct operator *o, const struct doc *agent)
+static void show_read(struct operator* o, const struct doc *agent)
 {
     const struct span when = doc_text(agent, SPAN("last_read"));
     const struct doc *active = doc_get(agent, SPAN("active"));
@@ -197,7 +197,7 @@ static void show_read(struct operator *o, const struct doc *agent)
          TONE_PLAIN);
 }
 
-static void print_agent(struct operator *o, const struct doc *agent)
+static void print_agent(struct operator* o, const struct doc *agent)
 {
     const struct operator_words standing = operator_standing(agent);
     const struct span stale = doc_text(agent, SPAN("stale_reason"));
@@ -215,7 +215,7 @@ static void print_agent(struct operator *o, const struct doc *agent)
     const struct doc *holds = doc_get(agent, SPAN("holds"));
     if (holds == NULL || holds->count == 0)
         line(o, "holds", SPAN("none"), TONE_DIM);
-    DOC_EACH(hold, holds)
+    DOC_EACH (hold, holds)
         line(o, hold == holds->first ? "holds" : "", operator_hold(o, hold),
              TONE_BAD);
     show_read(o, agent);
@@ -233,7 +233,7 @@ static void print_agent(struct operator *o, const struct doc *agent)
     show_jobs(o, agent);
 }
 
-static int show(struct operator *o, const char *uri)
+static int show(struct operator* o, const char *uri)
 {
     struct buf target;
     const struct doc *root;

@@ -16,13 +16,13 @@ static struct operator_words state_of(const struct doc *feed)
     return (struct operator_words){s, TONE_BAD};
 }
 
-static struct span number(struct operator *o, const struct doc *d,
+static struct span number(struct operator* o, const struct doc *d,
                           struct span key)
 {
     return operator_printf(o, "%lld", (long long)operator_number(d, key));
 }
 
-static void add_row(struct operator *o, struct table *t, const struct doc *feed)
+static void add_row(struct operator* o, struct table *t, const struct doc *feed)
 {
     const struct operator_words state = state_of(feed);
     const bool no_keys = operator_number(feed, SPAN("keys")) == 0;
@@ -31,24 +31,24 @@ static void add_row(struct operator *o, struct table *t, const struct doc *feed)
     operator_cell(o, t, operator_text(feed, SPAN("delivery")), TONE_PLAIN);
     operator_cell(o, t, operator_ago(o, feed, SPAN("last_sign")), TONE_PLAIN);
     operator_cell(o, t, number(o, feed, SPAN("events")), TONE_PLAIN);
-    operator_cell(o, t, number(o, feed, SPAN("refused")),
-                  operator_number(feed, SPAN("refused")) > 0 ? TONE_WARN
-                                                             : TONE_PLAIN);
+    operator_cell(
+        o, t, number(o, feed, SPAN("refused")),
+        operator_number(feed, SPAN("refused")) > 0 ? TONE_WARN : TONE_PLAIN);
     operator_cell(o, t, number(o, feed, SPAN("keys")),
                   no_keys ? TONE_BAD : TONE_PLAIN);
     operator_cell(o, t, doc_text(feed, SPAN("last_error")), TONE_BAD);
 }
 
-static int list(struct operator *o)
+static int list(struct operator* o)
 {
-    static const char *const heads[] = {"FEED",   "STATE",   "DELIVERY",
-                                        "LAST SIGN", "EVENTS", "REFUSED",
-                                        "KEYS",   "LAST ERROR"};
+    static const char *const heads[] = {"FEED",      "STATE",     "DELIVERY",
+                                        "LAST SIGN", "EVENTS",    "REFUSED",
+                                        "KEYS",      "LAST ERROR"};
     const struct doc *root;
     struct span text;
     struct table t;
-    const int code = operator_call(o, "/v1/feeds", (struct span){NULL, 0},
-                                   &root, &text);
+    const int code =
+        operator_call(o, "/v1/feeds", (struct span){NULL, 0}, &root, &text);
     if (code != EXIT_YES)
         return code;
     const struct doc *feeds = doc_get(root, SPAN("feeds"));
@@ -58,12 +58,13 @@ static int list(struct operator *o)
         return EXIT_YES;
     }
     if (feeds == NULL || feeds->count == 0) {
-        buf_put_str(&o->out, "No feed is configured: bailiff hears nothing. "
-                             "Add one under `feeds:` in bailiff.yaml.\n");
+        buf_put_str(&o->out,
+                    "No feed is configured: bailiff hears nothing. "
+                    "Add one under `feeds:` in bailiff.yaml.\n");
         return EXIT_YES;
     }
     table_init(&t, &o->arena.mem, heads, 8);
-    DOC_EACH(feed, feeds)
+    DOC_EACH (feed, feeds)
         if (o->feed == NULL ||
             span_eq(span_str(o->feed), doc_text(feed, SPAN("name"))))
             add_row(o, &t, feed);

@@ -66,7 +66,8 @@ static int add(struct change *c, const char *agent)
     buf_put_str(&c->o.out, agent);
     buf_put_str(&c->o.out, ": ");
     term_put(&c->o.out, operator_hold(&c->o, doc_get(root, SPAN("hold"))));
-    buf_put_str(&c->o.out, "\nOnly an operator can lift it: bailiff hold lift ");
+    buf_put_str(&c->o.out,
+                "\nOnly an operator can lift it: bailiff hold lift ");
     buf_put_str(&c->o.out, agent);
     buf_put_str(&c->o.out, " --reason ...\n");
     return EXIT_YES;
@@ -77,7 +78,7 @@ static int end(struct change *c, const char *target, const char *agent)
 {
     const struct doc *root;
     struct span text;
-    struct operator *o = &c->o;
+    struct operator* o = & c->o;
     const int code = post(c, target, agent, &root, &text);
     if (code != EXIT_YES || o->json)
         return code;
@@ -88,7 +89,7 @@ static int end(struct change *c, const char *target, const char *agent)
                lifted == 1 ? "" : "s");
     term_tone(&o->term, &o->out, standing.tone, standing.text);
     buf_put_str(&o->out, "\n");
-    DOC_EACH(hold, left) {
+    DOC_EACH (hold, left) {
         buf_put_str(&o->out, "  still ");
         term_put(&o->out, operator_hold(o, hold));
         buf_put_str(&o->out, "\n");
@@ -99,12 +100,9 @@ static int end(struct change *c, const char *target, const char *agent)
 static int parse(struct change *c, int argc, char **argv, const char **words)
 {
     const struct cli_option options[] = {
-        OPERATOR_OPTIONS(&c->o),
-        {"reason", 'r', NULL, &c->o.reason},
-        {"kind", 'k', NULL, &c->kind},
-        {"cause", 0, NULL, &c->cause},
-        {"tools", 't', NULL, &c->tools},
-        {NULL, 0, NULL, NULL},
+        OPERATOR_OPTIONS(&c->o),         {"reason", 'r', NULL, &c->o.reason},
+        {"kind", 'k', NULL, &c->kind},   {"cause", 0, NULL, &c->cause},
+        {"tools", 't', NULL, &c->tools}, {NULL, 0, NULL, NULL},
     };
     return cli_parse(argc, argv, options, words, 2);
 }
@@ -118,8 +116,9 @@ int cmd_hold(int argc, char **argv)
     if (count < 0)
         return EXIT_USAGE;
     if (count != 2 || (!adding && strcmp(words[0], "lift") != 0))
-        return cli_usage("hold: 'add AGENT' or 'lift AGENT', for example "
-                         "bailiff hold add /Agents/7 --reason \"on fire\"");
+        return cli_usage(
+            "hold: 'add AGENT' or 'lift AGENT', for example "
+            "bailiff hold add /Agents/7 --reason \"on fire\"");
     if (adding && c.cause != NULL)
         return cli_usage("hold add: --cause is for lift");
     if (!adding && c.tools != NULL)
@@ -135,12 +134,13 @@ int cmd_hold(int argc, char **argv)
 
 /* ---- review ---- */
 
-static int list_reviews(struct operator *o)
+static int list_reviews(struct operator* o)
 {
-    static const char *const heads[] = {"AGENT", "FEED", "SET BY", "SINCE",
-                                        "EXPIRES", "THEN", "WHO MAY APPROVE"};
-    static const char *const keys[] = {"agent", "feed", "set_by", "since",
-                                       "expires", "otherwise", "by"};
+    static const char *const heads[] = {"AGENT",          "FEED",    "SET BY",
+                                        "SINCE",          "EXPIRES", "THEN",
+                                        "WHO MAY APPROVE"};
+    static const char *const keys[] = {
+        "agent", "feed", "set_by", "since", "expires", "otherwise", "by"};
     struct buf target;
     const struct doc *root;
     struct span text;
@@ -163,7 +163,7 @@ static int list_reviews(struct operator *o)
         return EXIT_YES;
     }
     table_init(&t, &o->arena.mem, heads, 7);
-    DOC_EACH(r, reviews)
+    DOC_EACH (r, reviews)
         for (unsigned i = 0; i < 7; i++)
             operator_cell(o, &t,
                           i == 3 || i == 4
@@ -182,8 +182,8 @@ static int decide(struct change *c, bool approve, const char *agent)
     else
         return code;
     if (code == EXIT_YES)
-        code = end(c, approve ? "/v1/reviews/approve" : "/v1/reviews/deny",
-                   agent);
+        code =
+            end(c, approve ? "/v1/reviews/approve" : "/v1/reviews/deny", agent);
     return operator_close(&c->o, code);
 }
 

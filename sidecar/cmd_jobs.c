@@ -12,7 +12,7 @@ struct filter_words {
     const char *state, *agent, *limit;
 };
 
-static void add_row(struct operator *o, struct table *t, const struct doc *job)
+static void add_row(struct operator* o, struct table *t, const struct doc *job)
 {
     const struct operator_words state = operator_job_state(o, job);
     const bool waits = doc_text(job, SPAN("next_at")).n > 0;
@@ -21,21 +21,23 @@ static void add_row(struct operator *o, struct table *t, const struct doc *job)
     operator_cell(o, t, operator_text(job, SPAN("action")), TONE_PLAIN);
     operator_cell(o, t, operator_text(job, SPAN("rule")), TONE_DIM);
     operator_cell(o, t, state.text, state.tone);
+    operator_cell(
+        o, t,
+        operator_printf(o, "%lld",
+                        (long long)operator_number(job, SPAN("attempts"))),
+        TONE_PLAIN);
     operator_cell(o, t,
-                  operator_printf(o, "%lld", (long long)operator_number(
-                                                 job, SPAN("attempts"))),
-                  TONE_PLAIN);
-    operator_cell(o, t, waits ? operator_ago(o, job, SPAN("next_at")) : SPAN("-"),
+                  waits ? operator_ago(o, job, SPAN("next_at")) : SPAN("-"),
                   TONE_PLAIN);
     operator_cell(o, t, operator_ago(o, job, SPAN("deadline")), TONE_PLAIN);
     operator_cell(o, t, doc_text(job, SPAN("last_error")), TONE_BAD);
 }
 
-static int list(struct operator *o, const struct filter_words *w)
+static int list(struct operator* o, const struct filter_words *w)
 {
-    static const char *const heads[] = {"JOB",      "AGENT",    "ACTION",
-                                        "RULE",     "STATE",    "TRIES",
-                                        "NEXT",     "DEADLINE", "LAST ERROR"};
+    static const char *const heads[] = {"JOB",  "AGENT",    "ACTION",
+                                        "RULE", "STATE",    "TRIES",
+                                        "NEXT", "DEADLINE", "LAST ERROR"};
     struct buf target;
     const struct doc *root;
     struct span text;
@@ -61,13 +63,14 @@ static int list(struct operator *o, const struct filter_words *w)
                                    "revoked, cancelled or purged.\n");
     } else {
         table_init(&t, &o->arena.mem, heads, 9);
-        DOC_EACH(job, jobs) add_row(o, &t, job);
+        DOC_EACH (job, jobs)
+            add_row(o, &t, job);
         table_print(&t, &o->term, &o->out);
     }
     return EXIT_YES;
 }
 
-static int change(struct operator *o, const char *verb, const char *id)
+static int change(struct operator* o, const char *verb, const char *id)
 {
     struct buf body;
     struct json_out j;
@@ -77,8 +80,8 @@ static int change(struct operator *o, const char *verb, const char *id)
     json_str(&j, "id", id);
     json_close_map(&j);
     const struct span target = operator_printf(o, "/v1/jobs/%s", verb);
-    const int code = operator_call(o, (const char *)target.p, buf_span(&body),
-                                   &root, &text);
+    const int code =
+        operator_call(o, (const char *)target.p, buf_span(&body), &root, &text);
     if (code != EXIT_YES)
         return code;
     if (o->json) {
@@ -99,12 +102,9 @@ int cmd_jobs(int argc, char **argv)
     struct filter_words w = {NULL, NULL, NULL};
     const char *words[2] = {"list", NULL};
     const struct cli_option options[] = {
-        OPERATOR_OPTIONS(&o),
-        {"reason", 'r', NULL, &o.reason},
-        {"state", 0, NULL, &w.state},
-        {"agent", 'a', NULL, &w.agent},
-        {"limit", 'n', NULL, &w.limit},
-        {NULL, 0, NULL, NULL},
+        OPERATOR_OPTIONS(&o),           {"reason", 'r', NULL, &o.reason},
+        {"state", 0, NULL, &w.state},   {"agent", 'a', NULL, &w.agent},
+        {"limit", 'n', NULL, &w.limit}, {NULL, 0, NULL, NULL},
     };
     const int count = cli_parse(argc, argv, options, words, 2);
     if (count < 0)

@@ -61,8 +61,8 @@ const struct command commands[] = {
      "                      abandoned\n"
      "  -a, --agent AGENT   only jobs of this agent\n"
      "  -n, --limit N       at most N jobs\n"},
-    {"operate", "feeds", cmd_feeds, "list",
-     "usage: bailiff feeds [list]", "is every source of statements alive?",
+    {"operate", "feeds", cmd_feeds, "list", "usage: bailiff feeds [list]",
+     "is every source of statements alive?",
      "LAST SIGN is the last proof of life: a poll answer, an accepted event\n"
      "or a verification.\n",
      OPERATOR_OPTIONS_HELP},

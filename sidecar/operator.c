@@ -9,7 +9,7 @@
 #include "sidecar/config/config.h"
 #include "sidecar/io/admin_client.h"
 
-static int socket_from_config(struct operator *o)
+static int socket_from_config(struct operator* o)
 {
     static struct policy_notes notes;
     struct span source;
@@ -27,7 +27,7 @@ static int socket_from_config(struct operator *o)
     return EXIT_YES;
 }
 
-int operator_open(struct operator *o)
+int operator_open(struct operator* o)
 {
     arena_init(&o->arena, mem_system(), OPERATOR_MEMORY_MAX);
     buf_init(&o->out, mem_system(), TERM_OUT_MAX);
@@ -35,12 +35,11 @@ int operator_open(struct operator *o)
     if (o->socket == NULL && o->config != NULL)
         return socket_from_config(o);
     (void)snprintf(o->path, sizeof o->path, "%s",
-                   o->socket != NULL ? o->socket
-                                     : "/run/bailiff/admin.sock");
+                   o->socket != NULL ? o->socket : "/run/bailiff/admin.sock");
     return EXIT_YES;
 }
 
-int operator_close(struct operator *o, int code)
+int operator_close(struct operator* o, int code)
 {
     const struct fail too_big = {RC_LIMIT, "the answer does not fit in memory"};
     if (!buf_ok(&o->out))
@@ -52,7 +51,7 @@ int operator_close(struct operator *o, int code)
     return code;
 }
 
-static int refused(const struct operator *o, const struct admin_answer *a)
+static int refused(const struct operator* o, const struct admin_answer *a)
 {
     char text[1024];
     struct fail f = {0};
@@ -74,7 +73,7 @@ static int refused(const struct operator *o, const struct admin_answer *a)
     return a->status < 500 ? EXIT_NO : EXIT_ENVIRONMENT;
 }
 
-int operator_call(struct operator *o, const char *target, struct span body,
+int operator_call(struct operator* o, const char *target, struct span body,
                   const struct doc **ret, struct span *ret_text)
 {
     struct admin_answer a = {0};
@@ -88,12 +87,13 @@ int operator_call(struct operator *o, const char *target, struct span body,
     return EXIT_YES;
 }
 
-int operator_check_reason(const struct operator *o, const char *command)
+int operator_check_reason(const struct operator* o, const char *command)
 {
     if (o->reason == NULL || *o->reason == '\0')
-        return cli_usage("%s: say why with --reason TEXT; it goes into the "
-                         "decision log",
-                         command);
+        return cli_usage(
+            "%s: say why with --reason TEXT; it goes into the "
+            "decision log",
+            command);
     if (strlen(o->reason) > OPERATOR_REASON_MAX)
         return cli_usage("%s: the reason is longer than %d bytes", command,
                          OPERATOR_REASON_MAX);
@@ -102,7 +102,7 @@ int operator_check_reason(const struct operator *o, const char *command)
     return EXIT_YES;
 }
 
-void operator_body(struct operator *o, struct buf *b, struct json_out *j,
+void operator_body(struct operator* o, struct buf *b, struct json_out *j,
                    const char *agent)
 {
     buf_init(b, &o->arena.mem, 64 * 1024);
@@ -140,13 +140,13 @@ void operator_query(struct buf *target, const char *name, const char *value)
     operator_encode(target, span_str(value));
 }
 
-const char *operator_str(struct operator *o, struct span s)
+const char *operator_str(struct operator* o, struct span s)
 {
     const unsigned char *copy = mem_copy(&o->arena.mem, s);
     return copy == NULL ? "" : (const char *)copy;
 }
 
-struct span operator_printf(struct operator *o, const char *fmt, ...)
+struct span operator_printf(struct operator* o, const char *fmt, ...)
 {
     char text[2048];
     va_list ap;
@@ -160,7 +160,7 @@ struct span operator_printf(struct operator *o, const char *fmt, ...)
 
 /* ---- members ---- */
 
-struct span operator_ago(struct operator *o, const struct doc *d,
+struct span operator_ago(struct operator* o, const struct doc *d,
                          struct span key)
 {
     int64_t wall_ms;
@@ -190,7 +190,7 @@ int64_t operator_count(const struct doc *d, struct span key)
                                             : operator_number(d, key);
 }
 
-void operator_cell(struct operator *o, struct table *t, struct span text,
+void operator_cell(struct operator* o, struct table *t, struct span text,
                    enum tone tone)
 {
     if (table_cell(t, text, tone) < 0)
@@ -205,9 +205,13 @@ struct operator_words operator_standing(const struct doc *agent)
         struct span word;
         struct operator_words shown;
     } words[] = {
-#define W(word, text, tone)                                   \
-    {{(const unsigned char *)word, sizeof word - 1},          \
-     {{(const unsigned char *)text, sizeof text - 1}, tone}}
+#define W(word, text, tone)                                                    \
+    {                                                                          \
+        {(const unsigned char *)word, sizeof word - 1},                        \
+        {                                                                      \
+            {(const unsigned char *)text, sizeof text - 1}, tone               \
+        }                                                                      \
+    }
         W("may_act", "may act", TONE_GOOD),
         W("stale", "stale, must be read first", TONE_WARN),
         W("held", "held", TONE_BAD),
@@ -222,7 +226,7 @@ struct operator_words operator_standing(const struct doc *agent)
     return (struct operator_words){s, TONE_PLAIN};
 }
 
-struct operator_words operator_job_state(struct operator *o,
+struct operator_words operator_job_state(struct operator* o,
                                          const struct doc *job)
 {
     const struct span state = operator_text(job, SPAN("state"));
@@ -239,8 +243,8 @@ struct operator_words operator_job_state(struct operator *o,
             operator_printf(o, "%.*s: %lld of %lld confirmed", PRSPAN(state),
                             done, (long long)reach),
             TONE_BAD};
-    const bool all = reach > 0 && done >= reach &&
-                     span_eq(state, SPAN("confirmed"));
+    const bool all =
+        reach > 0 && done >= reach && span_eq(state, SPAN("confirmed"));
     return (struct operator_words){
         all || done > 0
             ? operator_printf(o, "%lld of %lld confirmed", done,
@@ -249,7 +253,7 @@ struct operator_words operator_job_state(struct operator *o,
         all ? TONE_GOOD : TONE_WARN};
 }
 
-static struct span tools_of(struct operator *o, const struct doc *hold)
+static struct span tools_of(struct operator* o, const struct doc *hold)
 {
     const struct doc *tools = doc_get(hold, SPAN("tools"));
     struct buf b;
@@ -259,14 +263,14 @@ static struct span tools_of(struct operator *o, const struct doc *hold)
         return SPAN("all tools");
     buf_init(&b, &o->arena.mem, 4096);
     buf_put_str(&b, "tools");
-    DOC_EACH(t, tools) {
+    DOC_EACH (t, tools) {
         buf_put_str(&b, " ");
         buf_put(&b, t->text);
     }
     return buf_span(&b);
 }
 
-struct span operator_hold(struct operator *o, const struct doc *hold)
+struct span operator_hold(struct operator* o, const struct doc *hold)
 {
     const struct span expires = doc_text(hold, SPAN("expires"));
     return operator_printf(

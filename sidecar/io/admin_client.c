@@ -22,27 +22,30 @@ static size_t on_body(char *p, size_t size, size_t n, void *ctx)
 static int unreachable(const char *path, long os_error, struct fail *f)
 {
     switch (os_error) {
-    case ENOENT:
-        return fail(f, RC_UNAVAILABLE,
-                    "no sidecar at %s: there is no such socket. Start `bailiff "
-                    "run`, or say where it listens with -c FILE or --socket "
-                    "PATH",
-                    path);
-    case ECONNREFUSED:
-        return fail(f, RC_UNAVAILABLE,
-                    "no sidecar at %s: the socket is there but nobody listens. "
-                    "Is `bailiff run` running?",
-                    path);
-    case EACCES:
-    case EPERM:
-        return fail(f, RC_UNAVAILABLE,
-                    "user %u may not open %s: run this as an operator of the "
-                    "sidecar",
-                    (unsigned)geteuid(), path);
-    default:
-        return fail(f, RC_UNAVAILABLE, "cannot connect to %s: %s", path,
-                    os_error > 0 ? strerrordesc_np((int)os_error)
-                                 : "unknown reason");
+        case ENOENT:
+            return fail(
+                f, RC_UNAVAILABLE,
+                "no sidecar at %s: there is no such socket. Start `bailiff "
+                "run`, or say where it listens with -c FILE or --socket "
+                "PATH",
+                path);
+        case ECONNREFUSED:
+            return fail(
+                f, RC_UNAVAILABLE,
+                "no sidecar at %s: the socket is there but nobody listens. "
+                "Is `bailiff run` running?",
+                path);
+        case EACCES:
+        case EPERM:
+            return fail(
+                f, RC_UNAVAILABLE,
+                "user %u may not open %s: run this as an operator of the "
+                "sidecar",
+                (unsigned)geteuid(), path);
+        default:
+            return fail(f, RC_UNAVAILABLE, "cannot connect to %s: %s", path,
+                        os_error > 0 ? strerrordesc_np((int)os_error)
+                                     : "unknown reason");
     }
 }
 
@@ -98,8 +101,8 @@ static int parse(struct mem *m, const char *path, struct admin_answer *ret,
                  struct fail *f)
 {
     struct fail why = {0};
-    int rc = json_doc_parse(m, ret->text, ADMIN_ANSWER_BYTES_MAX, &ret->root,
-                            &why);
+    int rc =
+        json_doc_parse(m, ret->text, ADMIN_ANSWER_BYTES_MAX, &ret->root, &why);
     if (rc == RC_NO_MEMORY)
         return fail(f, rc, "out of memory");
     if (rc < 0 || ret->root->kind != DOC_MAP)
@@ -121,8 +124,8 @@ int admin_call(struct mem *m, const char *socket_path, const char *target,
     if (n < 0 || (size_t)n >= sizeof url)
         return fail(f, RC_INVALID, "the request is too long");
     CURL *curl = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(
-        NULL, "Content-Type: application/json");
+    struct curl_slist *headers =
+        curl_slist_append(NULL, "Content-Type: application/json");
     buf_init(&answer, m, ADMIN_ANSWER_BYTES_MAX);
     int rc = fail(f, RC_NO_MEMORY, "out of memory");
     if (curl != NULL && headers != NULL) {
