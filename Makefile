@@ -114,8 +114,8 @@ $(BENCH): %: %.o $(BENCHLIB) $(LIB)
 # What a fresh machine lacks is installed first; the build then starts anew,
 # because this file asked pkg-config before the libraries were there.
 demo: ## build and show a complete world on this machine
-	@tests/lib/install-deps build
-	@$(MAKE) -s all && $(B)/bailiff demo
+	@tests/lib/install-deps build demo
+	@$(MAKE) -s all && BAILIFF=$(B)/bailiff node examples/demo/demo.mjs
 test: ## install what is missing, build, run every suite
 	@tests/lib/install-deps build test
 	@$(MAKE) -s --no-print-directory run-tests

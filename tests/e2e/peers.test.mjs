@@ -16,6 +16,7 @@ import { CAEP_EVENTS, RISC_EVENTS, SCIM_EVENTS } from './peers/events.mjs';
 import { bodyOf, request1, TlsServer } from './peers/http.mjs';
 import { Idp } from './peers/idp.mjs';
 import { SigningKey, signRaw } from './peers/keys.mjs';
+import { python } from './peers/python.mjs';
 import { call, GateClient, insecure, protos, Runtime, RuntimeServer, ToolCall }
     from './peers/runtime.mjs';
 import { Scim } from './peers/scim.mjs';
@@ -200,7 +201,8 @@ describe('the SCIM provider', () => {
 
     it('shows each fault', async () => {
         const faults = [
-            [{ status: 429, headers: { 'retry-after': '1' } }, (a) => a.headers['retry-after'] === '1'],
+            [{ status: 429, headers: { 'retry-after': '1' } },
+                (a) => a.status === 429 && a.headers['retry-after'] === '1'],
             [{ garbage: true }, (a) => a.status === 200 && a.json === undefined],
             [{ redirect: 'https://elsewhere.test' }, (a) => a.status === 308],
             [{ wrongId: true }, (a) => a.json.id === 'somebody-else'],
@@ -307,6 +309,20 @@ describe('the runtime', () => {
         await until('the directive', () => runtime.directives.length === 2);
         assert.equal(gate.acks.length, 1);
         runtime.close();
+        gate.server.forceShutdown();
+    });
+
+    it('the Python client speaks to the same gate', async () => {
+        const gate = await scriptedGate();
+        const check = '/bailiff.v1.AgentGate/Check';
+        const answers = await python(`127.0.0.1:${gate.port}`, [
+            { method: '/bailiff.v1.AgentGate/BeginToolCall', request: { call_id: 'c' } },
+            { method: check, request: { tool: 't' } },
+            { method: '/bailiff.v1.AgentGate/Watch', request: [{ hello: {} }], take: 1 },
+        ]);
+        assert.equal(answers[0].ok.lease_id, 'l-c');
+        assert.equal(answers[1].code, 'UNIMPLEMENTED');
+        assert.equal(answers[2].ok[0].snapshot_end.epoch, '5');
         gate.server.forceShutdown();
     });
 

@@ -143,7 +143,8 @@ export class Scim {
                 && (!ids || ids.includes(e.resource.id)))
             .map(([, e]) => project(e.resource, url.searchParams.get('attributes')));
         const start = Number(url.searchParams.get('startIndex') ?? 1);
-        const page = found.slice(start - 1, start - 1 + Number(url.searchParams.get('count') ?? 200));
+        const count = Number(url.searchParams.get('count') ?? 200);
+        const page = found.slice(start - 1, start - 1 + count);
         this.#send(res, 200, {
             schemas: ['urn:ietf:params:scim:api:messages:2.0:ListResponse'],
             totalResults: found.length, startIndex: start, itemsPerPage: page.length,

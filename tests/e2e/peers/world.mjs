@@ -155,7 +155,7 @@ export class World {
                         : {
                             client_id: 'bailiff-jwt', audience: as.issuer,
                             private_key_file: b.secret('as.pem', as.assertionKey.privatePem),
-                            kid: as.assertionKey.kid, alg: 'ES256',
+                            kid: as.assertionKey.kid, algorithm: 'ES256',
                         },
                 }],
             },

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the demo prints: numbered steps, aligned columns, colour on a terminal.
+const TTY = process.stdout.isTTY && !process.env.NO_COLOR;
+const paint = (code) => (text) => (TTY ? `\x1b[${code}m${text}\x1b[0m` : text);
+
+export const bold = paint('1');
+export const dim = paint('2');
+export const green = paint('32');
+export const red = paint('31');
+export const cyan = paint('36');
+
+const LABEL = 26;
+const SEEN = 62;
+
+const say = (line = '') => process.stdout.write(`${line}\n`);
+const ms = (value) => (value === undefined ? '' : `${value.toFixed(1)} ms`.padStart(11));
+
+/** Pads to `width`; a longer text keeps its end and pushes the column. */
+const cell = (text, width) => String(text).padEnd(width);
+
+let number = 0;
+
+export const title = (text, note) => say(`\n${bold(text)}  ${dim(note)}`);
+
+/** Opens the next numbered step. */
+export function step(text) {
+    number += 1;
+    say(`\n${bold(`${String(number).padStart(2)}  ${text}`)}`);
+}
+
+/** One thing that was seen, with how long it took. */
+export const row = (label, seen, took) =>
+    say(`    ${dim(cell(label, LABEL))}${cell(seen, SEEN)}${cyan(ms(took))}`.trimEnd());
+
+/**
+ * One thing that has to be so: printed either way, thrown when it is not.
+ * @param {boolean} holds
+ */
+export function check(holds, label, seen, took) {
+    const mark = holds ? green('ok') : red('no');
+    say(`    ${dim(cell(label, LABEL))}${cell(seen, SEEN)}${cyan(ms(took) || ' '.repeat(11))}  ${mark}`);
+    if (!holds) throw new Error(`${label}: ${seen}`);
+}
+
+/** A table under the step; columns are as wide as they need to be. */
+export function table(rows) {
+    const widths = rows[0].map((_, i) => Math.max(...rows.map((r) => String(r[i]).length)));
+    for (const [at, cells] of rows.entries()) {
+        const line = cells.map((c, i) => cell(c, widths[i])).join('  ').trimEnd();
+        say(`    ${at === 0 ? dim(line) : line}`);
+    }
+}
+
+export { say };
