@@ -14,10 +14,10 @@
  */
 #include "policy/filter.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "policy/filter_node.h"
+#include "sidecar/base/number_text.h"
 #include "sidecar/base/time_text.h"
 
 struct parser {
@@ -346,7 +346,7 @@ static int parse_escape(struct parser *p, unsigned char *to, size_t *n)
         p->at++;
         return parse_unicode(p, to, n);
     }
-    const char *hit = c == 0 ? NULL : strchr(from, c);
+    const char *hit = memchr(from, c, sizeof from - 1);
     if (hit == NULL)
         return BAD(p, p->at - 1, "unknown escape in text");
     p->at++;
@@ -377,50 +377,19 @@ static int parse_text(struct parser *p, struct span *ret)
     return BAD(p, start, "the text that starts here has no closing '\"'");
 }
 
-static size_t digit_run(struct span s, size_t at)
-{
-    size_t n = 0;
-    while (at + n < s.n && is_digit(s.p[at + n]))
-        n++;
-    return n;
-}
-
-/* Is it a JSON number (RFC 8259 6)? */
-static bool number_shape(struct span s, bool *whole)
-{
-    size_t at = s.n > 0 && s.p[0] == '-';
-    size_t run = digit_run(s, at);
-    if (run == 0 || (run > 1 && s.p[at] == '0'))
-        return false;
-    at += run;
-    *whole = at == s.n;
-    if (at < s.n && s.p[at] == '.') {
-        run = digit_run(s, at + 1);
-        if (run == 0)
-            return false;
-        at += 1 + run;
-    }
-    if (at < s.n && (s.p[at] == 'e' || s.p[at] == 'E')) {
-        at++;
-        if (at < s.n && (s.p[at] == '+' || s.p[at] == '-'))
-            at++;
-        run = digit_run(s, at);
-        if (run == 0)
-            return false;
-        at += run;
-    }
-    return at == s.n;
-}
-
-#define NUMBER_TEXT_MAX 64
 #define WHOLE_REAL_MAX 9007199254740992.0 /* 2^53: doubles count this far */
 
-static void set_real(struct filter_value *v, double real)
+/* 2e2 is the integer 200: one normal form per value. */
+static void set_number(struct filter_value *v, const struct number *n)
 {
-    v->kind = DOC_REAL;
-    v->real = real;
-    if (real >= -WHOLE_REAL_MAX && real <= WHOLE_REAL_MAX &&
-        !(real < (double)(int64_t)real) && !(real > (double)(int64_t)real)) {
+    double real = n->real;
+    v->kind = n->is_int ? DOC_INT : DOC_REAL;
+    v->integer = n->integer;
+    v->real = n->is_int ? (double)n->integer : real;
+    if (n->is_int || real < -WHOLE_REAL_MAX || real > WHOLE_REAL_MAX)
+        return;
+    double whole = (double)(int64_t)real;
+    if (!(real < whole) && !(real > whole)) {
         v->kind = DOC_INT;
         v->integer = (int64_t)real;
     }
@@ -429,28 +398,14 @@ static void set_real(struct filter_value *v, double real)
 static int parse_number(struct parser *p, struct span word,
                         struct filter_value *ret)
 {
-    bool whole = false;
-    if (!number_shape(word, &whole))
+    struct number n;
+    bool whole;
+    if (!number_is_json(word, &whole))
         return BAD(p, p->at, "'%.*s' is not a JSON number",
                    PRSPAN(excerpt(word)));
-    if (word.n >= NUMBER_TEXT_MAX)
-        return BAD(p, p->at, "a number of more than %d characters",
-                   NUMBER_TEXT_MAX - 1);
-    bool minus = word.p[0] == '-';
-    uint64_t v;
-    char text[NUMBER_TEXT_MAX] = {0};
-    memcpy(text, word.p, word.n);
-    if (whole && span_u64(span_sub(word, minus, word.n), &v) &&
-        v <= INT64_MAX) {
-        ret->kind = DOC_INT;
-        ret->integer = minus ? -(int64_t)v : (int64_t)v;
-        ret->real = (double)ret->integer;
-    } else {
-        double real = strtod(text, NULL);
-        if (real > 1.7976931348623157e308 || real < -1.7976931348623157e308)
-            return BAD(p, p->at, "the number is too large");
-        set_real(ret, real);
-    }
+    if (!number_parse(word, &n))
+        return BAD(p, p->at, "the number is too large");
+    set_number(ret, &n);
     p->at += word.n;
     return 0;
 }

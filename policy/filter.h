@@ -14,8 +14,8 @@
 #include "sidecar/base/doc.h"
 #include "sidecar/base/fail.h"
 
-#define FILTER_TEXT_MAX 4096   /* bytes of one filter */
-#define FILTER_DEPTH_MAX 32    /* parentheses, not, brackets */
+#define FILTER_TEXT_MAX 4096 /* bytes of one filter */
+#define FILTER_DEPTH_MAX 32  /* parentheses, not, brackets */
 #define FILTER_NODES_MAX 512
 
 enum tri { TRI_NO, TRI_YES, TRI_UNKNOWN };
@@ -46,9 +46,9 @@ struct filter_env {
 
 /* One attribute path of a filter or of a PATCH: RFC 7644 3.5.2 figure 7. */
 struct attr_path {
-    struct span urn;   /* schema URN without the last colon, or empty */
-    struct span attr;  /* "owners" */
-    struct span sub;   /* "value", or empty */
+    struct span urn;  /* schema URN without the last colon, or empty */
+    struct span attr; /* "owners" */
+    struct span sub;  /* "value", or empty */
     const struct filter *element; /* inside [ ], or NULL */
 };
 

@@ -4,11 +4,9 @@
  */
 #include "policy/filter.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "policy/filter_node.h"
 #include "sidecar/base/buf.h"
+#include "sidecar/base/number_text.h"
 
 static void print_path(const struct attr_path *p, struct buf *out)
 {
@@ -33,19 +31,6 @@ static void print_char(unsigned char c, struct buf *out)
         buf_put_u8(out, c);
 }
 
-/* The shortest text that reads back as the same number. */
-static void print_real(double v, struct buf *out)
-{
-    char text[40];
-    for (int digits = 15; digits <= 17; digits++) {
-        (void)snprintf(text, sizeof text, "%.*g", digits, v);
-        double back = strtod(text, NULL);
-        if (!(back < v) && !(back > v))
-            break;
-    }
-    buf_put_str(out, text);
-}
-
 static void print_value(const struct filter_value *v, struct buf *out)
 {
     if (v->kind == DOC_TEXT) {
@@ -56,7 +41,9 @@ static void print_value(const struct filter_value *v, struct buf *out)
     } else if (v->kind == DOC_INT) {
         buf_printf(out, "%lld", (long long)v->integer);
     } else if (v->kind == DOC_REAL) {
-        print_real(v->real, out);
+        char text[NUMBER_TEXT_MAX];
+        number_text(v->real, text);
+        buf_put_str(out, text);
     } else {
         buf_put_str(out, v->kind == DOC_NULL ? "null"
                          : v->truth          ? "true"

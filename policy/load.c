@@ -329,7 +329,7 @@ int load_find_class(const struct loader *l, struct span name)
     for (unsigned i = 0; i < l->p->class_count; i++)
         if (span_eq(l->p->classes[i].name, name))
             return (int)i;
-    return -1;
+    return LOAD_NONE;
 }
 
 int load_find_action(const struct loader *l, struct span name)
@@ -337,7 +337,7 @@ int load_find_action(const struct loader *l, struct span name)
     for (unsigned i = 0; i < l->p->action_count; i++)
         if (span_eq(l->p->actions[i].name, name))
             return (int)i;
-    return -1;
+    return LOAD_NONE;
 }
 
 static void check_action_name(struct loader *l, const struct doc *d)

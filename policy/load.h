@@ -82,7 +82,8 @@ const struct filter *load_filter(struct loader *l, const struct doc *d,
 void load_add_attribute(struct loader *l, const struct attr_path *path,
                         const struct doc *d);
 
-/* Tool classes, or -1. */
+#define LOAD_NONE (-1)
+/* Index of a tool class or action, or LOAD_NONE. */
 int load_find_class(const struct loader *l, struct span name);
 int load_find_action(const struct loader *l, struct span name);
 bool load_has_name(const struct names *names, struct span name);

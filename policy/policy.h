@@ -18,16 +18,20 @@
 #define POLICY_FILE_BYTES_MAX (256 * 1024)
 #define POLICY_RULES_MAX 1024
 #define POLICY_GATES_MAX 1024
-#define POLICY_STEPS_MAX 16       /* `do` entries of a rule */
-#define POLICY_LIST_MAX 64        /* changed, tools, set_by, otherwise ... */
+#define POLICY_STEPS_MAX 16 /* `do` entries of a rule */
+#define POLICY_LIST_MAX 64  /* changed, tools, set_by, otherwise ... */
 #define POLICY_ACTIONS_MAX 256
 #define POLICY_CLASSES_MAX 32     /* tool classes: one bit each */
 #define POLICY_ATTRIBUTES_MAX 256 /* that all conditions together name */
 #define POLICY_NAME_MAX 64        /* [a-z0-9][a-z0-9_-]* */
 #define POLICY_ERRORS_MAX 64
 
-enum subject_kind { SUBJECT_AGENT, SUBJECT_USER, SUBJECT_GROUP,
-                    SUBJECT_KIND_COUNT };
+enum subject_kind {
+    SUBJECT_AGENT,
+    SUBJECT_USER,
+    SUBJECT_GROUP,
+    SUBJECT_KIND_COUNT
+};
 const char *subject_kind_word(enum subject_kind k);
 
 struct names {
@@ -35,19 +39,26 @@ struct names {
     unsigned count;
 };
 
-enum hold_kind { HOLD_SUSPENDED, HOLD_REVIEW, HOLD_UNCOVERED,
-                 HOLD_KIND_COUNT };
+enum hold_kind { HOLD_SUSPENDED, HOLD_REVIEW, HOLD_UNCOVERED, HOLD_KIND_COUNT };
 const char *hold_kind_word(enum hold_kind k);
 
 /* Which tools something is about. `all` wins over the rest. */
 struct tool_set {
     bool all;
-    uint32_t classes;        /* bit i: policy->classes[i] */
-    struct names patterns;   /* globs */
+    uint32_t classes;      /* bit i: policy->classes[i] */
+    struct names patterns; /* globs */
 };
 
-enum step_kind { STEP_HOLD, STEP_REFRESH, STEP_CANCEL, STEP_REVOKE,
-                 STEP_PURGE, STEP_ACTION, STEP_RELEASE, STEP_KIND_COUNT };
+enum step_kind {
+    STEP_HOLD,
+    STEP_REFRESH,
+    STEP_CANCEL,
+    STEP_REVOKE,
+    STEP_PURGE,
+    STEP_ACTION,
+    STEP_RELEASE,
+    STEP_KIND_COUNT
+};
 const char *step_kind_word(enum step_kind k);
 
 /* One entry of a rule's `do`. `notify: x` and a bare action name are both
@@ -59,15 +70,20 @@ struct policy_step {
     const struct filter *review_by; /* HOLD review: who may approve */
     struct span review_by_text;
     enum hold_kind review_otherwise; /* HOLD review: at expiry */
-    struct names purge;             /* PURGE: queue cache browser_profile jobs */
-    int action;                     /* ACTION: index into policy->actions */
-    struct names set_by;            /* RELEASE: rules whose holds it ends */
-    int64_t within_ms;              /* 0: default of the kind */
-    struct names otherwise;         /* action names, run at the deadline */
+    struct names purge;     /* PURGE: queue cache browser_profile jobs */
+    int action;             /* ACTION: index into policy->actions */
+    struct names set_by;    /* RELEASE: rules whose holds it ends */
+    int64_t within_ms;      /* 0: default of the kind */
+    struct names otherwise; /* action names, run at the deadline */
 };
 
-enum applies_to { APPLIES_SUBJECT, APPLIES_MEMBERS, APPLIES_OWNED_LAST,
-                  APPLIES_OWNED_ANY, APPLIES_CHILDREN };
+enum applies_to {
+    APPLIES_SUBJECT,
+    APPLIES_MEMBERS,
+    APPLIES_OWNED_LAST,
+    APPLIES_OWNED_ANY,
+    APPLIES_CHILDREN
+};
 
 struct policy_rule {
     struct span name;
@@ -76,9 +92,9 @@ struct policy_rule {
     enum applies_to applies_to;
     const struct attr_path *changed; /* empty: any change */
     unsigned changed_count;
-    const struct filter *where;      /* NULL: always */
+    const struct filter *where; /* NULL: always */
     struct span where_text;
-    struct names feeds;              /* empty: any feed */
+    struct names feeds; /* empty: any feed */
     const struct policy_step *steps;
     unsigned step_count;
     uint32_t line;
@@ -87,10 +103,10 @@ struct policy_rule {
 struct policy_gate {
     struct span name;
     struct tool_set tools;
-    const struct filter *require;    /* NULL: only names the tools */
+    const struct filter *require; /* NULL: only names the tools */
     struct span require_text;
-    int64_t max_age_ms;              /* 0: the default */
-    bool reads_call;                 /* require looks at call.*: not cached */
+    int64_t max_age_ms; /* 0: the default */
+    bool reads_call;    /* require looks at call.*: not cached */
     uint32_t line;
 };
 
@@ -106,14 +122,14 @@ struct policy_header {
 
 struct policy_action {
     struct span name;
-    struct span preset;     /* "", "slack-webhook", "pagerduty" */
+    struct span preset; /* "", "slack-webhook", "pagerduty" */
     struct span method, url, body, content_type;
-    struct span url_file;   /* the URL itself is a secret in a file */
-    struct span key_file;   /* preset's key */
+    struct span url_file; /* the URL itself is a secret in a file */
+    struct span key_file; /* preset's key */
     struct span bearer_file, ca_file;
     struct policy_header headers[8];
     unsigned header_count;
-    uint16_t success[8];    /* HTTP statuses; empty: 200..299 */
+    uint16_t success[8]; /* HTTP statuses; empty: 200..299 */
     unsigned success_count;
     uint16_t done_already[8]; /* also success: 404, 410 */
     unsigned done_already_count;
@@ -121,8 +137,13 @@ struct policy_action {
 };
 
 /* What one feed's statements may do: bits of enum feed_may. */
-enum feed_may { MAY_SUSPEND = 1, MAY_REFRESH = 2, MAY_RELEASE = 4,
-                MAY_REVOKE = 8, MAY_ALL = 15 };
+enum feed_may {
+    MAY_SUSPEND = 1,
+    MAY_REFRESH = 2,
+    MAY_RELEASE = 4,
+    MAY_REVOKE = 8,
+    MAY_ALL = 15
+};
 struct policy_feed {
     struct span name;
     unsigned may;
@@ -133,18 +154,18 @@ enum when_denied { OPEN_LEAVE, OPEN_CANCEL };
 
 struct policy {
     /* defaults */
-    bool audit;               /* mode: {audit: {until: ...}} */
-    int64_t audit_until_ms;   /* wall */
-    bool lookup_unknown;      /* unknown_agent: lookup */
+    bool audit;             /* mode: {audit: {until: ...}} */
+    int64_t audit_until_ms; /* wall */
+    bool lookup_unknown;    /* unknown_agent: lookup */
     enum subject_kind rule_subject;
-    int64_t max_age_ms;       /* 15 min */
+    int64_t max_age_ms;           /* 15 min */
     int64_t refresh_timeout_ms;   /* 2 s */
     int64_t old_allow_for_ms;     /* when_old: 0 = deny */
     int64_t changed_allow_for_ms; /* when_changed: always 0, deny */
     int64_t settle_ms;            /* 5 s */
     bool read_open_calls_now;
     enum when_denied open_calls_denied;
-    int64_t feed_silent_ms;   /* 0: off */
+    int64_t feed_silent_ms; /* 0: off */
     bool feed_silent_refresh;
 
     const struct filter *agents_where; /* NULL: by resource type only */
@@ -222,7 +243,7 @@ struct rule_question {
     struct span feed;
     const struct attr_path *changed; /* changed attributes, when known */
     unsigned changed_count;
-    bool changed_anything;           /* not listed or not parsable */
+    bool changed_anything; /* not listed or not parsable */
     struct filter_env env;
 };
 
@@ -243,8 +264,8 @@ bool policy_releases(const struct policy_rule *r, enum hold_kind hold,
 struct gate_verdict {
     bool allowed;
     const struct policy_gate *decider; /* the rule that denied, or NULL */
-    bool named;           /* some gate rule names the tool */
-    int64_t max_age_ms;   /* strictest of all that name it, or the default */
+    bool named;                        /* some gate rule names the tool */
+    int64_t max_age_ms; /* strictest of all that name it, or the default */
     bool reads_call;
 };
 

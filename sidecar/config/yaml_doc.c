@@ -6,12 +6,12 @@
  */
 #include "sidecar/config/yaml_doc.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <yaml.h>
 
 #include "sidecar/base/map.h"
+#include "sidecar/base/number_text.h"
 
 #define SCAN_NOTES_MAX 8 /* of one kind; a file full of tabs is one mistake */
 
@@ -122,27 +122,6 @@ static size_t digits_at(struct span s, size_t at, bool underscores)
     return n;
 }
 
-/* RFC 8259 number; sets `*whole` when it has neither fraction nor exponent. */
-static bool is_json_number(struct span s, bool *whole)
-{
-    size_t at = s.n > 0 && s.p[0] == '-', n = digits_at(s, at, false);
-    if (n == 0 || (n > 1 && s.p[at] == '0'))
-        return false;
-    at += n;
-    *whole = at == s.n;
-    if (at < s.n && s.p[at] == '.') {
-        n = digits_at(s, at + 1, false);
-        at += n == 0 ? 0 : n + 1;
-    }
-    if (at < s.n && (s.p[at] == 'e' || s.p[at] == 'E') && s.p[at - 1] != '.') {
-        size_t sign =
-            at + 1 < s.n && (s.p[at + 1] == '-' || s.p[at + 1] == '+');
-        n = digits_at(s, at + 1 + sign, false);
-        at += n == 0 ? 0 : n + 1 + sign;
-    }
-    return at == s.n;
-}
-
 /* 0x1F 0b1 0o7: a number in some versions of YAML. */
 static bool is_radix(struct span s, size_t at)
 {
@@ -206,19 +185,12 @@ static const char *ambiguity(struct span s)
 
 static bool set_number(struct doc *d, bool whole)
 {
-    bool minus = d->text.p[0] == '-';
-    uint64_t v;
-    d->real = strtod((const char *)d->text.p, NULL); /* copies end in NUL */
-    if (!whole) {
-        d->kind = DOC_REAL;
-        return d->real <= 1.7976931348623157e308 &&
-               d->real >= -1.7976931348623157e308;
-    }
-    d->kind = DOC_INT;
-    if (!span_u64(span_sub(d->text, minus, d->text.n), &v) || v > INT64_MAX)
-        return false;
-    d->integer = minus ? -(int64_t)v : (int64_t)v;
-    return true;
+    struct number n = {0};
+    bool fits = number_parse(d->text, &n) && n.is_int == whole;
+    d->kind = whole ? DOC_INT : DOC_REAL;
+    d->integer = n.integer;
+    d->real = n.real;
+    return fits;
 }
 
 /* Gives an unquoted scalar its type; returns advice when it has none. */
@@ -232,7 +204,7 @@ static const char *resolve(struct doc *d)
                span_eq(d->text, SPAN("false"))) {
         d->kind = DOC_BOOL;
         d->truth = d->text.p[0] == 't';
-    } else if (is_json_number(d->text, &whole)) {
+    } else if (number_is_json(d->text, &whole)) {
         if (!set_number(d, whole))
             return "quote it if it is text";
     } else {
