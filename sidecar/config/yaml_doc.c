@@ -55,6 +55,14 @@ static bool is_odd_break(struct span s, size_t i)
             (s.p[i + 2] == 0xA8 || s.p[i + 2] == 0xA9));
 }
 
+static bool is_control(struct span s, size_t i)
+{
+    unsigned char c = s.p[i];
+    if (c < 0x20)
+        return c != '\n' && c != '\r' && c != '\t';
+    return c == 0x7F || (c == 0xC2 && s.p[i + 1] < 0xA0);
+}
+
 struct scan {
     struct policy_place at;
     unsigned tabs;
@@ -81,6 +89,9 @@ static void scan_character(struct scan *s, struct span text, size_t i,
     else if (is_odd_break(text, i) && !s->stop)
         scan_note(s, notes, "a Unicode line separator",
                   "end lines with a line feed");
+    else if (is_control(text, i) && !s->stop)
+        scan_note(s, notes, "a control character",
+                  "inside double quotes write \\xNN");
     else if (c == '\r' && (i + 1 == text.n || text.p[i + 1] != '\n') &&
              !s->stop)
         scan_note(s, notes, "a carriage return without line feed",
