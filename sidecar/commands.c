@@ -4,8 +4,68 @@
 #include <stddef.h>
 
 #include "sidecar/cmd.h"
+#include "sidecar/operator.h"
 
 const struct command commands[] = {
+    {"set up", "check", cmd_check, "",
+     "usage: bailiff check [-c FILE] [--json]\n"
+     "       bailiff check --keys",
+     "say what is wrong with a configuration",
+     "Loads bailiff.yaml and the policy it names, and looks at every file\n"
+     "both name: is it there, and can only the right people read and write\n"
+     "it? Nothing is started and nothing outside is asked.\n",
+     "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
+     "  -k, --keys          list every key of bailiff.yaml\n"
+     "  -j, --json          findings as JSON\n"},
+    {"set up", "policy", cmd_policy, "check show",
+     "usage: bailiff policy check FILE\n"
+     "       bailiff policy show [FILE]",
+     "check or show a policy file",
+     "check  every error in the file, with its place\n"
+     "show   the policy as bailiff understood it; without FILE the built-in\n"
+     "       policy, which is in force when bailiff.yaml names none\n",
+     "  -j, --json          findings as JSON\n"},
+    {"operate", "agents", cmd_agents, "list show",
+     "usage: bailiff agents [list] [--standing WORD] [--limit N]\n"
+     "       bailiff agents show AGENT",
+     "who may act, and why not",
+     "AGENT is the uri of the agent under its SCIM base: /Agents/7\n",
+     OPERATOR_OPTIONS_HELP
+     "      --standing WORD may_act, stale, held, unknown or gone\n"
+     "  -n, --limit N       at most N agents; default 1000\n"},
+    {"operate", "hold", cmd_hold, "add lift",
+     "usage: bailiff hold add AGENT --reason TEXT [--kind KIND] [--tools T,T]\n"
+     "       bailiff hold lift AGENT --reason TEXT [--kind KIND] [--cause C]",
+     "stop an agent, or let it go",
+     "A hold that an operator sets is lifted only by an operator. Lifting\n"
+     "tells what still holds the agent; exit code 1 when nothing was lifted.\n",
+     OPERATOR_OPTIONS_HELP OPERATOR_REASON_HELP
+     "  -k, --kind KIND     suspended (default) or review\n"
+     "      --cause CAUSE   lift only the hold with this cause\n"
+     "  -t, --tools T,T     hold only these tools, patterns or classes\n"},
+    {"operate", "review", cmd_review, "list approve deny",
+     "usage: bailiff review [list]\n"
+     "       bailiff review approve|deny AGENT --reason TEXT [--cause C]",
+     "decide about agents that wait for a person",
+     "Denying turns the review into a suspension.\n",
+     OPERATOR_OPTIONS_HELP OPERATOR_REASON_HELP
+     "      --cause CAUSE   only the review with this cause\n"},
+    {"operate", "jobs", cmd_jobs, "list retry abandon",
+     "usage: bailiff jobs [list] [--state WORD] [--agent AGENT] [--limit N]\n"
+     "       bailiff jobs retry|abandon ID --reason TEXT",
+     "actions outside: what is confirmed, what is not",
+     "A job is confirmed only when everything it reached said so. A job that\n"
+     "found nothing to act on says `nothing registered`.\n",
+     OPERATOR_OPTIONS_HELP OPERATOR_REASON_HELP
+     "      --state WORD    pending, running, confirmed, refused, failed or\n"
+     "                      abandoned\n"
+     "  -a, --agent AGENT   only jobs of this agent\n"
+     "  -n, --limit N       at most N jobs\n"},
+    {"operate", "feeds", cmd_feeds, "list", "usage: bailiff feeds [list]",
+     "is every source of statements alive?",
+     "LAST SIGN is the last proof of life: a poll answer, an accepted event\n"
+     "or a verification.\n",
+     OPERATOR_OPTIONS_HELP},
     {"for shells", "completion", cmd_completion, "bash zsh fish",
      "usage: bailiff completion bash|zsh|fish", "print a completion script",
      "Prints a script for your shell, for example:\n"

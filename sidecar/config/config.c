@@ -86,14 +86,6 @@ void config_warn(struct loader *l, const struct doc *d, const char *advice,
     add_note(l, note);
 }
 
-static int by_place(const void *a, const void *b)
-{
-    const struct policy_note *x = a, *y = b;
-    if (x->line != y->line)
-        return x->line < y->line ? -1 : 1;
-    return (x->column > y->column) - (x->column < y->column);
-}
-
 struct span config_printf(struct loader *l, const char *fmt, ...)
 {
     char text[PATH_TEXT_MAX];
@@ -283,7 +275,7 @@ int config_load(struct mem *m, const char *path, const struct config **ret,
     walk(&l, OBJECT_TOP, root, c);
     config_cross_check(&l, root, c);
     put_digest(text, c->digest_hex);
-    qsort(notes->at, notes->count, sizeof notes->at[0], by_place);
+    policy_notes_sort(notes);
     if (l.no_memory)
         return fail(f, RC_NO_MEMORY, "%s: out of memory", path);
     if (notes->error_count > 0)

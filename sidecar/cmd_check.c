@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * `bailiff check`: everything that is wrong with a configuration, in one run.
+ */
+#include "sidecar/cmd.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sidecar/base/json_out.h"
+#include "sidecar/cli.h"
+#include "sidecar/config/config_rows.h"
+#include "sidecar/config/policy_file.h"
+#include "sidecar/term.h"
+
+#define CHECK_MEMORY_MAX (64u * 1024 * 1024)
+#define FINDINGS_MAX 512
+#define CONFIG_DEFAULT "/etc/bailiff/bailiff.yaml"
+
+enum severity { FINDING_OK, FINDING_HINT, FINDING_ERROR };
+
+/* What we saw of one file, or of how the two files fit together. */
+struct finding {
+    enum severity severity;
+    const char *key;
+    struct span path;
+    const char *text;
+};
+
+struct check {
+    const char *file;
+    bool json;
+    struct arena arena;
+    struct buf out;
+    struct term term;
+    struct finding findings[FINDINGS_MAX];
+    unsigned finding_count, finding_errors;
+    struct policy_notes config_notes, policy_notes;
+    const struct config *config;
+    const struct policy *policy;
+};
+
+static const char *keep(struct check *c, const char *text)
+{
+    const unsigned char *copy = mem_copy(&c->arena.mem, span_str(text));
+    return copy == NULL ? "" : (const char *)copy;
+}
+
+static void find(struct check *c, enum severity severity, const char *key,
+                 struct span path, const char *text)
+{
+    if (severity == FINDING_ERROR)
+        c->finding_errors++;
+    if (c->finding_count < FINDINGS_MAX)
+        c->findings[c->finding_count++] =
+            (struct finding){severity, keep(c, key), path, keep(c, text)};
+}
+
+/* ---- files ---- */
+
+static void look_at_dir(struct check *c, const char *key, struct span path)
+{
+    char name[4096], text[128];
+    struct stat st;
+    (void)snprintf(name, sizeof name, "%.*s", PRSPAN(path));
+    if (stat(name, &st) != 0) {
+        find(c, errno == ENOENT ? FINDING_HINT : FINDING_ERROR, key, path,
+             errno == ENOENT ? "not there yet; `bailiff init` makes it"
+                             : strerrordesc_np(errno));
+    } else if (!S_ISDIR(st.st_mode)) {
+        find(c, FINDING_ERROR, key, path, "not a directory");
+    } else if ((st.st_mode & 022) != 0) {
+        (void)snprintf(text, sizeof text,
+                       "others can write into it (mode %04o); chmod go-w",
+                       (unsigned)st.st_mode & 07777);
+        find(c, FINDING_ERROR, key, path, text);
+    } else {
+        find(c, FINDING_OK, key, path, "");
+    }
+}
+
+/* Reads the file the way it is read at start-up, so that the verdict is the
+ * same; the bytes are wiped at once. */
+static void look_at_file(struct check *c, const char *key, struct span path,
+                         bool secret)
+{
+    const bool own_key = strncmp(key, "keys.", 5) == 0;
+    struct span bytes = SPAN("");
+    struct arena a;
+    struct fail f = {0};
+    arena_init(&a, mem_system(), 2 * 1024 * 1024);
+    int rc = config_read_file(&a.mem, path, 1024 * 1024, secret, &bytes, &f);
+    const struct span text = span_str(f.text);
+    const bool prefixed = text.n > path.n + 2 && span_starts(text, path);
+    if (rc == RC_OK && bytes.n == 0)
+        find(c, FINDING_ERROR, key, path, "empty");
+    else if (rc == RC_OK)
+        find(c, FINDING_OK, key, path, "");
+    else if (rc == RC_UNKNOWN_NAME && own_key)
+        find(c, FINDING_HINT, key, path,
+             "not there yet; `bailiff init` makes it");
+    else
+        find(c, FINDING_ERROR, key, path,
+             prefixed ? f.text + path.n + 2 : f.text);
+    union {
+        const unsigned char *read_only;
+        unsigned char *writable;
+    } p = {bytes.p}; /* our own arena's bytes */
+    mem_wipe(p.writable, bytes.n);
+    arena_fini(&a);
+}
+
+static void on_file(void *ctx, const char *key, enum row_kind kind,
+                    struct span path)
+{
+    struct check *c = ctx;
+    if (kind == ROW_DIR)
+        look_at_dir(c, key, path);
+    else if (strcmp(key, "policy.file") != 0) /* its errors stand elsewhere */
+        look_at_file(c, key, path, kind == ROW_SECRET);
+}
+
+static void look_at_actions(struct check *c)
+{
+    for (unsigned i = 0; i < c->policy->action_count; i++) {
+        const struct policy_action *a = &c->policy->actions[i];
+        const struct span files[] = {a->url_file, a->key_file, a->bearer_file,
+                                     a->ca_file};
+        for (unsigned k = 0; k < 4; k++) {
+            char key[128];
+            (void)snprintf(key, sizeof key, "policy action %.*s",
+                           PRSPAN(a->name));
+            if (files[k].n > 0)
+                look_at_file(c, key, files[k], k < 3);
+        }
+    }
+}
+
+/* ---- do the two files fit together? ---- */
+
+static void check_feed_name(struct check *c, const char *where,
+                            struct span feed)
+{
+    char text[FAIL_TEXT_MAX];
+    for (unsigned i = 0; i < c->config->feed_count; i++)
+        if (span_eq(c->config->feeds[i].name, feed))
+            return;
+    (void)snprintf(text, sizeof text, "bailiff.yaml has no feed '%.*s'",
+                   PRSPAN(feed));
+    find(c, FINDING_ERROR, where, c->config->policy_file, text);
+}
+
+static void check_fit(struct check *c)
+{
+    for (unsigned i = 0; i < c->policy->feed_count; i++)
+        check_feed_name(c, "policy feeds", c->policy->feeds[i].name);
+    for (unsigned i = 0; i < c->policy->rule_count; i++) {
+        const struct policy_rule *r = &c->policy->rules[i];
+        char where[128];
+        (void)snprintf(where, sizeof where, "policy rule %.*s",
+                       PRSPAN(r->name));
+        for (unsigned k = 0; k < r->feeds.count; k++)
+            check_feed_name(c, where, r->feeds.at[k]);
+    }
+    if (c->config->feed_count == 0)
+        find(c, FINDING_HINT, "feeds", SPAN(""),
+             "no feed: bailiff will hear nothing about any identity");
+    if (c->config->caller_count == 0)
+        find(c, FINDING_HINT, "callers", SPAN(""),
+             "no caller: every question will be denied");
+    if (c->config->operator_count == 0)
+        find(c, FINDING_HINT, "operators", SPAN(""),
+             "no operator: nobody can lift a hold");
+}
+
+/* ---- printing ---- */
+
+static void put_notes_json(struct json_out *j, const struct policy_notes *notes)
+{
+    json_open_list(j, "notes");
+    for (unsigned i = 0; i < notes->count; i++) {
+        const struct policy_note *n = &notes->at[i];
+        json_open_map(j, NULL);
+        json_u64(j, "line", n->line);
+        json_u64(j, "column", n->column);
+        json_str(j, "severity", n->warning ? "warning" : "error");
+        json_str(j, "text", n->text);
+        if (n->advice[0] != '\0')
+            json_str(j, "advice", n->advice);
+        json_close_map(j);
+    }
+    json_close_list(j);
+}
+
+static const char *severity_word(enum severity s)
+{
+    switch (s) {
+        case FINDING_OK: return "ok";
+        case FINDING_HINT: return "hint";
+        case FINDING_ERROR: return "error";
+    }
+    return "error";
+}
+
+static void print_json(struct check *c, bool good)
+{
+    struct json_out j;
+    json_out_init(&j, &c->out);
+    json_open_map(&j, NULL);
+    json_bool(&j, "ok", good);
+    json_open_map(&j, "config");
+    json_str(&j, "file", c->file);
+    if (c->config != NULL)
+        json_str(&j, "digest", c->config->digest_hex);
+    put_notes_json(&j, &c->config_notes);
+    json_close_map(&j);
+    json_open_map(&j, "policy");
+    if (c->config != NULL && c->config->policy_file.n > 0)
+        json_text(&j, "file", c->config->policy_file);
+    if (c->policy != NULL)
+        json_str(&j, "digest", c->policy->digest_hex);
+    put_notes_json(&j, &c->policy_notes);
+    json_close_map(&j);
+    json_open_list(&j, "files");
+    for (unsigned i = 0; i < c->finding_count; i++) {
+        const struct finding *f = &c->findings[i];
+        json_open_map(&j, NULL);
+        json_str(&j, "key", f->key);
+        json_text(&j, "path", f->path);
+        json_str(&j, "severity", severity_word(f->severity));
+        if (f->text[0] != '\0')
+            json_str(&j, "text", f->text);
+        json_close_map(&j);
+    }
+    json_close_list(&j);
+    json_close_map(&j);
+    buf_put_str(&c->out, "\n");
+}
+
+static void print_findings(struct check *c)
+{
+    static const enum tone tones[] = {TONE_GOOD, TONE_WARN, TONE_BAD};
+    static const char *const heads[] = {"", "KEY", "FILE", "FINDING"};
+    struct table t;
+    table_init(&t, &c->arena.mem, heads, 4);
+    for (unsigned i = 0; i < c->finding_count; i++) {
+        const struct finding *f = &c->findings[i];
+        const struct span cells[] = {span_str(severity_word(f->severity)),
+                                     span_str(f->key), f->path,
+                                     span_str(f->text)};
+        for (unsigned k = 0; k < 4; k++)
+            if (table_cell(&t, cells[k],
+                           k == 0 ? tones[f->severity] : TONE_PLAIN) < 0)
+                c->out.failed = true;
+    }
+    if (c->finding_count > 0)
+        table_print(&t, &c->term, &c->out);
+}
+
+static void print_policy(struct check *c)
+{
+    const struct policy *p = c->policy;
+    const bool builtin = c->config->policy_file.n == 0;
+    if (p == NULL)
+        return;
+    term_put(&c->out,
+             builtin ? SPAN("built-in policy") : c->config->policy_file);
+    buf_printf(&c->out, ": %u rule%s, %u gate rule%s, %u action%s%s\n",
+               p->rule_count, p->rule_count == 1 ? "" : "s", p->gate_count,
+               p->gate_count == 1 ? "" : "s", p->action_count,
+               p->action_count == 1 ? "" : "s",
+               p->audit ? ", audit mode: nothing is enforced" : "");
+}
+
+/* ---- steps ---- */
+
+static bool load_config(struct check *c)
+{
+    struct span source;
+    struct fail f = {0};
+    int rc = config_load(&c->arena.mem, c->file, &c->config, &c->config_notes,
+                         &source, &f);
+    if (!c->json)
+        policy_notes_print(&c->config_notes, c->file, source, c->term.colour,
+                           &c->out);
+    if (rc < 0 && c->config_notes.error_count == 0)
+        find(c, FINDING_ERROR, "-c", span_str(c->file), f.text);
+    if (rc < 0)
+        return false;
+    if (!c->json)
+        buf_printf(
+            &c->out, "%s: %u feed%s, %u caller%s, %u operator%s\n", c->file,
+            c->config->feed_count, c->config->feed_count == 1 ? "" : "s",
+            c->config->caller_count, c->config->caller_count == 1 ? "" : "s",
+            c->config->operator_count,
+            c->config->operator_count == 1 ? "" : "s");
+    return true;
+}
+
+static bool load_policy(struct check *c)
+{
+    struct span source;
+    struct fail f = {0};
+    const char *name = keep(c, "");
+    char text[4096];
+    int rc = policy_file_load(&c->arena.mem, c->config->policy_file, &c->policy,
+                              &c->policy_notes, &source, &f);
+    (void)snprintf(text, sizeof text, "%.*s", PRSPAN(c->config->policy_file));
+    name = text;
+    if (!c->json)
+        policy_notes_print(&c->policy_notes, name, source, c->term.colour,
+                           &c->out);
+    if (rc < 0 && c->policy_notes.error_count == 0)
+        find(c, FINDING_ERROR, "policy.file", c->config->policy_file, f.text);
+    return rc == RC_OK;
+}
+
+static bool run(struct check *c)
+{
+    if (!load_config(c))
+        return false;
+    const bool policy_good = load_policy(c);
+    if (!c->json)
+        print_policy(c);
+    config_each_file(c->config, on_file, c);
+    if (policy_good) {
+        look_at_actions(c);
+        check_fit(c);
+    }
+    return policy_good && c->finding_errors == 0;
+}
+
+static int print_keys(void)
+{
+    struct buf out;
+    buf_init(&out, mem_system(), 1024 * 1024);
+    config_rows_print(&out);
+    int rc = term_write(STDOUT_FILENO, buf_span(&out));
+    buf_fini(&out);
+    return rc < 0 ? EXIT_ENVIRONMENT : EXIT_YES;
+}
+
+static int check(struct check *c)
+{
+    arena_init(&c->arena, mem_system(), CHECK_MEMORY_MAX);
+    buf_init(&c->out, mem_system(), TERM_OUT_MAX);
+    term_init(&c->term, STDOUT_FILENO);
+    const bool good = run(c);
+    if (c->json) {
+        print_json(c, good);
+    } else {
+        print_findings(c);
+        term_tone(&c->term, &c->out, good ? TONE_GOOD : TONE_BAD,
+                  good ? SPAN("ok") : SPAN("not usable as it is"));
+        buf_put_str(&c->out, "\n");
+    }
+    int rc = term_write(STDOUT_FILENO, buf_span(&c->out));
+    buf_fini(&c->out);
+    arena_fini(&c->arena);
+    return rc < 0 ? EXIT_ENVIRONMENT : (good ? EXIT_YES : EXIT_NO);
+}
+
+int cmd_check(int argc, char **argv)
+{
+    bool keys = false, json = false;
+    const char *file = CONFIG_DEFAULT, *words[1];
+    const struct cli_option options[] = {
+        {"config", 'c', NULL, &file},
+        {"keys", 'k', &keys, NULL},
+        {"json", 'j', &json, NULL},
+        {NULL, 0, NULL, NULL},
+    };
+    if (cli_parse(argc, argv, options, words, 0) < 0)
+        return EXIT_USAGE;
+    if (keys)
+        return print_keys();
+    struct check *c = mem_alloc(mem_system(), sizeof *c);
+    if (c == NULL)
+        return EXIT_ENVIRONMENT;
+    c->file = file;
+    c->json = json;
+    const int code = check(c);
+    mem_release(mem_system(), c);
+    return code;
+}

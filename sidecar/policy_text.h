@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A compiled policy as a policy file: every default written out, conditions in
+ * normal form. Loading the text again gives the same policy (without its
+ * tests, which are not part of what is enforced).
+ */
+#ifndef SIDECAR_POLICY_TEXT_H
+#define SIDECAR_POLICY_TEXT_H
+
+#include "policy/policy.h"
+#include "sidecar/base/buf.h"
+
+void policy_text_put(struct buf *out, const struct policy *p);
+
+#endif
