@@ -111,7 +111,8 @@ static int lock_dir(struct decision_log *l, struct fail *f)
     char path[FILE_PATH_MAX];
     TRY(file_path(path, l->conf.dir, "", f));
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return fail(f, file_rc(errno), "mkdir %s: %s", path, strerror(errno));
+        return fail(f, file_rc(errno), "mkdir %s: %s", path,
+                    strerrordesc_np(errno));
     TRY(file_check_dir(l->conf.dir, f));
     return file_lock(l->conf.dir, &l->lock_fd, f);
 }
@@ -159,7 +160,7 @@ static int sync_file(struct decision_log *l, struct fail *f)
     if (l->unsynced_ms == NEVER)
         return 0;
     if (fdatasync(l->tail.fd) != 0)
-        return fail(f, RC_BROKEN, "fdatasync: %s", strerror(errno));
+        return fail(f, RC_BROKEN, "fdatasync: %s", strerrordesc_np(errno));
     l->unsynced_ms = NEVER;
     set_synced(l);
     return 0;
@@ -210,7 +211,7 @@ static int close_file(struct decision_log *l, struct fail *f)
     int fd = l->tail.fd;
     l->tail.fd = -1;
     if (close(fd) != 0)
-        return fail(f, RC_BROKEN, "close: %s", strerror(errno));
+        return fail(f, RC_BROKEN, "close: %s", strerrordesc_np(errno));
     return 0;
 }
 
@@ -224,7 +225,8 @@ static int begin_file(struct decision_log *l, struct fail *f)
     l->tail.fd =
         open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (l->tail.fd < 0)
-        return fail(f, file_rc(errno), "create %s: %s", path, strerror(errno));
+        return fail(f, file_rc(errno), "create %s: %s", path,
+                    strerrordesc_np(errno));
     s->file_first = s->tree.size + 1;
     s->file_offset = 0;
     return file_sync_dir(l->conf.dir, f);
@@ -310,7 +312,7 @@ static int reopen(struct decision_log *l, struct fail *f)
     TRY(close_file(l, f));
     l->tail.fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
     if (l->tail.fd < 0 || fstat(l->tail.fd, &st) != 0)
-        return fail(f, RC_IO, "open %s: %s", path, strerror(errno));
+        return fail(f, RC_IO, "open %s: %s", path, strerrordesc_np(errno));
     if ((uint64_t)st.st_size != l->tail.state.file_offset)
         return fail(f, RC_BROKEN, "%s was changed by somebody else", path);
     return 0;

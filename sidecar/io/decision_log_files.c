@@ -66,7 +66,8 @@ int log_files_list(struct span dir, struct log_files *ret, struct fail *f)
     TRY(file_path(path, dir, "", f));
     DIR *d = opendir(path);
     if (d == NULL)
-        return fail(f, RC_IO, "log directory %s: %s", path, strerror(errno));
+        return fail(f, RC_IO, "log directory %s: %s", path,
+                    strerrordesc_np(errno));
     *ret = (struct log_files){NULL, 0, 0};
     int rc = 0;
     uint64_t first;
@@ -118,7 +119,7 @@ int log_reader_open(struct log_reader *r, const char *path, uint64_t offset,
     *r = (struct log_reader){.fd = -1, .offset = offset};
     r->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (r->fd < 0 || lseek(r->fd, (off_t)offset, SEEK_SET) < 0) {
-        int rc = fail(f, RC_IO, "open %s: %s", path, strerror(errno));
+        int rc = fail(f, RC_IO, "open %s: %s", path, strerrordesc_np(errno));
         log_reader_close(r);
         return rc;
     }
@@ -153,7 +154,7 @@ static int read_more(struct log_reader *r, struct fail *f)
         n = read(r->fd, r->bytes + r->end, READ_BYTES - r->end);
     while (n < 0 && errno == EINTR);
     if (n < 0)
-        return fail(f, RC_IO, "read: %s", strerror(errno));
+        return fail(f, RC_IO, "read: %s", strerrordesc_np(errno));
     r->at_end = n == 0;
     r->end += (size_t)n;
     return 0;

@@ -162,10 +162,11 @@ static int open_last(struct recover *r, struct fail *f)
     TRY(file_path(path, r->dir, name, f));
     t->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
     if (t->fd < 0)
-        return fail(f, RC_IO, "open %s: %s", path, strerror(errno));
+        return fail(f, RC_IO, "open %s: %s", path, strerrordesc_np(errno));
     if (ftruncate(t->fd, (off_t)t->state.file_offset) != 0 ||
         fdatasync(t->fd) != 0)
-        return fail(f, RC_IO, "cut and sync %s: %s", path, strerror(errno));
+        return fail(f, RC_IO, "cut and sync %s: %s", path,
+                    strerrordesc_np(errno));
     return 0;
 }
 

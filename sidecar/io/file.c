@@ -37,7 +37,7 @@ int file_write_all(int fd, struct span s, struct fail *f)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return fail(f, file_rc(errno), "write: %s", strerror(errno));
+            return fail(f, file_rc(errno), "write: %s", strerrordesc_np(errno));
         s = span_sub(s, (size_t)n, s.n);
     }
     return 0;
@@ -49,10 +49,12 @@ int file_sync_dir(struct span dir, struct fail *f)
     TRY(file_path(path, dir, "", f));
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return fail(f, RC_IO, "open %s: %s", path, strerror(errno));
+        return fail(f, RC_IO, "open %s: %s", path, strerrordesc_np(errno));
     int bad = fsync(fd) != 0 ? errno : 0;
     ignore_rc(close(fd)); /* nothing was written through it */
-    return bad == 0 ? 0 : fail(f, RC_IO, "fsync %s: %s", path, strerror(bad));
+    return bad == 0
+               ? 0
+               : fail(f, RC_IO, "fsync %s: %s", path, strerrordesc_np(bad));
 }
 
 /* Writes, syncs and closes; the file is not yet anybody's. */
@@ -60,11 +62,11 @@ static int fill(int fd, struct span content, mode_t mode, struct fail *f)
 {
     int rc = file_write_all(fd, content, f);
     if (rc == 0 && fchmod(fd, mode) != 0)
-        rc = fail(f, RC_IO, "chmod: %s", strerror(errno));
+        rc = fail(f, RC_IO, "chmod: %s", strerrordesc_np(errno));
     if (rc == 0 && fsync(fd) != 0)
-        rc = fail(f, file_rc(errno), "fsync: %s", strerror(errno));
+        rc = fail(f, file_rc(errno), "fsync: %s", strerrordesc_np(errno));
     if (close(fd) != 0 && rc == 0)
-        rc = fail(f, RC_IO, "close: %s", strerror(errno));
+        rc = fail(f, RC_IO, "close: %s", strerrordesc_np(errno));
     return rc;
 }
 
@@ -78,12 +80,13 @@ int file_replace(struct span dir, const char *name, struct span content,
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
                   0600);
     if (fd < 0)
-        return fail(f, file_rc(errno), "open %s: %s", fresh, strerror(errno));
+        return fail(f, file_rc(errno), "open %s: %s", fresh,
+                    strerrordesc_np(errno));
     if (fill(fd, content, mode, f) < 0)
         return fail_wrap(f, "%s", fresh);
     if (rename(fresh, path) != 0)
         return fail(f, file_rc(errno), "rename to %s: %s", path,
-                    strerror(errno));
+                    strerrordesc_np(errno));
     return 0;
 }
 
@@ -96,7 +99,8 @@ int file_create(struct span dir, const char *name, struct span content,
     if (fd < 0 && errno == EEXIST)
         return fail(f, RC_EXISTS, "%s exists", path);
     if (fd < 0)
-        return fail(f, file_rc(errno), "create %s: %s", path, strerror(errno));
+        return fail(f, file_rc(errno), "create %s: %s", path,
+                    strerrordesc_np(errno));
     if (fill(fd, content, mode, f) < 0) {
         ignore_rc(unlink(path)); /* half a file helps nobody */
         return fail_wrap(f, "%s", path);
@@ -134,7 +138,7 @@ static int read_opened(struct mem *m, int fd, size_t max_bytes,
     size_t n;
     if (read_all(fd, p, (size_t)st.st_size, &n) < 0) {
         mem_release(m, p);
-        return fail(f, RC_IO, "read: %s", strerror(errno));
+        return fail(f, RC_IO, "read: %s", strerrordesc_np(errno));
     }
     p[n] = 0;
     *ret = span_of(p, n);
@@ -147,7 +151,7 @@ int file_read(struct mem *m, const char *path, size_t max_bytes,
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return fail(f, errno == ENOENT ? RC_UNKNOWN_NAME : RC_IO, "open %s: %s",
-                    path, strerror(errno));
+                    path, strerrordesc_np(errno));
     int rc = read_opened(m, fd, max_bytes, ret, f);
     ignore_rc(close(fd)); /* only read from */
     return rc < 0 ? fail_wrap(f, "%s", path) : 0;
@@ -171,12 +175,13 @@ int file_lock(struct span dir, int *ret_fd, struct fail *f)
     TRY(file_path(path, dir, "lock", f));
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return fail(f, file_rc(errno), "open %s: %s", path, strerror(errno));
+        return fail(f, file_rc(errno), "open %s: %s", path,
+                    strerrordesc_np(errno));
     int rc = 0;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0)
         rc = errno == EWOULDBLOCK
                  ? lock_taken(fd, dir, f)
-                 : fail(f, RC_IO, "lock %s: %s", path, strerror(errno));
+                 : fail(f, RC_IO, "lock %s: %s", path, strerrordesc_np(errno));
     if (rc < 0) {
         ignore_rc(close(fd)); /* not locked, nothing written */
         return rc;
@@ -197,7 +202,7 @@ int file_check_dir(struct span dir, struct fail *f)
     TRY(file_path(path, dir, "", f));
     if (stat(path, &st) != 0)
         return fail(f, RC_CONFIG, "directory %s: %s (see bailiff init)", path,
-                    strerror(errno));
+                    strerrordesc_np(errno));
     if (!S_ISDIR(st.st_mode))
         return fail(f, RC_CONFIG, "%s is not a directory", path);
     if ((st.st_mode & 022) != 0)

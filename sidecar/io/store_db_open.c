@@ -142,7 +142,7 @@ static int check_header(const struct store_db *db, int version, bool *ret_new,
     int fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return fail(f, file_rc(errno), "open %s: %s", db->path,
-                    strerror(errno));
+                    strerrordesc_np(errno));
     ssize_t n = pread(fd, h, sizeof h, 0);
     ignore_rc(close(fd)); /* nothing written */
     *ret_new = n == 0;
@@ -378,13 +378,15 @@ int store_db_copy(const char *from, const char *to, struct fail *f)
     int fd =
         open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return fail(f, file_rc(errno), "open %s: %s", fresh, strerror(errno));
+        return fail(f, file_rc(errno), "open %s: %s", fresh,
+                    strerrordesc_np(errno));
     int rc = copy_into(from, fresh, f);
     if (rc == 0 && fsync(fd) != 0)
-        rc = fail(f, file_rc(errno), "fsync %s: %s", fresh, strerror(errno));
+        rc = fail(f, file_rc(errno), "fsync %s: %s", fresh,
+                  strerrordesc_np(errno));
     ignore_rc(close(fd)); /* synced above */
     if (rc == 0 && rename(fresh, to) != 0)
-        rc = fail(f, RC_IO, "rename to %s: %s", to, strerror(errno));
+        rc = fail(f, RC_IO, "rename to %s: %s", to, strerrordesc_np(errno));
     if (rc < 0)
         ignore_rc(unlink(fresh)); /* half a copy helps nobody */
     return rc;
