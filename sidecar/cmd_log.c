@@ -118,7 +118,8 @@ static void put_notes(struct buf *out, const struct log_report *r, bool beside)
     if (r->others > 0)
         buf_printf(out, "  %u signatures by other keys were not checked\n",
                    r->others);
-    buf_put_str(out, "  not witnessed: only the log's own key vouches for it\n");
+    buf_put_str(out,
+                "  not witnessed: only the log's own key vouches for it\n");
     if (beside)
         buf_put_str(out,
                     "  the key came from beside the log: whoever could change "
@@ -218,8 +219,8 @@ static bool member_is(const struct doc *d, struct span key, const char *want)
     if (want == NULL)
         return true;
     struct span have = doc_text(d, key);
-    return have.p != NULL && (span_eq(have, span_str(want)) ||
-                              span_glob(span_str(want), have));
+    return have.p != NULL &&
+           (span_eq(have, span_str(want)) || span_glob(span_str(want), have));
 }
 
 static bool is_wanted(const struct query *q, const struct doc *d)
@@ -237,8 +238,7 @@ static void put_record(struct query *q, const struct doc *d)
     static const char *const keys[] = {"agent", "tool", "rule", "outcome",
                                        "reason"};
     const struct doc *seq = doc_get(d, SPAN("seq"));
-    buf_printf(q->out, "%8lld  ",
-               seq == NULL ? 0LL : (long long)seq->integer);
+    buf_printf(q->out, "%8lld  ", seq == NULL ? 0LL : (long long)seq->integer);
     term_put(q->out, doc_text(d, SPAN("time")));
     buf_put_str(q->out, "  ");
     term_tone(&q->term, q->out, TONE_BOLD, doc_text(d, SPAN("kind")));
@@ -339,8 +339,9 @@ static int query_log(const struct args *a, struct buf *out)
 {
     struct query q = {.args = a, .out = out};
     if (a->since != NULL && !parse_since(a->since, &q.since_ms))
-        return cli_usage("log query: --since wants a time such as "
-                         "2027-02-01T10:00:00Z or a duration such as 2h");
+        return cli_usage(
+            "log query: --since wants a time such as "
+            "2027-02-01T10:00:00Z or a duration such as 2h");
     if (a->seq != NULL && !span_u64(span_str(a->seq), &q.from_seq))
         return cli_usage("log query: --seq wants a number");
     int code = run_query(&q);
@@ -375,8 +376,8 @@ static int tail_log(const struct args *a, struct buf *out)
     struct query q = {.args = a, .out = out};
     uint64_t lines = TAIL_LINES, last;
     struct fail f;
-    if (a->lines != NULL && (!span_u64(span_str(a->lines), &lines) ||
-                             lines > TAIL_LINES_MAX))
+    if (a->lines != NULL &&
+        (!span_u64(span_str(a->lines), &lines) || lines > TAIL_LINES_MAX))
         return cli_usage("log tail: --lines wants a number up to %d",
                          TAIL_LINES_MAX);
     if (last_seq(a->path, &last, &f) < 0)
@@ -397,14 +398,10 @@ int cmd_log(int argc, char **argv)
     struct args a = {.json = false};
     const char *words[2] = {NULL, NULL};
     const struct cli_option options[] = {
-        {"key", 'k', NULL, &a.key},
-        {"checkpoint", 0, NULL, &a.checkpoint},
-        {"agent", 'a', NULL, &a.agent},
-        {"kind", 0, NULL, &a.kind},
-        {"since", 's', NULL, &a.since},
-        {"lines", 'n', NULL, &a.lines},
-        {"seq", 0, NULL, &a.seq},
-        {"json", 'j', &a.json, NULL},
+        {"key", 'k', NULL, &a.key},     {"checkpoint", 0, NULL, &a.checkpoint},
+        {"agent", 'a', NULL, &a.agent}, {"kind", 0, NULL, &a.kind},
+        {"since", 's', NULL, &a.since}, {"lines", 'n', NULL, &a.lines},
+        {"seq", 0, NULL, &a.seq},       {"json", 'j', &a.json, NULL},
         {NULL, 0, NULL, NULL},
     };
     int n = cli_parse(argc, argv, options, words, 2);

@@ -7,6 +7,14 @@
 #include "sidecar/operator.h"
 
 const struct command commands[] = {
+    {"set up", "init", cmd_init, "",
+     "usage: bailiff init [--dir DIR] [--origin NAME]",
+     "make the data directory and its keys",
+     "Makes DIR with keys/seal.key, keys/log.key and keys/log.pub, prints the\n"
+     "public key of the decision log. Never replaces a key: exit code 1 when\n"
+     "there is one.\n",
+     "  -d, --dir DIR       default /var/lib/bailiff\n"
+     "      --origin NAME   of the decision log; default bailiff/HOSTNAME\n"},
     {"set up", "check", cmd_check, "",
      "usage: bailiff check [-c FILE] [--json]\n"
      "       bailiff check --keys",
@@ -66,6 +74,26 @@ const struct command commands[] = {
      "LAST SIGN is the last proof of life: a poll answer, an accepted event\n"
      "or a verification.\n",
      OPERATOR_OPTIONS_HELP},
+    {"decision log", "log", cmd_log, "verify query tail proof",
+     "usage: bailiff log verify [DIR|FILE] [--key KEY] [--checkpoint FILE]\n"
+     "       bailiff log query [DIR|FILE] [--agent A] [--kind K] [--since T]\n"
+     "       bailiff log tail [DIR] [--lines N]\n"
+     "       bailiff log proof [DIR] --seq N",
+     "verify and read the decision log",
+     "Works offline, also on a copy. DIR is /var/lib/bailiff/log by default.\n"
+     "verify  every line is there, in order and unchanged; exit code 1 if not\n"
+     "query   records by agent, kind and time; exit code 1 when there are "
+     "none\n"
+     "tail    the last records\n"
+     "proof   a proof that record N is in the log, to give to others\n",
+     "  -k, --key KEY       public key: file or line; default ../keys/log.pub\n"
+     "      --checkpoint FILE  a checkpoint kept elsewhere, to compare with\n"
+     "  -a, --agent A       only this agent; * stands for any text\n"
+     "      --kind K        only this kind: gate, verdict, action, ...\n"
+     "  -s, --since T       a time, or a duration: 2h\n"
+     "      --seq N         proof: the record; query: from this record on\n"
+     "  -n, --lines N       tail: how many; default 20\n"
+     "  -j, --json          the result, or the records themselves, as JSON\n"},
     {"for shells", "completion", cmd_completion, "bash zsh fish",
      "usage: bailiff completion bash|zsh|fish", "print a completion script",
      "Prints a script for your shell, for example:\n"
@@ -79,7 +107,8 @@ const struct command commands[] = {
      "inspect and check security event tokens",
      "inspect shows a token and vouches for nothing. verify does what a feed\n"
      "does with it. verify-jws checks one signature and prints the payload;\n"
-     "with --batch each line is a key file, a tab and a token, and each answer\n"
+     "with --batch each line is a key file, a tab and a token, and each "
+     "answer\n"
      "is `accept`, or `refuse`, a tab and a reason.\n",
      "  --jwk FILE       a JWK or a JWK set\n"
      "  --pem FILE       a public key or certificate\n"
