@@ -85,7 +85,8 @@ int jws_decode_unverified(struct mem *m, struct span token,
                           struct fail *f) must_use;
 
 /* RC_NO_MEMORY is the only failure. */
-int jws_sha256(struct span bytes, unsigned char ret[JWS_SHA256_BYTES]) must_use;
+int jws_sha256(struct span bytes,
+               unsigned char ret[JWS_SHA256_BYTES]) must_use;
 
 /* Can this PEM private key (without passphrase) sign with `alg`, under the
  * same rules of size and curve that verification has? RC_SYNTAX, RC_UNTRUSTED. */
@@ -100,7 +101,8 @@ int jws_sign_pem(struct span pem, enum jws_alg alg, struct span text,
 
 /* Strict base64url without padding, canonical trailing bits (RFC 4648 5).
  * Decodes into `m`. */
-int base64url_decode(struct mem *m, struct span text, struct span *ret) must_use;
+int base64url_decode(struct mem *m, struct span text,
+                     struct span *ret) must_use;
 void base64url_encode(struct span bytes, struct buf *out);
 
 #endif

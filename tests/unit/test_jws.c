@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/bn.h>
 #include <openssl/hmac.h>
 #include <openssl/rsa.h>
 
@@ -702,6 +703,50 @@ static void refuses_odd_rsa_numbers(void **state)
     }
 }
 
+/* A modulus that OpenSSL takes and the broken generator could have made: it
+ * is 65537 modulo each small prime (CVE-2017-15361). `step` 0 gives such a
+ * one, another value a neighbour that is not. */
+static void put_modulus(unsigned step, struct buf *out)
+{
+    unsigned char bytes[256];
+    BIGNUM *product = BN_new(), *n = BN_new();
+    assert_int_equal(BN_set_word(product, 1), 1);
+    for (unsigned p = 2; p <= 167; p++)
+        if (p < 4 || BN_mod_word(product, p) != 0)
+            assert_int_equal(BN_mul_word(product, p), 1);
+    assert_int_equal(BN_lshift(n, product, 2047 - BN_num_bits(product)), 1);
+    assert_int_equal(BN_lshift1(n, n), 1);
+    assert_int_equal(BN_add_word(n, 65537 + step), 1);
+    for (unsigned p = 169; p < 800;) {
+        bool divides = BN_mod_word(n, p) == 0;
+        if (divides)
+            assert_int_equal(BN_add(n, n, product), 1);
+        p = divides ? 169 : p + 2;
+    }
+    assert_int_equal(BN_num_bits(n), 2048);
+    assert_int_equal(BN_bn2binpad(n, bytes, sizeof bytes), sizeof bytes);
+    base64url_encode(span_of(bytes, sizeof bytes), out);
+    BN_free(product);
+    BN_free(n);
+}
+
+static void refuses_the_broken_generator(void **state)
+{
+    (void)state;
+    for (unsigned step = 0; step <= 6; step += 6) {
+        struct jws_keys *k = NULL;
+        unsigned skipped = 0;
+        buf_clear(&jwks);
+        buf_put_str(&jwks, "{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"");
+        put_modulus(step, &jwks);
+        buf_put_str(&jwks, "\"}");
+        assert_int_equal(
+            jws_keys_from_json(buf_span(&jwks), &k, &skipped, NULL),
+            step == 0 ? RC_UNTRUSTED : 0);
+        jws_keys_unref(k);
+    }
+}
+
 static void reads_pem(void **state)
 {
     (void)state;
@@ -841,6 +886,7 @@ int main(void)
         cmocka_unit_test(judges_key_documents),
         cmocka_unit_test(bounds_key_sets),
         cmocka_unit_test(refuses_odd_rsa_numbers),
+        cmocka_unit_test(refuses_the_broken_generator),
         cmocka_unit_test(reads_pem),
         cmocka_unit_test(base64url_is_strict),
         cmocka_unit_test(peeks_at_the_issuer),
