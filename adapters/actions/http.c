@@ -146,11 +146,8 @@ static size_t authority_end(struct span url)
 static int build_url(struct mem *m, const struct http_action_input *in,
                      struct span text, struct span *ret, struct fail *f)
 {
-    size_t open = find_pair(text, '{', 0);
-    if (open < text.n && open <= authority_end(text) &&
-        span_find(text, '/', 0) + 2 <= text.n &&
-        find_pair(span_sub(text, 0, authority_end(text)), '{', 0) <
-            authority_end(text))
+    struct span host = span_sub(text, 0, authority_end(text));
+    if (find_pair(host, '{', 0) < host.n)
         return fail(f, RC_INVALID, "a variable may not choose the host");
     TRY(expand_into(m, text, in, HTTP_IN_URL, ret, f));
     if (ret->n > HTTP_ACTION_URL_MAX)

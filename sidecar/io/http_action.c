@@ -38,10 +38,6 @@ static void on_answer(void *ctx, struct fetch_call *fc,
         if (result.outcome != ACTION_CONFIRMED)
             (void)fail(&result.fail, RC_REFUSED, "%.*s answered %u",
                        PRSPAN(c->action->name), r->status);
-    } else if (r->rc == RC_UNTRUSTED || r->rc == RC_CONFIG) {
-        /* a certificate may be renewed and a file repaired until the job's
-         * deadline: retry */
-        result.outcome = ACTION_RETRY;
     }
     c->done(c->ctx, &result);
     mem_release(mem_system(), c);
@@ -59,9 +55,15 @@ static int read_secret(struct mem *m, struct span path, struct span *ret,
     return 0;
 }
 
-static int send(struct fetch *h, struct mem *m,
-                const struct http_action_req *req, struct http_action_input *in,
-                struct http_action_call *c, struct fail *f)
+static void wipe(struct span s)
+{
+    mem_wipe((unsigned char *)(uintptr_t)s.p, s.n);
+}
+
+static int send_action(struct fetch *h, struct mem *m,
+                       const struct http_action_req *req,
+                       struct http_action_input *in, struct http_action_call *c,
+                       struct fail *f)
 {
     const struct policy_action *a = req->action;
     struct http_action_request r;
@@ -86,12 +88,9 @@ static int send(struct fetch *h, struct mem *m,
     for (unsigned i = 0; i < r.header_count; i++)
         fr.headers[i] =
             (struct fetch_header){r.headers[i].name, r.headers[i].value};
-    return fetch_start(h, &fr, on_answer, c, &c->call, f);
-}
-
-static void wipe(struct span s)
-{
-    mem_wipe((unsigned char *)(uintptr_t)s.p, s.n);
+    int rc = fetch_start(h, &fr, on_answer, c, &c->call, f);
+    wipe(r.body); /* holds the preset's key */
+    return rc;
 }
 
 int http_action_start(struct fetch *h, const struct http_action_req *req,
@@ -107,7 +106,7 @@ int http_action_start(struct fetch *h, const struct http_action_req *req,
     c->done = done;
     c->ctx = ctx;
     arena_init(&a, mem_system(), ARENA_BYTES_MAX);
-    int rc = send(h, &a.mem, req, &in, c, f);
+    int rc = send_action(h, &a.mem, req, &in, c, f);
     wipe(in.url);
     wipe(in.key);
     wipe(in.bearer);

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/io/oauth_client.h"
 
+#include <sys/random.h>
+#include <time.h>
+
 #include <openssl/evp.h>
 
+#include "adapters/jwt.h"
 #include "sidecar/io/oauth.h"
+
+#define ASSERTION_BYTES_MAX 16384
 
 /* application/x-www-form-urlencoded (RFC 6749 appendix B). */
 static void form_encode(struct buf *out, struct span s)
@@ -136,14 +142,45 @@ static int secret_put(const struct config_auth *a, struct buf *header,
     return 0;
 }
 
-/* adapters/jwt: to be joined */
+static int sign(const struct config_auth *a, struct span audience,
+                struct buf *out, struct fail *f)
+{
+    static const char hex[] = "0123456789abcdef";
+    struct secret key CLEANUP(secret_fini) = {.bytes = {NULL, 0}};
+    struct client_assertion c = {
+        .client_id = a->client_id, .audience = audience, .kid = a->kid};
+    unsigned char random[16], jti[32];
+    struct timespec now;
+    if (!jws_alg_from_name(a->alg, &c.alg))
+        return fail(f, RC_CONFIG, "no algorithm %.*s", PRSPAN(a->alg));
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return fail(f, RC_IO, "the system has no random bytes");
+    for (size_t i = 0; i < sizeof random; i++) {
+        jti[2 * i] = (unsigned char)hex[random[i] >> 4];
+        jti[2 * i + 1] = (unsigned char)hex[random[i] & 15];
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    c.jti = span_of(jti, sizeof jti);
+    c.now_ms = (int64_t)now.tv_sec * 1000;
+    TRY(secret_read(a->private_key_file, &key, f));
+    c.key_pem = key.bytes;
+    return client_assertion_sign(&c, out, f);
+}
+
 static int assertion_put(const struct config_auth *a, struct span audience,
                          struct buf *form, struct fail *f)
 {
-    (void)a;
-    (void)audience;
-    (void)form;
-    return fail(f, RC_STATE, "no client assertions");
+    struct buf assertion;
+    buf_init(&assertion, mem_system(), ASSERTION_BYTES_MAX);
+    int rc = sign(a, audience, &assertion, f);
+    if (rc == 0) {
+        oauth_form_put(form, "client_id", a->client_id);
+        oauth_form_put(form, "client_assertion_type",
+                       SPAN(CLIENT_ASSERTION_TYPE));
+        oauth_form_put(form, "client_assertion", buf_span(&assertion));
+    }
+    buf_fini(&assertion);
+    return rc;
 }
 
 int oauth_client_put(const struct config_auth *a, struct span audience,
