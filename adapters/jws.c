@@ -90,7 +90,9 @@ static int split(struct span token, struct segments *ret, struct fail *f)
     ret->payload = span_sub(token, first + 1, second);
     ret->signature = span_sub(token, second + 1, token.n);
     ret->signed_bytes = span_sub(token, 0, second);
-    if (ret->header.n == 0 || ret->payload.n == 0 || ret->signature.n == 0)
+    /* An empty signature is well-formed (RFC 7515 appendix A.5), and then
+     * refused for its `alg` or because it does not verify. */
+    if (ret->header.n == 0 || ret->payload.n == 0)
         return fail(f, RC_SYNTAX, "token has an empty part");
     if (ret->header.n > JWS_HEADER_BYTES_MAX / 3 * 4)
         return fail(f, RC_SYNTAX, "header longer than %d bytes",
