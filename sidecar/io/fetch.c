@@ -108,6 +108,9 @@ static int rc_from_curl(CURLcode code)
         case CURLE_PARTIAL_FILE:
         case CURLE_NO_CONNECTION_AVAILABLE: return RC_UNAVAILABLE;
         case CURLE_URL_MALFORMAT: return RC_INVALID;
+#if LIBCURL_VERSION_NUM >= 0x080600 /* its own cap on header lines */
+        case CURLE_TOO_LARGE: return RC_TOO_LARGE;
+#endif
         default: return RC_PROTOCOL;
     }
 }
