@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/pb_walk.h"
 
+#include "sidecar/base/fail.h"
+
 enum wire_type { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 
 static bool take_varint(struct span *at, uint64_t *ret)
@@ -34,17 +36,18 @@ int pb_next(struct span *at, struct pb_field *ret)
         return 0;
     *ret = (struct pb_field){0};
     if (!take_varint(at, &tag) || tag >> 3 == 0 || tag >> 3 > UINT32_MAX)
-        return -1;
+        return RC_SYNTAX;
     ret->number = (uint32_t)(tag >> 3);
     switch (tag & 7) {
-        case VARINT: return take_varint(at, &ret->value) ? 1 : -1;
-        case FIXED64: return take_bytes(at, 8, &ret->bytes) ? 1 : -1;
-        case FIXED32: return take_bytes(at, 4, &ret->bytes) ? 1 : -1;
+        case VARINT: return take_varint(at, &ret->value) ? 1 : RC_SYNTAX;
+        case FIXED64: return take_bytes(at, 8, &ret->bytes) ? 1 : RC_SYNTAX;
+        case FIXED32: return take_bytes(at, 4, &ret->bytes) ? 1 : RC_SYNTAX;
         case BYTES:
             ret->is_bytes = true;
-            return take_varint(at, &n) && take_bytes(at, n, &ret->bytes) ? 1
-                                                                         : -1;
-        default: return -1;
+            return take_varint(at, &n) && take_bytes(at, n, &ret->bytes)
+                       ? 1
+                       : RC_SYNTAX;
+        default: return RC_SYNTAX;
     }
 }
 

@@ -16,7 +16,7 @@ struct pb_field {
     uint64_t value;
 };
 
-/* Takes the first field off *at: 1, 0 at the end, -1 when malformed. */
+/* Takes the first field off *at: 1, 0 at the end, RC_SYNTAX. */
 int pb_next(struct span *at, struct pb_field *ret);
 
 /* The last value of a length-delimited field; p NULL when absent. */

@@ -8,6 +8,7 @@
 #include "sidecar/io/address.h"
 
 #define LINGER_MS 1000
+#define LINGER_BYTES_MAX 65536
 
 /*
  *   TLS -> CHOOSE -> OPEN -> LAST -> LINGER -> DEAD
@@ -41,6 +42,7 @@ struct conn {
     struct h1 *h1;
     struct h2 *h2;
     uint64_t opened_ms, last_ms;
+    size_t discarded_bytes; /* since LAST */
 };
 
 struct conn *conn_of_link(struct list_link *k)
@@ -287,6 +289,8 @@ static void on_input(struct wire *w, struct span bytes)
         choose_input(c, bytes);
     else if (c->state == CONN_OPEN)
         open_input(c, bytes);
+    else if ((c->discarded_bytes += bytes.n) > LINGER_BYTES_MAX)
+        conn_kill(c); /* it does not listen */
 }
 
 static void take_cert(struct conn *c)

@@ -122,12 +122,13 @@ static void refuse(struct h1 *h, unsigned status)
     h->env.end(h->env.ctx);
 }
 
-/* --- parser callbacks; -1 stops, with error_status set ------------------- */
+/* --- parser callbacks; HPE_USER stops, with error_status set
+ * ------------------- */
 
 static int stop(struct h1 *h, unsigned status)
 {
     h->error_status = status;
-    return -1;
+    return HPE_USER;
 }
 
 static int on_message_begin(llhttp_t *p)
@@ -179,9 +180,9 @@ static int on_url_complete(llhttp_t *p)
         return stop(h, 501);
     if (url.n == 0 || url.p[0] != '/')
         return stop(h, 400);
-    if (add_field(h, SPAN(":method"), method) < 0 ||
-        add_field(h, SPAN(":path"), url) < 0)
-        return -1;
+    if (add_field(h, SPAN(":method"), method) != 0 ||
+        add_field(h, SPAN(":path"), url) != 0)
+        return HPE_USER;
     buf_clear(&h->value);
     return 0;
 }
@@ -205,8 +206,8 @@ static int on_header_field(llhttp_t *p, const char *at, size_t n)
     struct h1 *h = p->data;
     if (h->state == H1_BODY)
         return 0; /* a trailer: ignored */
-    if (flush_field(h) < 0)
-        return -1;
+    if (flush_field(h) != 0)
+        return HPE_USER;
     buf_put(&h->name, span_of(at, n));
     return buf_ok(&h->name) ? 0 : stop(h, 431);
 }

@@ -111,6 +111,11 @@ static void on_connection(uv_stream_t *stream, int status)
 /* --- listening --------------------------------------------------------------
  */
 
+static const char *errno_text(void)
+{
+    return uv_strerror(uv_translate_sys_error(errno));
+}
+
 static int fail_uv(struct server *s, int e, const char *what, struct fail *f)
 {
     return fail(f, RC_IO, "%s %s: %s", what, s->text, uv_strerror(e));
@@ -145,15 +150,14 @@ static int remove_stale(const struct server *s, struct fail *f)
     const char *path = s->address.un.sun_path;
     struct stat st;
     if (lstat(path, &st) != 0)
-        return errno == ENOENT
-                   ? 0
-                   : fail(f, RC_IO, "%s: %s", path, strerror(errno));
+        return errno == ENOENT ? 0
+                               : fail(f, RC_IO, "%s: %s", path, errno_text());
     if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
         return fail(f, RC_CONFIG, "%s exists and is not a socket of ours",
                     path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return fail(f, RC_IO, "socket: %s", strerror(errno));
+        return fail(f, RC_IO, "socket: %s", errno_text());
     int rc = connect(fd, (const struct sockaddr *)&s->address.un,
                      sizeof(s->address.un));
     bool stale = rc != 0 && errno == ECONNREFUSED;
@@ -161,7 +165,7 @@ static int remove_stale(const struct server *s, struct fail *f)
     if (!stale)
         return fail(f, RC_BUSY, "%s: another process listens there", path);
     if (unlink(path) != 0)
-        return fail(f, RC_IO, "unlink %s: %s", path, strerror(errno));
+        return fail(f, RC_IO, "unlink %s: %s", path, errno_text());
     return 0;
 }
 
@@ -175,11 +179,11 @@ static int bind_unix(struct server *s, const struct server_conf *conf, int fd,
     if (fchmod(fd, mode) != 0 ||
         bind(fd, (const struct sockaddr *)&s->address.un,
              sizeof(s->address.un)) != 0)
-        return fail(f, RC_IO, "bind %s: %s", path, strerror(errno));
+        return fail(f, RC_IO, "bind %s: %s", path, errno_text());
     if ((conf->unix_gid >= 0 &&
          chown(path, (uid_t)-1, (gid_t)conf->unix_gid) != 0) ||
         chmod(path, mode) != 0 || stat(path, &st) != 0)
-        return fail(f, RC_IO, "permissions of %s: %s", path, strerror(errno));
+        return fail(f, RC_IO, "permissions of %s: %s", path, errno_text());
     s->socket_inode = st.st_ino;
     return 0;
 }
@@ -192,7 +196,7 @@ static int listen_unix(struct server *s, const struct server_conf *conf,
     TRY(remove_stale(s, f));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return fail(f, RC_IO, "socket: %s", strerror(errno));
+        return fail(f, RC_IO, "socket: %s", errno_text());
     int rc = bind_unix(s, conf, fd, f);
     if (rc < 0) {
         close(fd);

@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#define BIO_NOT_NOW (-1)
 #define TLS_PATH_BYTES 4096
 #define TLS_NAME_BYTES 256
 
@@ -33,7 +34,7 @@ static int bio_read(BIO *b, char *p, int n)
     BIO_clear_retry_flags(b);
     if (t->in.n == 0) {
         BIO_set_retry_read(b);
-        return -1;
+        return BIO_NOT_NOW;
     }
     size_t take = t->in.n < (size_t)n ? t->in.n : (size_t)n;
     memcpy(p, t->in.p, take);
@@ -46,7 +47,7 @@ static int bio_write(BIO *b, const char *p, int n)
     struct tls *t = BIO_get_data(b);
     BIO_clear_retry_flags(b);
     buf_put(&t->out, span_of(p, (size_t)n));
-    return buf_ok(&t->out) ? n : -1;
+    return buf_ok(&t->out) ? n : BIO_NOT_NOW;
 }
 
 static long bio_ctrl(BIO *b, int cmd, long arg, void *p)
