@@ -108,6 +108,7 @@ static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_n,
 
 static int set_rules(SSL_CTX *s, bool client, struct fail *f)
 {
+    char groups[] = "X25519:P-256"; /* OpenSSL's macro drops the const */
     SSL_CTX_set_options(s, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_NO_TICKET |
                                SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -116,14 +117,16 @@ static int set_rules(SSL_CTX *s, bool client, struct fail *f)
     SSL_CTX_set_session_cache_mode(s, SSL_SESS_CACHE_OFF);
     if (SSL_CTX_set_min_proto_version(s, TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_cipher_list(s, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
-        SSL_CTX_set1_groups_list(s, "X25519:P-256") != 1 ||
+        SSL_CTX_set1_groups_list(s, groups) != 1 ||
         SSL_CTX_set_num_tickets(s, 0) != 1)
         return fail_ssl(f, "TLS", SPAN("settings"));
     if (!client) {
         SSL_CTX_set_alpn_select_cb(s, on_alpn, NULL);
         return 0;
     }
-    static const unsigned char h2[] = "\x02h2";
+    static const unsigned char h2[] =
+        "\x02"
+        "h2";
     if (SSL_CTX_set_alpn_protos(s, h2, sizeof(h2) - 1) != 0)
         return fail_ssl(f, "TLS", SPAN("protocols"));
     return 0;
