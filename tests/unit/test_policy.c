@@ -127,23 +127,6 @@ static void example(void **state)
     buf_fini(&text);
 }
 
-/* The example is the one of the design document, when that is at hand. */
-static void example_is_the_designs(void **state)
-{
-    (void)state;
-    FILE *probe = fopen("../shared/DESIGN.md", "rb");
-    if (probe == NULL) {
-        print_message("SKIP: no design document beside the repository\n");
-        return;
-    }
-    (void)fclose(probe);
-    struct buf design = read_file("../shared/DESIGN.md");
-    struct buf text = read_file("examples/policy.yaml");
-    CHECK(memmem(design.p, design.n, text.p, text.n) != NULL);
-    buf_fini(&design);
-    buf_fini(&text);
-}
-
 static void built_in(void **state)
 {
     (void)state;
@@ -571,7 +554,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example),
-        cmocka_unit_test(example_is_the_designs),
         cmocka_unit_test(built_in),
         cmocka_unit_test(rules_match),
         cmocka_unit_test(gate_order_is_irrelevant),
