@@ -94,11 +94,6 @@ const struct command commands[] = {
      "      --seq N         proof: the record; query: from this record on\n"
      "  -n, --lines N       tail: how many; default 20\n"
      "  -j, --json          the result, or the records themselves, as JSON\n"},
-    {"for shells", "completion", cmd_completion, "bash zsh fish",
-     "usage: bailiff completion bash|zsh|fish", "print a completion script",
-     "Prints a script for your shell, for example:\n"
-     "    bailiff completion bash > /etc/bash_completion.d/bailiff\n",
-     ""},
     {"look at tokens", "set", cmd_set, "inspect verify verify-jws",
      "usage: bailiff set inspect [FILE]\n"
      "       bailiff set verify --jwk FILE --issuer URL --audience URL [FILE]\n"
@@ -124,5 +119,10 @@ const struct command commands[] = {
      "  --allow-sub      ignore `sub` instead of refusing\n"
      "  --allow-exp      ignore `exp` instead of refusing\n"
      "  --uri-aliases    accept the event URIs of drafts\n"},
+    {"for shells", "completion", cmd_completion, "bash zsh fish",
+     "usage: bailiff completion bash|zsh|fish", "print a completion script",
+     "Prints a script for your shell, for example:\n"
+     "    bailiff completion bash > /etc/bash_completion.d/bailiff\n",
+     ""},
     {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
 };

@@ -42,7 +42,8 @@ unsigned guess_distance(struct span a, struct span b)
 void guess_try(struct span word, struct span candidate, struct span *best,
                unsigned *best_distance)
 {
-    const bool begun = word.n >= 3 && span_starts(candidate, word);
+    const bool begun =
+        word.n >= 3 && candidate.n > word.n && span_starts(candidate, word);
     const unsigned d = begun ? 1 : guess_distance(word, candidate);
     /* One slip in a short word, up to a third of a long one. */
     const size_t allowed = word.n < 4 ? 1 : 1 + word.n / 4;

@@ -248,19 +248,14 @@ static int refuse(const struct policy_notes *notes, const char *path,
                 notes->error_count == 1 ? "" : "s");
 }
 
-int config_load(struct mem *m, const char *path, const struct config **ret,
-                struct policy_notes *notes, struct span *ret_source,
-                struct fail *f)
+int config_parse(struct mem *m, struct span text, const char *path,
+                 const struct config **ret, struct policy_notes *notes,
+                 struct fail *f)
 {
     static const struct doc nothing = {.kind = DOC_MAP, .line = 1, .column = 1};
     struct loader l = {.m = m, .notes = notes};
-    *notes = (struct policy_notes){.count = 0};
-    *ret_source = SPAN("");
-    struct span text;
-    TRY(config_read_file(m, span_str(path), CONFIG_FILE_BYTES_MAX, false, &text,
-                         f));
-    *ret_source = text;
     const struct doc *root = NULL;
+    *notes = (struct policy_notes){.count = 0};
     int rc = yaml_doc_parse(m, text, CONFIG_FILE_BYTES_MAX, &root, notes, f);
     if (rc == RC_SYNTAX)
         return refuse(notes, path, f);
@@ -282,4 +277,15 @@ int config_load(struct mem *m, const char *path, const struct config **ret,
         return refuse(notes, path, f);
     *ret = c;
     return RC_OK;
+}
+
+int config_load(struct mem *m, const char *path, const struct config **ret,
+                struct policy_notes *notes, struct span *ret_source,
+                struct fail *f)
+{
+    *notes = (struct policy_notes){.count = 0};
+    *ret_source = SPAN("");
+    TRY(config_read_file(m, span_str(path), CONFIG_FILE_BYTES_MAX, false,
+                         ret_source, f));
+    return config_parse(m, *ret_source, path, ret, notes, f);
 }

@@ -165,6 +165,12 @@ int config_load(struct mem *m, const char *path, const struct config **ret,
                 struct policy_notes *notes, struct span *ret_source,
                 struct fail *f) must_use;
 
+/* The same for a text in memory; `path` is only for messages and for the
+ * directory of relative paths. */
+int config_parse(struct mem *m, struct span text, const char *path,
+                 const struct config **ret, struct policy_notes *notes,
+                 struct fail *f) must_use;
+
 /* Reads a whole small file into `m`: regular, at most max_bytes; `secret`
  * refuses files that group or others can read or write and strips one trailing
  * line end. */
