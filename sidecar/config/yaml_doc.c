@@ -543,7 +543,7 @@ static int read_text(struct reader *r, struct span text)
     yaml_parser_set_encoding(&r->yaml, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r->yaml, text.n == 0 ? SPAN("").p : text.p,
                                  text.n);
-    map_init(&r->keys, mem_system(), seed, text.n + 1);
+    map_init(&r->keys, r->m, seed, text.n + 1);
     int rc = read_events(r);
     map_fini(&r->keys);
     yaml_parser_delete(&r->yaml);

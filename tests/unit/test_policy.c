@@ -34,8 +34,7 @@ static void load_ok(struct loaded *l, const char *text)
 {
     load(l, span_str(text));
     if (l->rc < 0)
-        print_error("line %u: %s\n", l->notes.at[0].line,
-                    l->notes.at[0].text);
+        print_error("line %u: %s\n", l->notes.at[0].line, l->notes.at[0].text);
     CHECK_INT(l->rc, 0);
 }
 
@@ -125,6 +124,43 @@ static void example(void **state)
     CHECK_UINT(p->tests->count, 1);
     arena_fini(&l.arena);
     buf_fini(&text);
+}
+
+/* A block of docs/policy.md is a whole policy but for its head; those that
+ * start indented or refer to what other blocks define are not loaded. */
+static bool is_whole(struct span block)
+{
+    return block.n > 0 && block.p[0] != ' ' &&
+           !span_starts(block, SPAN("apiVersion"));
+}
+
+static void documented_examples_load(void **state)
+{
+    (void)state;
+    static struct loaded l;
+    struct buf doc = read_file("docs/policy.md");
+    const char *at = (const char *)doc.p;
+    unsigned count = 0;
+    while ((at = strstr(at, "```yaml\n")) != NULL) {
+        struct buf text;
+        at += strlen("```yaml\n");
+        const char *end = strstr(at, "```");
+        assert_non_null(end);
+        struct span block = span_of(at, (size_t)(end - at));
+        at = end + 3;
+        if (!is_whole(block))
+            continue;
+        buf_init(&text, mem_system(), 1 << 16);
+        buf_put_str(&text, HEAD);
+        buf_put(&text, block);
+        load_ok(&l, (const char *)text.p);
+        CHECK_UINT(l.notes.count, 0);
+        arena_fini(&l.arena);
+        buf_fini(&text);
+        count++;
+    }
+    CHECK(count >= 9);
+    buf_fini(&doc);
 }
 
 static void built_in(void **state)
@@ -554,6 +590,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example),
+        cmocka_unit_test(documented_examples_load),
         cmocka_unit_test(built_in),
         cmocka_unit_test(rules_match),
         cmocka_unit_test(gate_order_is_irrelevant),
