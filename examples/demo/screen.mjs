@@ -10,13 +10,15 @@ export const red = paint('31');
 export const cyan = paint('36');
 
 const LABEL = 26;
-const SEEN = 62;
+const SEEN = 52;
 
-const say = (line = '') => process.stdout.write(`${line}\n`);
-const ms = (value) => (value === undefined ? '' : `${value.toFixed(1)} ms`.padStart(11));
+export const say = (line = '') => process.stdout.write(`${line.trimEnd()}\n`);
 
-/** Pads to `width`; a longer text keeps its end and pushes the column. */
-const cell = (text, width) => String(text).padEnd(width);
+/** A label, what was seen, and the milliseconds it took, each in its column. */
+function columns(label, seen, took) {
+    const ms = took === undefined ? '' : `${took.toFixed(1)} ms`;
+    return `    ${dim(label.padEnd(LABEL))}${seen.padEnd(SEEN)}${cyan(ms.padStart(11))}`;
+}
 
 let number = 0;
 
@@ -29,16 +31,14 @@ export function step(text) {
 }
 
 /** One thing that was seen, with how long it took. */
-export const row = (label, seen, took) =>
-    say(`    ${dim(cell(label, LABEL))}${cell(seen, SEEN)}${cyan(ms(took))}`.trimEnd());
+export const row = (label, seen, took) => say(columns(label, seen, took));
 
 /**
  * One thing that has to be so: printed either way, thrown when it is not.
  * @param {boolean} holds
  */
 export function check(holds, label, seen, took) {
-    const mark = holds ? green('ok') : red('no');
-    say(`    ${dim(cell(label, LABEL))}${cell(seen, SEEN)}${cyan(ms(took) || ' '.repeat(11))}  ${mark}`);
+    say(`${columns(label, seen, took)}  ${holds ? green('ok') : red('no')}`);
     if (!holds) throw new Error(`${label}: ${seen}`);
 }
 
@@ -46,9 +46,7 @@ export function check(holds, label, seen, took) {
 export function table(rows) {
     const widths = rows[0].map((_, i) => Math.max(...rows.map((r) => String(r[i]).length)));
     for (const [at, cells] of rows.entries()) {
-        const line = cells.map((c, i) => cell(c, widths[i])).join('  ').trimEnd();
+        const line = cells.map((c, i) => String(c).padEnd(widths[i])).join('  ');
         say(`    ${at === 0 ? dim(line) : line}`);
     }
 }
-
-export { say };

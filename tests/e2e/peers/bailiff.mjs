@@ -59,7 +59,8 @@ export class Bailiff {
 
     /** Makes the keys; once per directory. */
     async init() {
-        const result = await this.cli('init', '-c', this.configFile);
+        const result = await this.cli('init', '--dir', this.dataDir, '--origin',
+            this.config.log.origin);
         if (result.code !== 0) throw new Error(`init: ${result.stderr}`);
     }
 
@@ -140,8 +141,11 @@ export class Bailiff {
             .map((line) => JSON.parse(line));
     }
 
-    /** `bailiff log verify` on this log. */
-    verifyLog(...args) { return this.cli('log', 'verify', ...args, this.logDir); }
+    /** `bailiff log verify` on this log, or on a copy, with this log's public key. */
+    verifyLog(dir = this.logDir, ...args) {
+        return this.cli('log', 'verify', dir, '--key', join(this.dataDir, 'keys', 'log.pub'),
+            ...args);
+    }
 }
 
 /** name=value pairs of a diagnostic line; values may be quoted. */

@@ -51,7 +51,7 @@ export class World {
         w.pushCert = w.ca.server('bailiff');
         w.pushBearer = randomId(24);
         w.bailiff = new Bailiff(join(w.dir, 'bailiff'), {}, policy);
-        w.bailiff.writeConfig(configure(w.#config(revokeBy), w));
+        w.bailiff.writeConfig(await configure(w.#config(revokeBy), w));
         w.idp.pushTo({
             url: `https://localhost:${w.ports.push}/events/hr`, audience: AUDIENCE,
             bearer: w.pushBearer,
