@@ -71,7 +71,7 @@ BENCHLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/lib/*.c))
 LINK = $(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS) -o $@
 export CC B
 
-.PHONY: all demo test run-tests check unit golden vectors fuzz fuzz-replay sweep e2e cli bench lint \
+.PHONY: all net demo test run-tests check unit golden vectors fuzz fuzz-replay sweep e2e cli bench lint \
 	lint-fast layers purity headers rules tidy cppcheck fmt fmt-check analyze cov install uninstall dist clean help
 all: $(B)/bailiff ## build the program into build/<variant>/
 
@@ -119,7 +119,7 @@ demo: ## build and show a complete world on this machine
 test: ## install what is missing, build, run every suite
 	@tests/lib/install-deps build test
 	@$(MAKE) -s --no-print-directory run-tests
-SUITES := unit golden fuzz-replay sweep cli e2e
+SUITES := unit golden fuzz-replay sweep net cli e2e
 run-tests: all
 	@MAKE='$(MAKE)' tests/lib/run-suites $(SUITES)
 check: ## the checks of every commit: unit tests, golden files, fast lint
@@ -139,6 +139,8 @@ fuzz: ## fuzz one target with clang: make fuzz T=name SECONDS=60
 		-artifact_prefix=build/fuzz-clang/ build/fuzz-clang/corpus/$(T) tests/fuzz/corpus/$(T)
 golden cli e2e: all ## suites of tests/<name>/run against the program
 	$(Q)BAILIFF=$(CURDIR)/$(B)/bailiff tests/lib/run-dir $@ $(T)
+net: $(B)/tests/bench/echo_server ## the server against foreign clients and attacks (T=grpc for one file)
+	$(Q)ECHO_SERVER=$< tests/lib/run-dir net $(T)
 bench: all $(BENCH) ## measure; prints each figure beside its limit, asserts nothing
 	$(Q)node tests/bench/run.mjs $(B)
 

@@ -60,6 +60,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     }
     tls_feed(w->tls, span_of(b->base, (size_t)n));
     pump(w);
+    if (!w->closing)
+        w->ops->drained(w); /* the handshake may have something to say */
 }
 
 int wire_init(struct wire *w, struct turn *t, const struct wire_ops *ops,

@@ -22,7 +22,7 @@ struct wire_ops {
     void (*secured)(struct wire *w); /* the TLS handshake is done */
     /* RC_EOF: orderly end; RC_UNTRUSTED: TLS failure; RC_IO. */
     void (*ended)(struct wire *w, int rc);
-    void (*drained)(struct wire *w); /* a waiting write has completed */
+    void (*drained)(struct wire *w); /* call wire_flush soon */
     void (*closed)(struct wire *w);  /* the storage may go */
 };
 
