@@ -102,7 +102,7 @@ $(B)/%.o: %.c Makefile | $(GEN:.c=.h) $(B)/gen/all.fds
 	@mkdir -p $(@D)
 	$(Q)$(CCACHE) $(CC) $(CSTD) $(PKG_CFLAGS) $(WARN) $(OPT.$(V)) -MMD -MP $(CFLAGS) -c -o $@ $<
 
-$(B)/sidecar/io/fds.o: CSTD += -DFDS_PATH='"$(B)/gen/all.fds"'
+$(B)/sidecar/io/fds.o $(B)/sidecar/io/fds.tidy: CSTD += -DFDS_PATH='"$(B)/gen/all.fds"'
 $(B)/sidecar/io/fds.o: $(B)/gen/all.fds
 $(UNIT) $(SWEEP): %: %.o $(TESTLIB) $(LIB)
 	$(Q)$(LINK) $< $(TESTLIB) $(LIB) -lcmocka $(PKG_LIBS)

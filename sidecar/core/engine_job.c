@@ -522,8 +522,8 @@ void on_credential(struct engine *e)
     int base = find_base(e, in->base, who);
     enum subject_kind kind;
     struct subject *s;
-    struct runtime *rt;
-    struct credential *c;
+    struct runtime *rt = NULL;
+    struct credential *c = NULL;
     if (!caller_may(e, in->caller, base, in->uri) ||
         kind_of_uri(e, (unsigned)base, in->uri, &kind) < 0) {
         done(e, in->token, RC_DENIED, reason_text(REASON_CALLER_NOT_ALLOWED));
