@@ -164,6 +164,9 @@ static void check_fit(struct check *c)
         for (unsigned k = 0; k < r->feeds.count; k++)
             check_feed_name(c, where, r->feeds.at[k]);
     }
+    if (span_eq(c->config->log_origin, SPAN("bailiff")))
+        find(c, FINDING_HINT, "log.origin", SPAN(""),
+             "the default name; two logs with one name cannot be told apart");
     if (c->config->feed_count == 0)
         find(c, FINDING_HINT, "feeds", SPAN(""),
              "no feed: bailiff will hear nothing about any identity");
