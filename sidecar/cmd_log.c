@@ -196,9 +196,11 @@ static int prove_line(const struct args *a, struct buf *out)
     uint64_t seq;
     if (a->seq == NULL || !span_u64(span_str(a->seq), &seq))
         return cli_usage("log proof: --seq N says which record");
-    if (log_prove(a->path, seq, out, &f) < 0)
-        return cli_fail(&f);
-    return write_out(out);
+    int rc = log_prove(a->path, seq, out, &f);
+    if (rc == 0)
+        return write_out(out);
+    int code = cli_fail(&f);
+    return rc == RC_UNKNOWN_NAME || rc == RC_BROKEN ? EXIT_NO : code;
 }
 
 /* ---- query and tail ---- */
@@ -213,7 +215,7 @@ struct query {
     uint64_t shown;
 };
 
-/* A member that is the text, also as "/Agents/7" for a longer name's end. */
+/* A member with this text; `*` in `want` stands for any. */
 static bool member_is(const struct doc *d, struct span key, const char *want)
 {
     if (want == NULL)
