@@ -53,7 +53,12 @@ static bool is_ours(int fd)
     if (n < 0)
         return false;
     path[n] = 0;
-    return strstr(path, path_part) != NULL;
+    size_t part_n = strlen(path_part);
+    if (path_part[part_n - 1] != '$')
+        return strstr(path, path_part) != NULL;
+    part_n--;
+    return (size_t)n >= part_n &&
+           memcmp(path + n - part_n, path_part, part_n) == 0;
 }
 
 /* The errno to fail with, or 0. */

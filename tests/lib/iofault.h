@@ -13,7 +13,8 @@ enum iofault_call { IOFAULT_WRITE = 1, IOFAULT_SYNC = 2, IOFAULT_ANY = 3 };
 #define IOFAULT_FOREVER (1 << 30)
 
 /* From the (skip + 1)-th call on, `times` calls on files whose path contains
- * `part` fail with `err`. A failing write first writes half. */
+ * `part` (or ends with it, when the last byte of `part` is '$') fail with
+ * `err`. A failing write first writes half. */
 void iofault_arm(enum iofault_call call, const char *part, int skip, int times,
                  int err);
 void iofault_off(void);
