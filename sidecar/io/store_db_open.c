@@ -275,9 +275,7 @@ static int open_sql(struct store_db *db, struct fail *f)
                    : store_db_fail(db->sql, db->path, f);
     (void)sqlite3_extended_result_codes(db->sql, 1);
     (void)sqlite3_busy_timeout(db->sql, BUSY_WAIT_MS);
-    TRY(fence(db->sql, f));
-    (void)sqlite3_wal_hook(db->sql, on_wal, db);
-    return 0;
+    return fence(db->sql, f);
 }
 
 int store_db_open_version(struct store_db *db, struct span dir,
@@ -293,8 +291,11 @@ int store_db_open_version(struct store_db *db, struct span dir,
     int rc = open_sql(db, f);
     if (rc == 0)
         rc = bring_to(db, dir, steps, version, &created, f);
-    if (rc == 0)
+    if (rc == 0) {
+        /* Only now: setting wal_autocheckpoint takes the hook away. */
+        (void)sqlite3_wal_hook(db->sql, on_wal, db);
         rc = prepare_all(db, f);
+    }
     if (rc == 0)
         rc = read_u64(db, "SELECT value FROM meta WHERE name='folded_seq'",
                       &db->folded_seq, f);

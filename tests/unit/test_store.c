@@ -436,6 +436,27 @@ static void failed_sync_of_checkpoint_latches(void **state)
     tmp_dir_drop(&d);
 }
 
+static void wal_stays_small(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct bench b;
+    struct stat st;
+    struct fail f;
+    tmp_dir_make(&d);
+    open_started(&b, &d);
+    for (int i = 0; i < 80; i++) { /* 32 MB */
+        for (int k = 0; k < 100; k++)
+            CHECK_OK(append(&b, 4000, &f), &f);
+        run_until(&b, &b.stored, b.next - 1);
+    }
+    CHECK_INT(stat(tmp_dir_file(&d, "bailiff.db-wal"), &st), 0);
+    CHECK(st.st_size < 12 * 1024 * 1024);
+    close_bench(&b);
+    CHECK(stat(tmp_dir_file(&d, "bailiff.db-wal"), &st) != 0); /* clean */
+    tmp_dir_drop(&d);
+}
+
 static void second_process_is_refused(void **state)
 {
     (void)state;
@@ -731,6 +752,7 @@ int main(void)
         cmocka_unit_test(locked_database_blocks_and_recovers),
         cmocka_unit_test(io_errors_latch),
         cmocka_unit_test(failed_sync_of_checkpoint_latches),
+        cmocka_unit_test(wal_stays_small),
         cmocka_unit_test(loose_directory_is_refused),
         cmocka_unit_test(migrates_after_a_backup),
         cmocka_unit_test(newer_version_is_refused_untouched),
