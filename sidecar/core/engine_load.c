@@ -58,7 +58,7 @@ static int find_other(void *ctx, enum edge_kind kind, struct span uri,
 static int load_subject(struct engine *e, const struct fact *f)
 {
     struct subject_key k;
-    struct subject *s;
+    struct subject *s = NULL;
     int rc = split_key(e, f->key, &k);
     if (rc == 0)
         rc = get_subject(e, &k, &s);
@@ -86,7 +86,7 @@ static int load_hold(struct engine *e, const struct fact *f)
     struct span tools[HOLD_TOOLS_MAX];
     struct hold_spec spec;
     struct subject_key k;
-    struct subject *s;
+    struct subject *s = NULL;
     bool fresh;
     int rc = split_key(e, f->key, &k);
     if (rc == 0)
@@ -130,7 +130,7 @@ static int load_job(struct engine *e, const struct fact *f)
     struct job_where where;
     TRY(job_peek(f->value, &where));
     struct subject_key k = {.url = where.base_url, .uri = where.uri};
-    struct subject *s;
+    struct subject *s = NULL;
     unsigned i = 0;
     while (i < e->conf->base_count &&
            !span_eq(e->conf->bases[i].url, where.base_url))
@@ -145,7 +145,7 @@ static int load_job(struct engine *e, const struct fact *f)
 static int load_credential(struct engine *e, const struct fact *f)
 {
     struct subject_key k;
-    struct subject *s;
+    struct subject *s = NULL;
     int rc = split_key(e, f->key, &k);
     if (rc == 0)
         rc = get_subject(e, &k, &s);
