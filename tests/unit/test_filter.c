@@ -131,6 +131,13 @@ static const struct {
     {"$ pr", 0, "not an attribute name"},
     {":a pr", 0, "expected a schema URN"},
     {"urn:ietf:params:scim:schemas:core:2.0:User pr", 0, "names a schema"},
+    {"1urn:x:a pr", 0, "is not a schema URN"},
+    {"urn:a pr", 0, "is not a schema URN"},
+    {"a eq \"\\u12g4\"", 8, "four hexadecimal digits"},
+    {"a eq \"\\u12FG\"", 8, "four hexadecimal digits"},
+    {"a pr \"b\"", 5, "expected 'and', 'or' or the end, found '\"'"},
+    {"a xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\xc3\xa9yyyyyyyy", 2,
+     "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is not an operator"},
     {"\xff pr", 0, "not valid UTF-8"},
 };
 

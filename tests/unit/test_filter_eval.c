@@ -138,6 +138,8 @@ static const struct row rows[] = {
      "{\"owner\":\"out\",\"" CORE "\":{\"owner\":\"in\"}}", TRI_YES},
     {EXT ":owners[value eq \"a\"]",
      "{\"" EXT "\":{\"owners\":[{\"value\":\"a\"}]}}", TRI_YES},
+    {"x.list[value eq \"a\"]", "{\"x\":{\"list\":[{\"value\":\"a\"}]}}",
+     TRI_YES},
     /* numbers */
     {"n eq 1.0", "{\"n\":1}", TRI_YES},
     {"n gt 0.5", "{\"n\":1}", TRI_YES},

@@ -564,6 +564,14 @@ static void notes_are_sorted(void **state)
     arena_fini(&l.arena);
 }
 
+static void words(void **state)
+{
+    (void)state;
+    CHECK_STR(hold_kind_word(HOLD_UNCOVERED), "uncovered");
+    CHECK_STR(subject_kind_word(SUBJECT_GROUP), "group");
+    CHECK_STR(step_kind_word(STEP_RELEASE), "release");
+}
+
 static void colour(void **state)
 {
     (void)state;
@@ -599,6 +607,7 @@ int main(void)
         cmocka_unit_test(attributes),
         cmocka_unit_test(steps),
         cmocka_unit_test(notes_are_sorted),
+        cmocka_unit_test(words),
         cmocka_unit_test(colour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
