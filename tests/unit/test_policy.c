@@ -285,8 +285,8 @@ static void rules_match(void **state)
 
 #define GATE_LINES 6
 static const char *const gate_lines[GATE_LINES] = {
-    "  - {name: pay, tools: [money], require: 'groups.value eq \"g\"',"
-    " max_age: 30s}\n",
+    ("  - {name: pay, tools: [money], require: 'groups.value eq \"g\"',"
+     " max_age: 30s}\n"),
     "  - {name: all, tools: [\"*\"], require: 'active eq true'}\n",
     "  - {name: kb, tools: [\"kb.*\"]}\n",
     "  - {name: slow, tools: [\"kb.*\"], max_age: 1h}\n",
