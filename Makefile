@@ -64,6 +64,8 @@ TESTLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 programs = $(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/$(2)_*.c))
 pick = $(filter %$(if $(T),$(1)_$(T),),$(2))
 UNIT := $(call programs,unit,test)
+# The unit tests that hold the files of tests/golden against the program.
+GOLDEN := $(filter %/test_config %/test_policy_golden,$(UNIT))
 SWEEP := $(call programs,sweep,sweep)
 FUZZ := $(call programs,fuzz,fuzz)
 BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
@@ -126,7 +128,9 @@ check: ## the checks of every commit: unit tests, golden files, fast lint
 	@MAKE='$(MAKE)' tests/lib/run-suites unit golden lint-fast
 
 unit: $(UNIT) ## build and run the unit tests (T=name for one)
-	$(Q)tests/lib/run-unit unit $(call pick,test,$(UNIT))
+	$(Q)tests/lib/run-unit unit $(if $(T),$(call pick,test,$(UNIT)),$(filter-out $(GOLDEN),$(UNIT)))
+golden: $(GOLDEN) ## compare with the files of tests/golden (also part of unit T=name)
+	$(Q)tests/lib/run-unit golden $(GOLDEN)
 sweep: $(SWEEP) ## fail every allocation, one after the other
 	$(Q)tests/lib/run-unit sweep $(call pick,sweep,$(SWEEP))
 fuzz-replay: $(FUZZ) ## run the fuzz corpora without a fuzzer
@@ -137,7 +141,7 @@ fuzz: ## fuzz one target with clang: make fuzz T=name SECONDS=60
 	@mkdir -p build/fuzz-clang/corpus/$(T)
 	$(Q)build/fuzz-clang/tests/fuzz/fuzz_$(T) -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
 		-artifact_prefix=build/fuzz-clang/ build/fuzz-clang/corpus/$(T) tests/fuzz/corpus/$(T)
-golden cli e2e: all ## suites of tests/<name>/run against the program
+cli e2e: all ## suites of tests/<name>/run against the program
 	$(Q)BAILIFF=$(CURDIR)/$(B)/bailiff tests/lib/run-dir $@ $(T)
 net: $(B)/tests/bench/echo_server ## the server against foreign clients and attacks (T=grpc for one file)
 	$(Q)ECHO_SERVER=$< tests/lib/run-dir net $(T)
