@@ -279,7 +279,8 @@ void on_stored(struct engine *e)
             struct out *o = emit(e, OUT_LOG);
             o->log.ticket = ++e->ticket;
             o->log.tail = copy;
-            o->log.checkpoint = true;
+            o->log.checkpoint = records.n == 0;
+            o->log.row = records.n == 0 ? r->seq : 0;
         }
         row_free(e, r);
     }

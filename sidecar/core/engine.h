@@ -338,6 +338,7 @@ struct out {
             uint64_t ticket;
             struct span tail;
             bool checkpoint;
+            uint64_t row; /* the last record of this journal row, or 0 */
         } log;
         struct {
             uint64_t token;

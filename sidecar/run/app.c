@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Steps of the engine and their effects. */
+#include "sidecar/run/app.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "sidecar/base/log.h"
+
+/* --------------------------------------------------- clock and randomness */
+
+static int64_t clock_ms(clockid_t id)
+{
+    struct timespec t = {0, 0};
+    (void)clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t app_boot_ms(void)
+{
+    return clock_ms(CLOCK_BOOTTIME);
+}
+
+void app_now(struct in *in)
+{
+    in->now_ms = clock_ms(CLOCK_BOOTTIME);
+    in->wall_ms = clock_ms(CLOCK_REALTIME);
+}
+
+uint64_t app_random(struct app *a)
+{
+    uint64_t v;
+    if (a->random_used == 0 || a->random_used + sizeof v > APP_RANDOM_BYTES) {
+        size_t have = 0;
+        while (have < sizeof a->random) {
+            ssize_t n = getrandom(a->random + have, sizeof a->random - have, 0);
+            must(n > 0); /* without randomness lease ids could be guessed */
+            have += (size_t)n;
+        }
+        a->random_used = 0;
+    }
+    memcpy(&v, a->random + a->random_used, sizeof v);
+    a->random_used += sizeof v;
+    return v;
+}
+
+/* --------------------------------------------------------------- waiters */
+
+struct waiter *waiter_new(struct app *a, enum waiter_kind kind)
+{
+    struct list_link *k = list_shift(&a->spare_waiters);
+    struct waiter *w = k != NULL ? container_of(k, struct waiter, link)
+                                 : mem_alloc(mem_system(), sizeof *w);
+    if (w == NULL)
+        return NULL;
+    w->kind = kind;
+    w->app = a;
+    w->call = NULL;
+    w->req = NULL;
+    w->feed = NULL;
+    w->text_n = 0;
+    list_push(&a->waiting, &w->link);
+    return w;
+}
+
+void waiter_free(struct waiter *w)
+{
+    list_remove(&w->link);
+    list_push(&w->app->spare_waiters, &w->link);
+}
+
+static struct waiter *waiter_of(uint64_t token)
+{
+    return (struct waiter *)(uintptr_t)token;
+}
+
+/* --------------------------------------------------------------- effects */
+
+static void mark_row(struct app *a, uint64_t ticket, uint64_t row)
+{
+    if (a->mark_count == a->mark_cap) {
+        size_t cap = a->mark_cap == 0 ? 256 : a->mark_cap * 2;
+        struct app_mark *ring = mem_array(mem_system(), cap, sizeof *ring);
+        if (ring == NULL)
+            return; /* this row is folded a little later, with the next */
+        for (size_t i = 0; i < a->mark_count; i++)
+            ring[i] = a->marks[(a->mark_head + i) % a->mark_cap];
+        mem_release(mem_system(), a->marks);
+        a->marks = ring;
+        a->mark_cap = cap;
+        a->mark_head = 0;
+    }
+    a->marks[(a->mark_head + a->mark_count++) % a->mark_cap] =
+        (struct app_mark){ticket, row};
+}
+
+static void apply_journal(struct app *a, const struct out *o)
+{
+    struct in now = {.kind = IN_TICK};
+    struct fail f;
+    app_now(&now);
+    if (store_append(a->store, o->journal.seq, now.wall_ms, o->journal.body,
+                     &f) >= 0)
+        return;
+    /* The row cannot be kept, so nothing after it may be either: the journal
+     * would have a hole. */
+    log_error(LOG_STORE, "append_failed", kv_why(&f));
+    struct in in = {.kind = IN_STORE_STATE, .store = {.poisoned = true}};
+    ignore_rc(app_step(a, &in)); /* put off until this step is over */
+    app_fatal(a, "the journal cannot be written", &f);
+}
+
+static void apply_log(struct app *a, const struct out *o)
+{
+    struct fail f;
+    if (o->log.row != 0)
+        mark_row(a, o->log.ticket, o->log.row);
+    if (decision_log_append(a->log, o->log.ticket, o->log.tail,
+                            o->log.checkpoint, &f) >= 0)
+        return;
+    log_error(LOG_RECORDS, "append_failed", kv_why(&f));
+    struct in in = {.kind = IN_LOG_BROKEN};
+    ignore_rc(app_step(a, &in)); /* put off until this step is over */
+    app_fatal(a, "the decision log cannot be written", &f);
+}
+
+static void apply_ack(struct app *a, uint64_t token)
+{
+    struct waiter *w = waiter_of(token);
+    if (w->kind == WAIT_ADMIN)
+        admin_done(a, w, 0, SPAN(""));
+    else if (w->kind == WAIT_CREDENTIAL)
+        gate_done(a, w, 0, SPAN(""));
+    else
+        intake_acked(a, w);
+}
+
+static void apply_done(struct app *a, const struct out *o)
+{
+    struct waiter *w = waiter_of(o->done.token);
+    if (w->kind == WAIT_ADMIN)
+        admin_done(a, w, o->done.rc, o->done.text);
+    else
+        gate_done(a, w, o->done.rc, o->done.text);
+}
+
+static void apply(struct app *a, const struct out *o)
+{
+    switch (o->kind) {
+    case OUT_JOURNAL: apply_journal(a, o); break;
+    case OUT_LOG: apply_log(a, o); break;
+    case OUT_ACK: apply_ack(a, o->ack.token); break;
+    case OUT_ANSWER: gate_answer(a, &o->answer); break;
+    case OUT_LEASE: gate_lease(a, o); break;
+    case OUT_DONE: apply_done(a, o); break;
+    case OUT_DIRECTIVE: watch_directive(a, &o->directive); break;
+    case OUT_SNAPSHOT_END:
+        watch_snapshot_end(a, o->snapshot_end.watch, o->snapshot_end.epoch);
+        break;
+    case OUT_READ: outbound_read(a, &o->read); break;
+    case OUT_JOB: outbound_job(a, &o->job); break;
+    }
+}
+
+/* ------------------------------------------------------------------ timer */
+
+static void on_timer(uv_timer_t *t)
+{
+    struct app *a = container_of(t, struct app, timer);
+    struct in in = {.kind = IN_TICK};
+    a->timer_at_ms = INT64_MAX;
+    ignore_rc(app_step(a, &in)); /* a tick cannot be refused */
+}
+
+static void arm_timer(struct app *a, int64_t now_ms)
+{
+    int64_t at = engine_wake_ms(a->engine);
+    if (at == a->timer_at_ms || uv_is_closing((uv_handle_t *)&a->timer))
+        return;
+    a->timer_at_ms = at;
+    if (at == INT64_MAX) {
+        (void)uv_timer_stop(&a->timer);
+        return;
+    }
+    uint64_t wait = at <= now_ms ? 0 : (uint64_t)(at - now_ms);
+    uv_update_time(&a->loop);
+    (void)uv_timer_start(&a->timer, on_timer, wait, 0);
+}
+
+/* ------------------------------------------------------------------ steps */
+
+static void apply_all(struct app *a)
+{
+    struct out o;
+    while (engine_next(a->engine, &o))
+        apply(a, &o);
+}
+
+static int one_step(struct app *a, struct in *in)
+{
+    app_now(in);
+    in->random = app_random(a);
+    a->stepping = true;
+    int rc = engine_step(a->engine, in);
+    apply_all(a);
+    a->stepping = false;
+    return rc;
+}
+
+int app_step(struct app *a, struct in *in)
+{
+    if (a->stepping) {
+        /* Two equal notices in one turn say no more than one. */
+        must(a->later_count < APP_LATER_MAX);
+        a->later[a->later_count++] = *in;
+        return 0;
+    }
+    int rc = one_step(a, in);
+    while (a->later_count > 0) {
+        struct in next = a->later[0];
+        a->later_count--;
+        memmove(a->later, a->later + 1, a->later_count * sizeof a->later[0]);
+        ignore_rc(one_step(a, &next)); /* notices cannot be refused */
+    }
+    watch_free_gone(a);
+    arm_timer(a, in->now_ms);
+    return rc;
+}
+
+void app_apply_start(struct app *a)
+{
+    struct in now = {.kind = IN_TICK};
+    app_now(&now);
+    a->timer_at_ms = INT64_MAX;
+    a->stepping = true;
+    apply_all(a);
+    a->stepping = false;
+    arm_timer(a, now.now_ms);
+}
+
+void app_fatal(struct app *a, const char *what, const struct fail *f)
+{
+    if (a->failed)
+        return;
+    a->failed = true;
+    a->exit_code = 3;
+    log_error(LOG_MAIN, "fatal", kv_str("what", what), kv_why(f));
+    app_stop(a);
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Configuration to engine settings, and who is at the other end of a
+ * connection. */
+#include <string.h>
+
+#include "sidecar/base/log.h"
+#include "sidecar/config/policy_file.h"
+#include "sidecar/run/app.h"
+
+#define POLICY_ARENA_BYTES (32 * 1024 * 1024)
+#define SECRET_BYTES_MAX 8192
+
+static struct span segment_of(const struct config_feed *f,
+                              enum subject_kind kind)
+{
+    for (unsigned i = 0; i < f->type_count; i++)
+        if (f->types[i].kind == kind)
+            return f->types[i].segment;
+    return SPAN("");
+}
+
+/* Feeds with one SCIM base share it; the first one's types count. */
+static unsigned base_of(struct engine_conf *c, const struct config_feed *f)
+{
+    for (unsigned i = 0; i < c->base_count; i++)
+        if (span_eq(c->bases[i].url, f->scim_base))
+            return i;
+    must(c->base_count < ENGINE_BASES_MAX);
+    c->bases[c->base_count] = (struct engine_base){
+        .url = f->scim_base,
+        .agent_segment = segment_of(f, SUBJECT_AGENT),
+        .user_segment = segment_of(f, SUBJECT_USER),
+        .group_segment = segment_of(f, SUBJECT_GROUP),
+    };
+    return c->base_count++;
+}
+
+static int read_secret(struct app *a, struct span path, struct span *ret,
+                       struct fail *f)
+{
+    *ret = SPAN("");
+    if (path.n == 0)
+        return 0;
+    TRY(config_read_file(&a->secrets.mem, path, SECRET_BYTES_MAX, true, ret,
+                         f));
+    return ret->n > 0 ? 0
+                      : fail(f, RC_CONFIG, "%.*s is empty", PRSPAN(path));
+}
+
+static struct set_rules rules_of(const struct config_feed *f)
+{
+    struct set_rules r = {
+        .feed = f->name,
+        .issuer = f->issuer,
+        .audiences = f->audiences.at,
+        .audience_count = f->audiences.count,
+        .base = f->scim_base,
+        .type_count = f->type_count,
+        .algs = f->algs,
+        .allow_untyped = f->allow_untyped,
+        .allow_sub = f->allow_sub,
+        .allow_exp = f->allow_exp,
+        .uri_aliases = f->uri_aliases,
+        .future_ms = f->future_ms,
+        .stream_id = f->stream_id,
+    };
+    for (unsigned i = 0; i < f->type_count; i++) {
+        r.types[i].segment = f->types[i].segment;
+        r.types[i].kind = f->types[i].kind;
+    }
+    return r;
+}
+
+static int build_feed(struct app *a, unsigned i, struct fail *f)
+{
+    const struct config_feed *from = &a->config->feeds[i];
+    struct app_feed *to = &a->feeds[i];
+    struct engine_conf *c = &a->engine_conf;
+    to->app = a;
+    to->index = i;
+    to->conf = from;
+    to->rules = rules_of(from);
+    TRY(read_secret(a, from->push_bearer_file, &to->push_secret, f));
+    c->feeds[i] = (struct engine_feed){
+        .name = from->name, .issuer = from->issuer, .base = base_of(c, from)};
+    c->feed_count = i + 1;
+    return 0;
+}
+
+static int build_caller(struct app *a, unsigned i, struct fail *f)
+{
+    const struct config_caller *from = &a->config->callers[i];
+    struct engine_conf *c = &a->engine_conf;
+    bool bad = false;
+    int base = conf_base_of_feed(a, from->feed, &bad);
+    if (bad)
+        return fail(f, RC_CONFIG, "caller %.*s names no configured feed",
+                    PRSPAN(from->name));
+    c->callers[i] =
+        (struct engine_caller){.name = from->name,
+                               .base = base,
+                               .agents = from->agents,
+                               .whole_runtime = from->role != CALLER_AGENT};
+    c->caller_count = i + 1;
+    a->callers[i].tokens = from->burst;
+    return read_secret(a, from->bearer_file, &a->callers[i].bearer, f);
+}
+
+static void build_limits(struct app *a)
+{
+    const struct config_limits *l = &a->config->limits;
+    a->engine_conf.limits = (struct engine_limits){
+        .subjects_max = l->agents_max * 2, /* people and groups, too */
+        .calls_max = l->calls_max,
+        .parked_max = l->parked_max,
+        .parked_per_agent = l->parked_per_agent,
+        .jobs_max = l->jobs_max,
+        .jtis_max = l->jtis_max,
+        .credentials_max = l->agents_max,
+        .holds_max = l->holds_max,
+        .lease_ms = l->lease_ms,
+        .log_stall_ms = l->log_stall_ms,
+        .jti_keep_ms = l->jti_keep_ms,
+    };
+}
+
+int conf_build(struct app *a, struct fail *f)
+{
+    struct engine_conf *c = &a->engine_conf;
+    for (unsigned i = 0; i < a->config->feed_count; i++)
+        TRY(build_feed(a, i, f));
+    for (unsigned i = 0; i < a->config->caller_count; i++)
+        TRY(build_caller(a, i, f));
+    for (unsigned i = 0; i < a->config->runtime_count; i++)
+        c->served_runtimes[c->served_runtime_count++] =
+            a->config->runtimes[i].name;
+    build_limits(a);
+    memcpy(c->config_digest, a->config->digest_hex, 16);
+    return 0;
+}
+
+static void report_notes(const struct app *a, const struct policy_notes *notes,
+                         struct span source)
+{
+    struct buf text;
+    buf_init(&text, mem_system(), 1024 * 1024);
+    char path[1024];
+    (void)snprintf(path, sizeof path, "%.*s", PRSPAN(a->config->policy_file));
+    policy_notes_print(notes, path, source, false, &text);
+    (void)fprintf(stderr, "%.*s", (int)text.n, (const char *)text.p);
+    buf_fini(&text);
+}
+
+/* Into the slot that is not in use; the caller switches. */
+int conf_load_policy(struct app *a, const char **ret_digest, struct fail *f)
+{
+    struct app_policy *slot = &a->policies[1 - a->policy_at];
+    struct policy_notes *notes = mem_alloc(mem_system(), sizeof *notes);
+    struct span source = SPAN("");
+    if (notes == NULL)
+        return fail(f, RC_NO_MEMORY, "policy notes");
+    arena_fini(&slot->arena);
+    arena_init(&slot->arena, mem_system(), POLICY_ARENA_BYTES);
+    int rc;
+    if (a->config->policy_file.n == 0)
+        rc = policy_load(&slot->arena.mem, NULL, &slot->policy, notes, f);
+    else
+        rc = policy_file_load(&slot->arena.mem, a->config->policy_file,
+                              &slot->policy, notes, &source, f);
+    if (rc < 0)
+        report_notes(a, notes, source);
+    else
+        *ret_digest = slot->policy->digest_hex;
+    mem_release(mem_system(), notes);
+    return rc;
+}
+
+/* ------------------------------------------------------------ who is who */
+
+static bool bearer_matches(struct span authorization, struct span secret)
+{
+    struct span prefix = SPAN("Bearer ");
+    return secret.n > 0 && authorization.n > prefix.n &&
+           span_ieq(span_sub(authorization, 0, prefix.n), prefix) &&
+           span_eq_secret(span_sub(authorization, prefix.n, authorization.n),
+                          secret);
+}
+
+static bool hex_matches(struct span hex, struct span bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (hex.n == 0 || bytes.n * 2 != hex.n)
+        return false;
+    for (size_t i = 0; i < bytes.n; i++)
+        if (hex.p[2 * i] != (unsigned char)digits[bytes.p[i] >> 4] ||
+            hex.p[2 * i + 1] != (unsigned char)digits[bytes.p[i] & 15])
+            return false;
+    return true;
+}
+
+int conf_caller_of(const struct app *a, const struct peer *p,
+                   struct span authorization)
+{
+    for (unsigned i = 0; i < a->config->caller_count; i++) {
+        const struct config_caller *c = &a->config->callers[i];
+        if (p->kind == PEER_UNIX && c->uid >= 0 && (int64_t)p->uid == c->uid)
+            return (int)i;
+        if (p->has_cert && c->spiffe_id.n > 0 &&
+            span_eq(p->spiffe_id, c->spiffe_id))
+            return (int)i;
+        if (p->has_cert && hex_matches(c->cert_sha256_hex, p->cert_sha256))
+            return (int)i;
+        if (bearer_matches(authorization, a->callers[i].bearer))
+            return (int)i;
+    }
+    return -1;
+}
+
+const struct config_operator *conf_operator_of(const struct app *a,
+                                               const struct peer *p)
+{
+    for (unsigned i = 0; i < a->config->operator_count; i++)
+        if (p->kind == PEER_UNIX &&
+            a->config->operators[i].uid == (int64_t)p->uid)
+            return &a->config->operators[i];
+    return NULL;
+}
+
+int conf_base_of_feed(const void *app, struct span feed, bool *ret_bad)
+{
+    const struct app *a = app;
+    if (feed.n == 0)
+        return -1;
+    for (unsigned i = 0; i < a->engine_conf.feed_count; i++)
+        if (span_eq(a->engine_conf.feeds[i].name, feed))
+            return (int)a->engine_conf.feeds[i].base;
+    *ret_bad = true;
+    return -1;
+}
+
+bool conf_take_token(double *tokens, int64_t *refilled_ms, double rate,
+                     double burst, int64_t now_ms)
+{
+    *tokens += (double)(now_ms - *refilled_ms) * rate / 1000.0;
+    if (*tokens > burst)
+        *tokens = burst;
+    *refilled_ms = now_ms;
+    if (*tokens < 1.0)
+        return false;
+    *tokens -= 1.0;
+    return true;
+}
