@@ -284,7 +284,8 @@ void on_stored(struct engine *e)
         }
         row_free(e, r);
     }
-    job_tick(e);
+    if (!e->stopping)
+        job_tick(e);
 }
 
 /* ---------------------------------------------------------- life cycle */

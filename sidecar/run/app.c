@@ -101,6 +101,8 @@ static void apply_journal(struct app *a, const struct out *o)
     struct in now = {.kind = IN_TICK};
     struct fail f;
     app_now(&now);
+    if (a->store == NULL)
+        return; /* stopping: what this would have changed is done again */
     if (store_append(a->store, o->journal.seq, now.wall_ms, o->journal.body,
                      &f) >= 0)
         return;
@@ -115,6 +117,8 @@ static void apply_journal(struct app *a, const struct out *o)
 static void apply_log(struct app *a, const struct out *o)
 {
     struct fail f;
+    if (a->log == NULL)
+        return; /* stopping: copied from the journal at the next start */
     if (o->log.row != 0)
         mark_row(a, o->log.ticket, o->log.row);
     if (decision_log_append(a->log, o->log.ticket, o->log.tail,

@@ -154,6 +154,7 @@ struct app {
     enum store_state store_state;
     uint64_t logged_ticket;      /* latest `written` not yet stepped */
     bool ready, stopping, failed;
+    bool durable; /* store and log have their threads */
     unsigned stop_phase, closing; /* stop.c */
     int exit_code;
     struct { uint64_t refused_auth, refused_form, refused_busy,

@@ -57,7 +57,7 @@ static void on_synced(void *ctx, uint64_t upto)
         a->mark_head = (a->mark_head + 1) % a->mark_cap;
         a->mark_count--;
     }
-    if (row != 0)
+    if (row != 0 && a->store != NULL)
         store_logged(a->store, row);
 }
 
@@ -138,8 +138,9 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                                         .ctx = a};
     TRY(store_load(a->store, &reader, ret_last_seq, f));
     TRY(store_scan(a->store, last_input + 1, recopy_row, a, f));
-    TRY(store_start(a->store, &a->loop, f));
-    return decision_log_start(a->log, &a->loop, f);
+    TRY(decision_log_start(a->log, &a->loop, f));
+    a->durable = true; /* from here on both are closed, not freed */
+    return store_start(a->store, &a->loop, f);
 }
 
 /* ---------------------------------------------------------------- outbound */

@@ -3,15 +3,16 @@
  * Stopping is a small machine of phases; each closes a group of parts and the
  * next begins when all of the group have said that they are closed:
  *
- *   RUNNING -> SERVERS (stop accepting, drain) -> POLLERS -> CLIENTS
- *           -> LOG (last records, last checkpoint) -> STORE -> HANDLES -> DONE
+ *   RUNNING -> SERVERS (stop accepting, drain) -> POLLERS -> READERS -> CLIENTS
+ *           -> TRANSPORT -> STORE (last commits, whose records still go to the
+           log) -> LOG (last records, last checkpoint) -> HANDLES -> DONE
  */
 #include "sidecar/run/app.h"
 
 #include "sidecar/base/log.h"
 
-enum phase { RUNNING, SERVERS, POLLERS, READERS, CLIENTS, TRANSPORT, LOGS,
-             STORES, HANDLES, DONE };
+enum phase { RUNNING, SERVERS, POLLERS, READERS, CLIENTS, TRANSPORT, STORES,
+             LOGS, HANDLES, DONE };
 
 static void next_phase(struct app *a);
 
@@ -101,17 +102,33 @@ static void close_log(struct app *a)
 {
     if (a->log == NULL)
         return;
-    a->closing++;
-    decision_log_close(a->log, one_closed, a);
+    struct decision_log *l = a->log;
     a->log = NULL;
+    if (!a->durable) {
+        decision_log_free(l);
+        return;
+    }
+    a->closing++;
+    decision_log_close(l, one_closed, a);
+}
+
+static void store_closed(void *ctx)
+{
+    struct app *a = ctx;
+    a->store = NULL; /* until now commits could still be reported */
+    one_closed(a);
 }
 
 static void close_store(struct app *a)
 {
     if (a->store == NULL)
         return;
-    a->closing++;
-    store_close(a->store, one_closed, a);
+    if (a->durable) {
+        a->closing++;
+        store_close(a->store, store_closed, a);
+        return;
+    }
+    store_free(a->store);
     a->store = NULL;
 }
 
@@ -142,8 +159,8 @@ static void enter(struct app *a, enum phase p)
     case READERS: close_readers(a); break;
     case CLIENTS: close_clients(a); break;
     case TRANSPORT: close_transport(a); break;
-    case LOGS: close_log(a); break;
     case STORES: close_store(a); break;
+    case LOGS: close_log(a); break;
     case HANDLES: close_handles(a); break;
     case RUNNING:
     case DONE: break;
