@@ -93,6 +93,7 @@ struct config_caller {
     int64_t uid;           /* -1: not by uid */
     struct span spiffe_id; /* empty: not by certificate */
     struct span cert_sha256_hex;
+    struct span bearer_file;    /* empty: not by a token */
     struct names agents;        /* globs over "/Agents/7" */
     struct span feed;           /* empty: any base */
     uint32_t rate_per_s, burst; /* token bucket: 1000, 2000 */
@@ -102,6 +103,7 @@ struct config_caller {
 struct config_operator {
     struct span name;
     int64_t uid;
+    struct names groups; /* what a review's `by` may ask about */
     uint32_t line;
 };
 

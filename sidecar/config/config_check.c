@@ -327,14 +327,18 @@ static void check_identity(struct loader *l, const struct doc *d,
                            const struct config_caller *caller)
 {
     const int given = (caller->uid >= 0) + (caller->spiffe_id.n > 0) +
-                      (caller->cert_sha256_hex.n > 0);
+                      (caller->cert_sha256_hex.n > 0) +
+                      (caller->bearer_file.n > 0);
     const bool named = doc_get(d, SPAN("uid")) != NULL ||
                        doc_get(d, SPAN("spiffe_id")) != NULL ||
-                       doc_get(d, SPAN("cert_sha256")) != NULL;
+                       doc_get(d, SPAN("cert_sha256")) != NULL ||
+                       doc_get(d, SPAN("bearer_file")) != NULL;
     if (given > 1 || !named)
         config_error(l, d, NULL,
-                     "choose how it is known: uid, spiffe_id or cert_sha256");
-    if (given == 1 && caller->uid < 0 && !any_client_ca(c->gate, c->gate_count))
+                     "choose how it is known: uid, spiffe_id, "
+                     "cert_sha256 or bearer_file");
+    if (given == 1 && caller->uid < 0 && caller->bearer_file.n == 0 &&
+        !any_client_ca(c->gate, c->gate_count))
         config_error(l, d,
                      "add tls with client_ca to an address of "
                      "listen.gate",

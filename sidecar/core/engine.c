@@ -65,7 +65,9 @@ static void complete_record(struct engine *e, struct record *r)
 {
     r->wall_ms = e->in->wall_ms;
     if (e->policy != NULL)
-        r->policy = span_of(e->policy->digest_hex, 16);
+        r->policy = e->policy->digest_hex[0] == 0
+                        ? SPAN("built-in")
+                        : span_of(e->policy->digest_hex, 16);
     r->config = span_of(e->conf->config_digest, 16);
     buf_clear(&e->scratch);
     record_write(r, &e->scratch);

@@ -88,8 +88,7 @@ static unsigned fill_vars(const struct out_job *o, struct http_var *vars,
     for (unsigned i = 0; i < o->label_count; i++) {
         (void)snprintf(names[i], VAR_NAME_BYTES, "runtime.%.*s",
                        PRSPAN(o->labels[i].name));
-        vars[n++] =
-            (struct http_var){span_str(names[i]), o->labels[i].value};
+        vars[n++] = (struct http_var){span_str(names[i]), o->labels[i].value};
     }
     return n;
 }

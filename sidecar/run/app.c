@@ -153,18 +153,18 @@ static void apply_done(struct app *a, const struct out *o)
 static void apply(struct app *a, const struct out *o)
 {
     switch (o->kind) {
-    case OUT_JOURNAL: apply_journal(a, o); break;
-    case OUT_LOG: apply_log(a, o); break;
-    case OUT_ACK: apply_ack(a, o->ack.token); break;
-    case OUT_ANSWER: gate_answer(a, &o->answer); break;
-    case OUT_LEASE: gate_lease(a, o); break;
-    case OUT_DONE: apply_done(a, o); break;
-    case OUT_DIRECTIVE: watch_directive(a, &o->directive); break;
-    case OUT_SNAPSHOT_END:
-        watch_snapshot_end(a, o->snapshot_end.watch, o->snapshot_end.epoch);
-        break;
-    case OUT_READ: outbound_read(a, &o->read); break;
-    case OUT_JOB: outbound_job(a, &o->job); break;
+        case OUT_JOURNAL: apply_journal(a, o); break;
+        case OUT_LOG: apply_log(a, o); break;
+        case OUT_ACK: apply_ack(a, o->ack.token); break;
+        case OUT_ANSWER: gate_answer(a, &o->answer); break;
+        case OUT_LEASE: gate_lease(a, o); break;
+        case OUT_DONE: apply_done(a, o); break;
+        case OUT_DIRECTIVE: watch_directive(a, &o->directive); break;
+        case OUT_SNAPSHOT_END:
+            watch_snapshot_end(a, o->snapshot_end.watch, o->snapshot_end.epoch);
+            break;
+        case OUT_READ: outbound_read(a, &o->read); break;
+        case OUT_JOB: outbound_job(a, &o->job); break;
     }
 }
 

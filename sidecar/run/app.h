@@ -58,15 +58,15 @@ enum waiter_kind {
 struct waiter {
     enum waiter_kind kind;
     struct app *app;
-    struct list_link link;       /* in app->waiting or app->spare_waiters */
-    struct grpc_call *call;      /* NULL when the caller has gone */
-    struct http_req *req;        /* PUSH, ADMIN */
-    struct app_feed *feed;       /* POLL */
-    unsigned admin_verb;         /* ADMIN: what to show when it is done */
+    struct list_link link;  /* in app->waiting or app->spare_waiters */
+    struct grpc_call *call; /* NULL when the caller has gone */
+    struct http_req *req;   /* PUSH, ADMIN */
+    struct app_feed *feed;  /* POLL */
+    unsigned admin_verb;    /* ADMIN: what to show when it is done */
     uint64_t admin_job;
     int admin_base;
-    size_t text_n;               /* POLL: outer jti; ADMIN: uri;
-                                    CREDENTIAL: its id */
+    size_t text_n; /* POLL: outer jti; ADMIN: uri;
+                      CREDENTIAL: its id */
     unsigned char text[POLLER_JTI_MAX];
 };
 
@@ -77,9 +77,9 @@ struct app_feed {
     const struct config_feed *conf;
     struct set_rules rules;
     struct jwks_feed *keys;
-    struct poller *poller;       /* NULL without polling */
-    struct span push_secret;     /* expected bearer; in app->secrets */
-    double tokens;               /* push rate */
+    struct poller *poller;   /* NULL without polling */
+    struct span push_secret; /* expected bearer; in app->secrets */
+    double tokens;           /* push rate */
     int64_t refilled_ms;
 };
 
@@ -87,7 +87,7 @@ struct app_feed {
 struct app_caller {
     double tokens;
     int64_t refilled_ms;
-    struct span bearer;          /* in app->secrets; empty: none */
+    struct span bearer; /* in app->secrets; empty: none */
 };
 
 struct app_runtime {
@@ -112,7 +112,7 @@ struct app {
     struct arena config_arena;
     const struct config *config;
     struct engine_conf engine_conf;
-    struct arena secrets;        /* wiped at the end */
+    struct arena secrets; /* wiped at the end */
     struct app_policy policies[2];
     unsigned policy_at;
 
@@ -141,24 +141,25 @@ struct app {
     bool stepping;
     struct in later[APP_LATER_MAX]; /* plain inputs that came during a step */
     unsigned later_count;
-    struct arena message_arena;  /* one message being decoded */
-    struct buf encoded;          /* one message being encoded */
+    struct arena message_arena; /* one message being decoded */
+    struct buf encoded;         /* one message being encoded */
     struct list waiting, spare_waiters;
-    struct list gone_watches;    /* closed streams, freed between steps */
-    struct app_mark *marks;      /* ring */
+    struct list gone_watches; /* closed streams, freed between steps */
+    struct app_mark *marks;   /* ring */
     size_t mark_head, mark_count, mark_cap;
 
     unsigned char random[APP_RANDOM_BYTES];
     size_t random_used;
     int64_t started_wall_ms;
     enum store_state store_state;
-    uint64_t logged_ticket;      /* latest `written` not yet stepped */
+    uint64_t logged_ticket; /* latest `written` not yet stepped */
     bool ready, stopping, failed;
-    bool durable; /* store and log have their threads */
+    bool durable;                 /* store and log have their threads */
     unsigned stop_phase, closing; /* stop.c */
     int exit_code;
-    struct { uint64_t refused_auth, refused_form, refused_busy,
-             rate_limited; } push_stats;
+    struct {
+        uint64_t refused_auth, refused_form, refused_busy, rate_limited;
+    } push_stats;
 };
 
 /* app.c ---------------------------------------------------------------- */
@@ -183,8 +184,8 @@ void app_fatal(struct app *a, const char *what, const struct fail *f);
 /* conf.c ---------------------------------------------------------------- */
 
 int conf_build(struct app *a, struct fail *f) must_use;
-int conf_load_policy(struct app *a, const char **ret_digest, struct fail *f)
-    must_use;
+int conf_load_policy(struct app *a, const char **ret_digest,
+                     struct fail *f) must_use;
 /* Which configured caller this is, or -1. `authorization` is the metadata
  * value, for callers with a bearer file. */
 int conf_caller_of(const struct app *a, const struct peer *p,
@@ -224,13 +225,15 @@ void intake_acked(struct app *a, struct waiter *w);
 void outbound_read(struct app *a, const struct out_read *o);
 void outbound_job(struct app *a, const struct out_job *o);
 
-/* admin.c, metrics.c -------------------------------------------------------- */
+/* admin.c, metrics.c --------------------------------------------------------
+ */
 
 void admin_request(void *ctx, struct http_req *r);
 void admin_done(struct app *a, struct waiter *w, int rc, struct span text);
 void metrics_request(void *ctx, struct http_req *r);
 
-/* start.c, stop.c ------------------------------------------------------------ */
+/* start.c, stop.c ------------------------------------------------------------
+ */
 
 /* Opens everything; on failure what is open stays for app_close. */
 int app_open(struct app *a, const char *config_path, struct fail *f) must_use;

@@ -43,8 +43,7 @@ static int read_secret(struct app *a, struct span path, struct span *ret,
         return 0;
     TRY(config_read_file(&a->secrets.mem, path, SECRET_BYTES_MAX, true, ret,
                          f));
-    return ret->n > 0 ? 0
-                      : fail(f, RC_CONFIG, "%.*s is empty", PRSPAN(path));
+    return ret->n > 0 ? 0 : fail(f, RC_CONFIG, "%.*s is empty", PRSPAN(path));
 }
 
 static struct set_rules rules_of(const struct config_feed *f)

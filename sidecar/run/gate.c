@@ -106,8 +106,8 @@ static int64_t deadline_of(const struct grpc_call *c)
     return left > INT32_MAX ? INT64_MAX : app_boot_ms() + (int64_t)left;
 }
 
-static void on_question(struct app *a, struct grpc_call *c,
-                        struct span message, bool begin)
+static void on_question(struct app *a, struct grpc_call *c, struct span message,
+                        bool begin)
 {
     struct in in = {.kind = begin ? IN_BEGIN : IN_ASK};
     struct gate_names names = names_of(a);
@@ -115,10 +115,9 @@ static void on_question(struct app *a, struct grpc_call *c,
     if (who < 0)
         return;
     arena_clear(&a->message_arena);
-    int rc = begin ? gate_decode_begin(&a->message_arena, &names, message,
-                                       &in.ask)
-                   : gate_decode_check(&a->message_arena, &names, message,
-                                       &in.ask);
+    int rc =
+        begin ? gate_decode_begin(&a->message_arena, &names, message, &in.ask)
+              : gate_decode_check(&a->message_arena, &names, message, &in.ask);
     if (!decoded(c, rc))
         return;
     struct waiter *w = wait_for(a, c, begin ? WAIT_BEGIN : WAIT_CHECK);
@@ -334,21 +333,30 @@ const struct grpc_method *gate_methods(void)
     if (built)
         return table;
     const struct grpc_method own[] = {
-        {.path = "/bailiff.v1.AgentGate/Check", .message = on_check,
+        {.path = "/bailiff.v1.AgentGate/Check",
+         .message = on_check,
          .closed = on_closed},
-        {.path = "/bailiff.v1.AgentGate/BeginToolCall", .message = on_begin,
+        {.path = "/bailiff.v1.AgentGate/BeginToolCall",
+         .message = on_begin,
          .closed = on_closed},
-        {.path = "/bailiff.v1.AgentGate/RenewToolCall", .message = on_renew,
+        {.path = "/bailiff.v1.AgentGate/RenewToolCall",
+         .message = on_renew,
          .closed = on_closed},
-        {.path = "/bailiff.v1.AgentGate/EndToolCall", .message = on_end,
+        {.path = "/bailiff.v1.AgentGate/EndToolCall",
+         .message = on_end,
          .closed = on_closed},
-        {.path = "/bailiff.v1.AgentGate/Ack", .message = on_ack,
+        {.path = "/bailiff.v1.AgentGate/Ack",
+         .message = on_ack,
          .closed = on_closed},
         {.path = "/bailiff.v1.AgentGate/RegisterCredential",
-         .message = on_credential, .closed = on_closed},
-        {.path = "/bailiff.v1.AgentGate/Watch", .client_streams = true,
-         .server_streams = true, .open = watch_open,
-         .message = watch_message, .half_closed = watch_half_closed,
+         .message = on_credential,
+         .closed = on_closed},
+        {.path = "/bailiff.v1.AgentGate/Watch",
+         .client_streams = true,
+         .server_streams = true,
+         .open = watch_open,
+         .message = watch_message,
+         .half_closed = watch_half_closed,
          .closed = watch_closed},
     };
     size_t n = 0;

@@ -25,7 +25,7 @@ struct intake {
     struct arena arena;
     struct span token;
     int64_t wall_ms;
-    bool asked_keys;          /* the one JWKS refresh has happened */
+    bool asked_keys; /* the one JWKS refresh has happened */
     /* result */
     int rc;
     struct event event;
@@ -58,10 +58,9 @@ static void reply_busy(struct http_req *r)
 /* RFC 8935 2.3: 400, a JSON object, a Content-Language. */
 static void reply_error(struct http_req *r, enum set_err err, const char *text)
 {
-    const struct http_header h[] = {
-        {"content-type", SPAN("application/json")},
-        {"content-language", SPAN("en")},
-        {"cache-control", SPAN("no-store")}};
+    const struct http_header h[] = {{"content-type", SPAN("application/json")},
+                                    {"content-language", SPAN("en")},
+                                    {"cache-control", SPAN("no-store")}};
     struct buf body;
     struct json_out j;
     buf_init(&body, mem_system(), 4096);
@@ -74,8 +73,7 @@ static void reply_error(struct http_req *r, enum set_err err, const char *text)
     buf_fini(&body);
 }
 
-static void answer_refused(struct waiter *w, enum set_err err,
-                           const char *text)
+static void answer_refused(struct waiter *w, enum set_err err, const char *text)
 {
     if (w->kind == WAIT_PUSH)
         reply_error(w->req, err, text);
@@ -216,8 +214,8 @@ static struct intake *intake_new(struct app_feed *feed, struct waiter *w,
         return NULL;
     app_now(&now);
     arena_init(&t->arena, mem_system(), INTAKE_ARENA_BYTES);
-    t->work = (struct work_item){.run = on_run, .done = on_done,
-                                 .lane = feed->index};
+    t->work =
+        (struct work_item){.run = on_run, .done = on_done, .lane = feed->index};
     t->want = (struct jwks_want){.over = on_keys_over};
     t->feed = feed;
     t->waiter = w;
@@ -269,10 +267,10 @@ static bool sender_ok(const struct app_feed *feed, const struct http_req *r)
     const struct config_feed *f = feed->conf;
     struct span given = http_header(r, SPAN("authorization"));
     struct span prefix = SPAN("Bearer ");
-    bool bearer = feed->push_secret.n > 0 && given.n > prefix.n &&
-                  span_ieq(span_sub(given, 0, prefix.n), prefix) &&
-                  span_eq_secret(span_sub(given, prefix.n, given.n),
-                                 feed->push_secret);
+    bool bearer =
+        feed->push_secret.n > 0 && given.n > prefix.n &&
+        span_ieq(span_sub(given, 0, prefix.n), prefix) &&
+        span_eq_secret(span_sub(given, prefix.n, given.n), feed->push_secret);
     bool open = f->push_bearer_file.n == 0 && f->push_spiffe_id.n == 0 &&
                 f->push_cert_sha256.n == 0;
     return open || bearer || cert_ok(f, http_peer(r));
@@ -305,8 +303,7 @@ static bool push_form_ok(struct app *a, struct http_req *r)
 static bool push_admitted(struct app *a, struct app_feed *feed,
                           struct http_req *r)
 {
-    const struct http_header auth[] = {
-        {"www-authenticate", SPAN("Bearer")}};
+    const struct http_header auth[] = {{"www-authenticate", SPAN("Bearer")}};
     const struct http_header slow[] = {{"retry-after", SPAN("1")}};
     double rate = a->config->limits.push_per_s;
     if (!sender_ok(feed, r)) {

@@ -196,9 +196,9 @@ static void start_revoke(struct app *a, const struct out_job *o)
     buf_put_u8(&aad, 0);
     buf_put(&aad, o->credential_id);
     struct running *r = running_new(a, o);
-    int rc = r == NULL ? RC_NO_MEMORY
-                       : seal_get(a->seal, o->sealed, buf_span(&aad), &token,
-                                  &f);
+    int rc = r == NULL
+                 ? RC_NO_MEMORY
+                 : seal_get(a->seal, o->sealed, buf_span(&aad), &token, &f);
     const struct revoke_req req = {
         .server = server,
         .token = buf_span(&token),
@@ -209,8 +209,9 @@ static void start_revoke(struct app *a, const struct out_job *o)
         rc = oauth_revoke(a->oauth, &req, on_revoked, r, &f);
     if (rc < 0) {
         mem_release(mem_system(), r);
-        not_started(a, o, rc == RC_UNTRUSTED ? JOB_DONE_REFUSED
-                                             : JOB_DONE_RETRY, f.text);
+        not_started(a, o,
+                    rc == RC_UNTRUSTED ? JOB_DONE_REFUSED : JOB_DONE_RETRY,
+                    f.text);
     }
     buf_fini(&token);
     buf_fini(&aad);
@@ -230,8 +231,7 @@ static void runtime_answer(struct running *r, struct span message,
         return;
     }
     unsigned max = ENGINE_HELLO_CALLS_MAX;
-    struct in_call_result *calls =
-        mem_array(&r->arena.mem, max, sizeof *calls);
+    struct in_call_result *calls = mem_array(&r->arena.mem, max, sizeof *calls);
     in->job.result = JOB_DONE_RETRY;
     in->job.why = SPAN("not every call is confirmed");
     if (calls != NULL && runtime_decode_cancel(&r->arena, message, calls, max,
@@ -283,11 +283,10 @@ static void start_runtime_call(struct app *a, const struct out_job *o)
         runtime_encode_cancel(o, &message);
     else
         runtime_encode_purge(o, &message);
-    struct span *at =
-        mem_array(&r->arena.mem, o->purge.count, sizeof *at);
+    struct span *at = mem_array(&r->arena.mem, o->purge.count, sizeof *at);
     for (unsigned i = 0; at != NULL && i < o->purge.count; i++)
-        at[i] = span_of(mem_copy(&r->arena.mem, o->purge.at[i]),
-                        o->purge.at[i].n);
+        at[i] =
+            span_of(mem_copy(&r->arena.mem, o->purge.at[i]), o->purge.at[i].n);
     r->purge = (struct names){at, at == NULL ? 0 : o->purge.count};
     if (!buf_ok(&message) ||
         grpc_client_call(client, o->kind == JOB_CANCEL ? cancel : purge,
@@ -302,9 +301,9 @@ static void start_runtime_call(struct app *a, const struct out_job *o)
 void outbound_job(struct app *a, const struct out_job *o)
 {
     switch (o->kind) {
-    case JOB_REVOKE: start_revoke(a, o); break;
-    case JOB_CANCEL:
-    case JOB_PURGE: start_runtime_call(a, o); break;
-    case JOB_ACTION: action_run(a, o); break;
+        case JOB_REVOKE: start_revoke(a, o); break;
+        case JOB_CANCEL:
+        case JOB_PURGE: start_runtime_call(a, o); break;
+        case JOB_ACTION: action_run(a, o); break;
     }
 }

@@ -112,17 +112,16 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                                   .stored = on_stored,
                                   .state = on_store_state,
                                   .ctx = a};
-    const struct decision_log_conf lc = {
-        .dir = c->log_dir,
-        .key_file = c->log_key_file,
-        .origin = c->log_origin,
-        .fsync_ms = c->log_fsync_ms,
-        .checkpoint_ms = c->log_checkpoint_ms,
-        .rotate_bytes = c->log_rotate_bytes,
-        .written = on_written,
-        .synced = on_synced,
-        .broken = on_log_broken,
-        .ctx = a};
+    const struct decision_log_conf lc = {.dir = c->log_dir,
+                                         .key_file = c->log_key_file,
+                                         .origin = c->log_origin,
+                                         .fsync_ms = c->log_fsync_ms,
+                                         .checkpoint_ms = c->log_checkpoint_ms,
+                                         .rotate_bytes = c->log_rotate_bytes,
+                                         .written = on_written,
+                                         .synced = on_synced,
+                                         .broken = on_log_broken,
+                                         .ctx = a};
     TRY(seal_open_key(c->seal_key_file, &a->seal, f));
     TRY(store_open(&sc, &a->store, &created, f));
     TRY(decision_log_open(&lc, &a->log, &last_input, f));
@@ -134,8 +133,8 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                     "%llu lines: restore it from a backup, or move the log "
                     "away to start anew",
                     (unsigned long long)ls.lines);
-    const struct store_reader reader = {.fact = load_fact, .row = load_row,
-                                        .ctx = a};
+    const struct store_reader reader = {
+        .fact = load_fact, .row = load_row, .ctx = a};
     TRY(store_load(a->store, &reader, ret_last_seq, f));
     TRY(store_scan(a->store, last_input + 1, recopy_row, a, f));
     TRY(decision_log_start(a->log, &a->loop, f));
@@ -256,8 +255,7 @@ static int open_servers(struct app *a, struct fail *f)
         TRY(open_server(a, &c->push[i], NULL, intake_push, &a->push[i], f));
     TRY(open_server(a, &c->admin, NULL, admin_request, &a->admin, f));
     if (c->metrics.address.n > 0)
-        TRY(open_server(a, &c->metrics, NULL, metrics_request, &a->metrics,
-                        f));
+        TRY(open_server(a, &c->metrics, NULL, metrics_request, &a->metrics, f));
     return 0;
 }
 
@@ -331,8 +329,8 @@ static int load_config(struct app *a, const char *path, struct fail *f)
         return fail(f, RC_NO_MEMORY, "configuration");
     arena_init(&a->config_arena, mem_system(), CONFIG_ARENA_BYTES);
     arena_init(&a->secrets, mem_system(), SECRETS_ARENA_BYTES);
-    int rc = config_load(&a->config_arena.mem, path, &a->config, notes,
-                         &source, f);
+    int rc =
+        config_load(&a->config_arena.mem, path, &a->config, notes, &source, f);
     if (rc < 0) {
         struct buf text;
         buf_init(&text, mem_system(), 1024 * 1024);
@@ -374,18 +372,18 @@ static void say_ready(struct app *a)
 {
     char gate[256] = "", push[256] = "";
     for (unsigned i = 0; i < a->config->gate_count; i++)
-        (void)snprintf(gate + strlen(gate), sizeof gate - strlen(gate),
-                       "%s%s", i > 0 ? "," : "", server_address(a->gate[i]));
+        (void)snprintf(gate + strlen(gate), sizeof gate - strlen(gate), "%s%s",
+                       i > 0 ? "," : "", server_address(a->gate[i]));
     for (unsigned i = 0; i < a->config->push_count; i++)
-        (void)snprintf(push + strlen(push), sizeof push - strlen(push),
-                       "%s%s", i > 0 ? "," : "", server_address(a->push[i]));
+        (void)snprintf(push + strlen(push), sizeof push - strlen(push), "%s%s",
+                       i > 0 ? "," : "", server_address(a->push[i]));
     a->ready = true;
     grpc_health_set(a->health, true);
-    log_info(LOG_MAIN, "ready", kv_str("gate", gate), kv_str("push", push),
-             kv_str("admin", server_address(a->admin)),
-             kv_str("metrics",
-                    a->metrics == NULL ? "" : server_address(a->metrics)),
-             kv_u64("pid", (uint64_t)getpid()));
+    log_info(
+        LOG_MAIN, "ready", kv_str("gate", gate), kv_str("push", push),
+        kv_str("admin", server_address(a->admin)),
+        kv_str("metrics", a->metrics == NULL ? "" : server_address(a->metrics)),
+        kv_u64("pid", (uint64_t)getpid()));
 }
 
 int app_open(struct app *a, const char *config_path, struct fail *f)

@@ -11,8 +11,18 @@
 
 #include "sidecar/base/log.h"
 
-enum phase { RUNNING, SERVERS, POLLERS, READERS, CLIENTS, TRANSPORT, STORES,
-             LOGS, HANDLES, DONE };
+enum phase {
+    RUNNING,
+    SERVERS,
+    POLLERS,
+    READERS,
+    CLIENTS,
+    TRANSPORT,
+    STORES,
+    LOGS,
+    HANDLES,
+    DONE
+};
 
 static void next_phase(struct app *a);
 
@@ -154,16 +164,16 @@ static void close_handles(struct app *a)
 static void enter(struct app *a, enum phase p)
 {
     switch (p) {
-    case SERVERS: close_servers(a); break;
-    case POLLERS: close_pollers(a); break;
-    case READERS: close_readers(a); break;
-    case CLIENTS: close_clients(a); break;
-    case TRANSPORT: close_transport(a); break;
-    case STORES: close_store(a); break;
-    case LOGS: close_log(a); break;
-    case HANDLES: close_handles(a); break;
-    case RUNNING:
-    case DONE: break;
+        case SERVERS: close_servers(a); break;
+        case POLLERS: close_pollers(a); break;
+        case READERS: close_readers(a); break;
+        case CLIENTS: close_clients(a); break;
+        case TRANSPORT: close_transport(a); break;
+        case STORES: close_store(a); break;
+        case LOGS: close_log(a); break;
+        case HANDLES: close_handles(a); break;
+        case RUNNING:
+        case DONE: break;
     }
 }
 

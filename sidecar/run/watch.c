@@ -106,13 +106,13 @@ void watch_message(void *ctx, struct grpc_call *c, struct span message)
         return;
     }
     switch (m.kind) {
-    case WATCH_HELLO: on_hello(w, &m.hello); break;
-    case WATCH_ACK: on_ack(w, &m.ack); break;
-    case WATCH_PING:
-        buf_clear(&a->encoded);
-        gate_encode_pong(0, &a->encoded);
-        send_encoded(w);
-        break;
+        case WATCH_HELLO: on_hello(w, &m.hello); break;
+        case WATCH_ACK: on_ack(w, &m.ack); break;
+        case WATCH_PING:
+            buf_clear(&a->encoded);
+            gate_encode_pong(0, &a->encoded);
+            send_encoded(w);
+            break;
     }
 }
 
@@ -133,7 +133,7 @@ void watch_closed(void *ctx, struct grpc_call *c)
     w->call = NULL;
     list_push(&a->gone_watches, &w->link); /* effects of a step under way may
                                               still name it */
-    ignore_rc(app_step(a, &in)); /* cannot be refused */
+    ignore_rc(app_step(a, &in));           /* cannot be refused */
     if (!a->stepping)
         watch_free_gone(a);
 }
