@@ -79,7 +79,7 @@ export class Bailiff {
         child.stderr.setEncoding('utf8').on('data', (text) => { this.stderr += text; });
         const end = now() + readyMs;
         for (;;) {
-            const line = this.stderr.split('\n').find((l) => /\bmsg=ready\b/.test(l));
+            const line = this.stderr.split('\n').find((l) => /\bevent=ready\b/.test(l));
             if (line) {
                 this.ready = pairs(line);
                 return this;
