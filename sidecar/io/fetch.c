@@ -493,7 +493,10 @@ static int set_rules(CURL *e, const struct fetch_req *req, struct fail *f)
     ok = ok && curl_easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L) == 0;
     ok = ok && curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
                                 (long)CURL_HTTP_VERSION_2TLS) == 0;
-    ok = ok && curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L) == 0;
+    /* wait for a new connection to say whether it multiplexes: TLS says so in
+     * its handshake, plain HTTP only with the first answer */
+    long wait = span_starts(req->url, SPAN("https:")) ? 1L : 0L;
+    ok = ok && curl_easy_setopt(e, CURLOPT_PIPEWAIT, wait) == 0;
     ok = ok && curl_easy_setopt(e, CURLOPT_USERAGENT, "bailiff") == 0;
     /* a resolver thread that hangs is left alone instead of joined: joining
      * would stop the loop */
