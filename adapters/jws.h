@@ -23,8 +23,14 @@
 #define JWS_KEYSET_BYTES_MAX (256 * 1024)
 #define JWS_SHA256_BYTES 32
 
-enum jws_alg { JWS_RS256 = 1, JWS_PS256 = 2, JWS_ES256 = 4, JWS_ES384 = 8,
-               JWS_EDDSA = 16, JWS_ALG_ALL = 31 };
+enum jws_alg {
+    JWS_RS256 = 1,
+    JWS_PS256 = 2,
+    JWS_ES256 = 4,
+    JWS_ES384 = 8,
+    JWS_EDDSA = 16,
+    JWS_ALG_ALL = 31
+};
 
 /* "ES256" and so on ("Ed25519" means JWS_EDDSA, RFC 9864); false if unknown. */
 bool jws_alg_from_name(struct span name, enum jws_alg *ret);
@@ -54,13 +60,19 @@ bool jws_keys_have(const struct jws_keys *k, struct span kid);
 /* What verification found. Spans live in the `struct mem *` given. */
 struct jws {
     enum jws_alg alg;
-    struct span kid;              /* empty when the header has none */
+    struct span kid; /* empty when the header has none */
     const struct doc *header;
-    struct span payload;          /* decoded bytes; only set when verified */
+    struct span payload; /* decoded bytes; only set when verified */
 };
 
-enum jws_why { JWS_OK, JWS_MALFORMED, JWS_BAD_HEADER, JWS_BAD_ALG,
-               JWS_NO_KEY, JWS_BAD_SIGNATURE };
+enum jws_why {
+    JWS_OK,
+    JWS_MALFORMED,
+    JWS_BAD_HEADER,
+    JWS_BAD_ALG,
+    JWS_NO_KEY,
+    JWS_BAD_SIGNATURE
+};
 const char *jws_why_word(enum jws_why w);
 
 /* Checks form, header, algorithm, key and signature, in this order, all before
@@ -85,11 +97,11 @@ int jws_decode_unverified(struct mem *m, struct span token,
                           struct fail *f) must_use;
 
 /* RC_NO_MEMORY is the only failure. */
-int jws_sha256(struct span bytes,
-               unsigned char ret[JWS_SHA256_BYTES]) must_use;
+int jws_sha256(struct span bytes, unsigned char ret[JWS_SHA256_BYTES]) must_use;
 
 /* Can this PEM private key (without passphrase) sign with `alg`, under the
- * same rules of size and curve that verification has? RC_SYNTAX, RC_UNTRUSTED. */
+ * same rules of size and curve that verification has? RC_SYNTAX, RC_UNTRUSTED.
+ */
 int jws_private_pem_check(struct span pem, enum jws_alg alg,
                           struct fail *f) must_use;
 

@@ -9,7 +9,8 @@
 const struct command commands[] = {
     {"set up", "run", cmd_run, "", "usage: bailiff run [-c FILE]",
      "run the sidecar",
-     "Runs in the foreground and says `event=ready` on stderr when it answers.\n"
+     "Runs in the foreground and says `event=ready` on stderr when it "
+     "answers.\n"
      "SIGTERM drains and stops (exit code 0), SIGHUP reloads the policy and\n"
      "certificates, SIGUSR1 reopens the decision log, SIGUSR2 dumps recent\n"
      "diagnostics. Exit code 3 when the store or the log has failed.\n",

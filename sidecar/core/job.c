@@ -100,8 +100,9 @@ int job_names(struct job *j, struct names n, struct names *ret)
 #define ACTION_TEXTS(X)                                                        \
     X(name)                                                                    \
     X(preset)                                                                  \
-    X(method) X(url) X(body) X(content_type) X(url_file) X(key_file)           \
-        X(bearer_file) X(ca_file)
+    X(method)                                                                  \
+    X(url) X(body) X(content_type) X(url_file) X(key_file) X(bearer_file)      \
+        X(ca_file)
 
 int job_action(struct job *j, const struct policy_action *a)
 {

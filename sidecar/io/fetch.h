@@ -17,7 +17,7 @@
 #define FETCH_REQUEST_BODY_MAX (1024 * 1024)
 #define FETCH_URL_MAX 8192
 #define FETCH_ANSWER_HEADER_BYTES_MAX (64 * 1024)
-#define FETCH_CALLS_MAX 1024     /* in flight; more is RC_LIMIT */
+#define FETCH_CALLS_MAX 1024          /* in flight; more is RC_LIMIT */
 #define FETCH_HOST_CONNECTIONS_MAX 80 /* two per feed and some */
 #define FETCH_CONNECT_MS 10000
 
@@ -30,25 +30,25 @@ struct fetch_header {
 
 /* Borrowed during fetch_start only. */
 struct fetch_req {
-    struct span method;     /* "GET" */
+    struct span method; /* "GET" */
     struct span url;
     struct fetch_header headers[FETCH_HEADERS_MAX];
     unsigned header_count;
     struct span body;
-    uint32_t timeout_ms;    /* whole exchange */
-    uint32_t body_bytes_max; /* of the answer; 0: 1 MiB */
-    bool allow_http;        /* plain http: (tests, loopback) */
-    struct span ca_file;    /* empty: system store */
+    uint32_t timeout_ms;             /* whole exchange */
+    uint32_t body_bytes_max;         /* of the answer; 0: 1 MiB */
+    bool allow_http;                 /* plain http: (tests, loopback) */
+    struct span ca_file;             /* empty: system store */
     struct span cert_file, key_file; /* client certificate */
 };
 
 struct fetch_result {
     int rc; /* 0: an HTTP answer came; RC_TIMEOUT RC_UNAVAILABLE RC_UNTRUSTED
                (TLS) RC_TOO_LARGE RC_PROTOCOL RC_CANCELLED */
-    unsigned status;        /* 100..599 when rc is 0 */
-    struct span body;       /* dies when the callback returns */
-    int64_t started_ms;     /* loop time when fetch_start was called: not
-                               later than the moment the peer answered for */
+    unsigned status;    /* 100..599 when rc is 0 */
+    struct span body;   /* dies when the callback returns */
+    int64_t started_ms; /* loop time when fetch_start was called: not
+                           later than the moment the peer answered for */
     struct fail fail;
 };
 
@@ -56,7 +56,8 @@ struct fetch_result {
  * when absent. Only inside the callback. */
 struct span fetch_answer_header(const struct fetch_call *c, const char *name);
 
-/* Retry-After in ms (seconds or HTTP-date form, RFC 9110 10.2.3), -1 if absent. */
+/* Retry-After in ms (seconds or HTTP-date form, RFC 9110 10.2.3), -1 if absent.
+ */
 int64_t fetch_retry_after_ms(const struct fetch_call *c, int64_t now_wall_ms);
 
 typedef void (*fetch_done_fn)(void *ctx, struct fetch_call *c,

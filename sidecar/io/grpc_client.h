@@ -12,11 +12,11 @@ struct grpc_client;
 struct grpc_client_call;
 
 struct grpc_client_conf {
-    struct span address;      /* "unix:/path" or "host:port" */
-    struct span tls_ca_file;  /* empty: plain text (unix or loopback only) */
+    struct span address;     /* "unix:/path" or "host:port" */
+    struct span tls_ca_file; /* empty: plain text (unix or loopback only) */
     struct span tls_cert_file, tls_key_file; /* client certificate, optional */
-    struct span tls_name;     /* expected DNS name; empty: the host */
-    uint32_t message_bytes;   /* [1 MiB] largest answer */
+    struct span tls_name;   /* expected DNS name; empty: the host */
+    uint32_t message_bytes; /* [1 MiB] largest answer */
 };
 
 int grpc_client_new(uv_loop_t *loop, const struct grpc_client_conf *conf,
@@ -26,8 +26,7 @@ int grpc_client_new(uv_loop_t *loop, const struct grpc_client_conf *conf,
  * 0 and one message; RC_REFUSED any other status (in *status, text in f);
  * RC_UNAVAILABLE, RC_TIMEOUT, RC_CANCELLED, RC_PROTOCOL otherwise. */
 typedef void (*grpc_client_done_fn)(void *ctx, int rc, enum grpc_status status,
-                                    struct span message,
-                                    const struct fail *f);
+                                    struct span message, const struct fail *f);
 int grpc_client_call(struct grpc_client *c, const char *path,
                      struct span message, uint64_t timeout_ms,
                      grpc_client_done_fn done, void *ctx,

@@ -19,17 +19,17 @@
 /* Limits a peer could otherwise push against; each has a counter in
  * server_stats. 0 picks the default in brackets. */
 struct server_limits {
-    uint32_t connections;        /* [2048] per listener */
-    uint32_t streams;            /* [100] concurrent per connection */
-    uint32_t header_bytes;       /* [16384] decoded, per request */
-    uint32_t body_bytes;         /* [262144] per HTTP request */
-    uint32_t message_bytes;      /* [65536] per gRPC message */
-    uint32_t queued_bytes;       /* [1048576] output per connection */
-    uint32_t handshake_ms;       /* [5000] */
-    uint32_t request_ms;         /* [10000] first byte to end of request */
-    uint32_t idle_ms;            /* [300000] nothing in flight */
-    uint32_t stall_ms;           /* [20000] output that the peer leaves */
-    uint32_t resets_per_s;       /* [20] RST_STREAM sent or received, burst 200 */
+    uint32_t connections;   /* [2048] per listener */
+    uint32_t streams;       /* [100] concurrent per connection */
+    uint32_t header_bytes;  /* [16384] decoded, per request */
+    uint32_t body_bytes;    /* [262144] per HTTP request */
+    uint32_t message_bytes; /* [65536] per gRPC message */
+    uint32_t queued_bytes;  /* [1048576] output per connection */
+    uint32_t handshake_ms;  /* [5000] */
+    uint32_t request_ms;    /* [10000] first byte to end of request */
+    uint32_t idle_ms;       /* [300000] nothing in flight */
+    uint32_t stall_ms;      /* [20000] output that the peer leaves */
+    uint32_t resets_per_s;  /* [20] RST_STREAM sent or received, burst 200 */
 };
 
 enum peer_kind { PEER_UNIX, PEER_TCP, PEER_TLS };
@@ -38,13 +38,13 @@ enum peer_kind { PEER_UNIX, PEER_TCP, PEER_TLS };
 struct peer {
     enum peer_kind kind;
     bool loopback;
-    uid_t uid;                   /* PEER_UNIX: SO_PEERCRED */
+    uid_t uid; /* PEER_UNIX: SO_PEERCRED */
     gid_t gid;
     pid_t pid;
-    bool has_cert;               /* PEER_TLS: a verified client certificate */
-    struct span spiffe_id;       /* the only URI SAN, or empty */
-    struct span cert_sha256;     /* 32 bytes */
-    char address[64];            /* for logs: "127.0.0.1:4711", "unix" */
+    bool has_cert;           /* PEER_TLS: a verified client certificate */
+    struct span spiffe_id;   /* the only URI SAN, or empty */
+    struct span cert_sha256; /* 32 bytes */
+    char address[64];        /* for logs: "127.0.0.1:4711", "unix" */
 };
 
 struct http_req;
@@ -58,7 +58,7 @@ struct span http_body(const struct http_req *r);
 const struct peer *http_peer(const struct http_req *r);
 
 struct http_header {
-    const char *name;  /* lower case */
+    const char *name; /* lower case */
     struct span value;
 };
 
@@ -71,11 +71,19 @@ void http_reply(struct http_req *r, unsigned status,
 
 /* gRPC status codes that we send (grpc/doc/statuscodes.md). */
 enum grpc_status {
-    GRPC_OK = 0, GRPC_CANCELLED = 1, GRPC_UNKNOWN = 2,
-    GRPC_INVALID_ARGUMENT = 3, GRPC_DEADLINE_EXCEEDED = 4, GRPC_NOT_FOUND = 5,
-    GRPC_ALREADY_EXISTS = 6, GRPC_PERMISSION_DENIED = 7,
-    GRPC_RESOURCE_EXHAUSTED = 8, GRPC_FAILED_PRECONDITION = 9,
-    GRPC_UNIMPLEMENTED = 12, GRPC_INTERNAL = 13, GRPC_UNAVAILABLE = 14,
+    GRPC_OK = 0,
+    GRPC_CANCELLED = 1,
+    GRPC_UNKNOWN = 2,
+    GRPC_INVALID_ARGUMENT = 3,
+    GRPC_DEADLINE_EXCEEDED = 4,
+    GRPC_NOT_FOUND = 5,
+    GRPC_ALREADY_EXISTS = 6,
+    GRPC_PERMISSION_DENIED = 7,
+    GRPC_RESOURCE_EXHAUSTED = 8,
+    GRPC_FAILED_PRECONDITION = 9,
+    GRPC_UNIMPLEMENTED = 12,
+    GRPC_INTERNAL = 13,
+    GRPC_UNAVAILABLE = 14,
     GRPC_UNAUTHENTICATED = 16,
 };
 
@@ -113,9 +121,9 @@ void grpc_finish(struct grpc_call *c, enum grpc_status status,
 void grpc_reply(struct grpc_call *c, struct span message);
 
 struct server_conf {
-    struct span address;    /* "unix:/path", "127.0.0.1:9443", "[::]:8443" */
-    uint32_t unix_mode;     /* e.g. 0660 */
-    int64_t unix_gid;       /* -1: leave */
+    struct span address; /* "unix:/path", "127.0.0.1:9443", "[::]:8443" */
+    uint32_t unix_mode;  /* e.g. 0660 */
+    int64_t unix_gid;    /* -1: leave */
     /* PEM files; empty cert: no TLS. */
     struct span tls_cert_file, tls_key_file, tls_client_ca_file;
     bool tls_client_required;
@@ -127,8 +135,8 @@ struct server_conf {
 };
 
 struct server_stats {
-    uint64_t accepted, refused, open, requests, calls, bad_requests,
-        timeouts, floods, tls_failures, slow_readers;
+    uint64_t accepted, refused, open, requests, calls, bad_requests, timeouts,
+        floods, tls_failures, slow_readers;
 };
 
 struct server;
@@ -149,7 +157,7 @@ int server_reload_tls(struct server *s, struct fail *f) must_use;
 /* Stops accepting, sends GOAWAY, lets what is in flight finish for up to
  * drain_ms, then cuts. `done` runs once when every handle is closed; the
  * server is freed after it returns. */
-void server_close(struct server *s, uint64_t drain_ms,
-                  void (*done)(void *ctx), void *ctx);
+void server_close(struct server *s, uint64_t drain_ms, void (*done)(void *ctx),
+                  void *ctx);
 
 #endif
