@@ -109,8 +109,12 @@ static nghttp2_nv nv_of(struct span name, struct span value)
 static size_t status_fields(const struct grpc_call *c, char digits[4],
                             nghttp2_nv nv[2])
 {
-    ignore_rc(snprintf(digits, 4, "%u", (unsigned)c->status % 100));
-    nv[0] = nv_of(SPAN("grpc-status"), span_str(digits));
+    unsigned v = (unsigned)c->status % 100;
+    size_t n = 0;
+    if (v >= 10)
+        digits[n++] = (char)('0' + v / 10);
+    digits[n++] = (char)('0' + v % 10);
+    nv[0] = nv_of(SPAN("grpc-status"), span_of(digits, n));
     if (c->text.n == 0)
         return 1;
     nv[1] = nv_of(SPAN("grpc-message"), buf_span(&c->text));

@@ -6,6 +6,8 @@
 
 /* Two lengths stand in front of each field. */
 #define FIELD_HEAD_BYTES (2 * sizeof(uint32_t))
+/* Most heads fit: one allocation. */
+#define FIRST_BYTES 500
 
 struct peer_box *peer_box_new(void)
 {
@@ -60,10 +62,18 @@ int http_req_field(struct http_req *r, struct span name, struct span value)
     if (r->counted_bytes > r->fields.max_bytes)
         return RC_TOO_LARGE;
     uint32_t head[2] = {(uint32_t)name.n, (uint32_t)value.n};
-    buf_put(&r->fields, span_of(head, sizeof(head)));
-    buf_put(&r->fields, name);
-    buf_put(&r->fields, value);
-    return buf_ok(&r->fields) ? 0 : RC_NO_MEMORY;
+    size_t n = sizeof(head) + name.n + value.n;
+    bool first = r->fields.n == 0 && n < FIRST_BYTES &&
+                 r->fields.max_bytes >= FIRST_BYTES;
+    unsigned char *p = buf_reserve(&r->fields, first ? FIRST_BYTES : n);
+    if (p == NULL)
+        return RC_NO_MEMORY;
+    memcpy(p, head, sizeof(head));
+    memcpy(p + sizeof(head), name.p, name.n);
+    if (value.n > 0)
+        memcpy(p + sizeof(head) + name.n, value.p, value.n);
+    r->fields.n += n;
+    return 0;
 }
 
 bool http_req_next(const struct http_req *r, size_t *at, struct span *ret_name,
@@ -92,7 +102,7 @@ struct span http_header(const struct http_req *r, struct span name)
 {
     struct span n, v;
     for (size_t at = 0; http_req_next(r, &at, &n, &v);)
-        if (span_eq(n, name))
+        if (n.n == name.n && memcmp(n.p, name.p, n.n) == 0)
             return v;
     return (struct span){NULL, 0};
 }

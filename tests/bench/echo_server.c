@@ -16,6 +16,7 @@ struct app {
     uv_loop_t loop;
     struct server *server;
     struct grpc_health *health;
+    struct http_req *late;
     uv_pipe_t input;
     uv_signal_t term, usr1;
     uint64_t drain_ms;
@@ -73,17 +74,45 @@ static void big(void *ctx, struct grpc_call *c, struct span m)
     grpc_reply(c, span_of(bytes, sizeof(bytes)));
 }
 
+/* "unix 1000", "tls spiffe://..." or "tcp" */
+static struct span describe(const struct peer *p, struct buf *b)
+{
+    buf_clear(b);
+    if (p->kind == PEER_UNIX)
+        buf_printf(b, "unix %u %d", (unsigned)p->uid, p->pid);
+    else if (p->kind == PEER_TLS)
+        buf_printf(b, "tls %d %zu %.*s", p->has_cert, p->cert_sha256.n,
+                   PRSPAN(p->spiffe_id));
+    else
+        buf_printf(b, "tcp %d", p->loopback);
+    return buf_span(b);
+}
+
+/* "/late" is answered when the next request comes. */
 static void request(void *ctx, struct http_req *r)
 {
+    struct app *a = ctx;
+    struct buf peer;
+    buf_init(&peer, mem_system(), 4096);
     struct http_header h[] = {
         {"content-type", SPAN("application/octet-stream")},
         {"x-method", http_method(r)},
-        {"x-query", http_query(r)}};
-    (void)ctx;
-    if (span_eq(http_path(r), SPAN("/echo")))
-        http_reply(r, 200, h, 3, http_body(r));
+        {"x-query", http_query(r)},
+        {"x-peer", describe(http_peer(r), &peer)},
+        {"x-bad", SPAN("a\r\nb")}};
+    struct http_req *late = a->late;
+    a->late = NULL;
+    if (span_eq(http_path(r), SPAN("/late")))
+        a->late = r;
+    else if (span_eq(http_path(r), SPAN("/echo")))
+        http_reply(r, 200, h, 5, http_body(r));
     else
         http_reply(r, 404, NULL, 0, SPAN("no\n"));
+    if (late != NULL) {
+        h[3].value = describe(http_peer(late), &peer);
+        http_reply(late, 200, &h[3], 1, SPAN("late"));
+    }
+    buf_fini(&peer);
 }
 
 static struct grpc_method methods[16] = {
@@ -243,6 +272,8 @@ int main(int argc, char **argv)
     fflush(stdout);
     must(uv_run(&a.loop, UV_RUN_DEFAULT) == 0);
     must(uv_loop_close(&a.loop) == 0);
+    if (a.late != NULL)
+        http_reply(a.late, 200, NULL, 0, SPAN(""));
     grpc_health_free(a.health);
     return 0;
 }

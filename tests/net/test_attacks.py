@@ -148,7 +148,7 @@ def hpack_bomb():
     with Server() as s:
         f = Flood(s)
         f.run(lambda: frame(HEADERS, 0, f.next_stream(), big * 15 +
-                            b"\xbe" * 12000), 200)
+                            b"\xbe" * 12000), 2000)
 
 
 def ping_flood():

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1: what is answered, what is refused (RFC 9112, T23), and how."""
+import os
+import tempfile
 import time
 
-from harness import Server, check, run
+from harness import HEADERS, H2, Server, check, frame, lit, run
 
 
 def talk(server, data, timeout=4, close=False):
@@ -179,6 +181,50 @@ def half_close_still_gets_its_answer():
         check(got.endswith(b"abc"), got)
 
 
+def late_answers():
+    """A request may be answered after its connection died, or the server."""
+    late = b"GET /late HTTP/1.1\r\nHost: t\r\n\r\n"
+    h2_late = b"".join(lit(k, v) for k, v in (
+        (":method", "GET"), (":scheme", "http"), (":path", "/late"),
+        (":authority", "t")))
+    with Server() as s:
+        c = s.connect()
+        c.sendall(late)
+        check(status(talk(s, b"GET / HTTP/1.0\r\n\r\n")) == 404)
+        check(c.recv(4096).endswith(b"late"))
+        c.sendall(late)
+        time.sleep(0.05)
+        c.close()
+        time.sleep(0.05)
+        check(status(talk(s, b"GET / HTTP/1.0\r\n\r\n")) == 404)
+        for abort in (False, True):
+            h = H2(s)
+            h.send(frame(HEADERS, 5, 1, h2_late))
+            time.sleep(0.05)
+            if abort:
+                h.close()
+                time.sleep(0.05)
+            check(status(talk(s, b"GET / HTTP/1.0\r\n\r\n")) == 404)
+            if not abort:
+                got = h.answer(1)
+                check(got[0][3][":status"] == "200" and
+                      got[-1][3] == b"late", got)
+        c = s.connect()
+        c.sendall(late)
+        time.sleep(0.05)
+
+
+def peers_are_named():
+    with Server() as s:
+        got = talk(s, b"GET /echo HTTP/1.0\r\n\r\n")
+        check(b"x-peer: tcp 1\r\n" in got and b"x-bad" not in got, got)
+    with tempfile.TemporaryDirectory() as d, \
+            Server(f"address=unix:{d}/s") as s:
+        got = talk(s, b"GET /echo HTTP/1.0\r\n\r\n")
+        want = b"x-peer: unix %d %d\r\n" % (os.getuid(), os.getpid())
+        check(want in got, got)
+
+
 def slow_head_and_body():
     with Server("request_ms=400") as s:
         for data in (b"GET /ec", POST + b"Content-Length: 3\r\n\r\na"):
@@ -252,5 +298,6 @@ def thousand_idle():
 if __name__ == "__main__":
     run([answers, chunked, pipelined_keep_alive, single_bytes, expect_continue,
          refusals, upgrade_is_ignored, half_close_still_gets_its_answer,
-         slow_head_and_body, idle_and_silent, connection_limit,
+         late_answers,
+         peers_are_named, slow_head_and_body, idle_and_silent, connection_limit,
          out_of_descriptors, thousand_idle])

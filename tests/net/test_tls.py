@@ -123,6 +123,20 @@ def client_certificates():
         check(s.stats()["tls_failures"] >= 1)
 
 
+def identities():
+    """Exactly one URI name counts (SPIFFE X509-SVID 2)."""
+    make_cert("two", "ca", "URI:spiffe://t/a,URI:spiffe://t/b", "clientAuth")
+    make_cert("none", "ca", "DNS:t", "clientAuth")
+    with tls_server(f"ca={path('ca.pem')}") as s:
+        for cert, want in (("client", b"tls 1 32 spiffe://t/agent"),
+                           ("two", b"tls 1 32 "), ("none", b"tls 1 32 "),
+                           (None, b"tls 0 0 ")):
+            t = wrap(context(cert, alpn=None))(s.connect())
+            t.sendall(b"GET /echo HTTP/1.0\r\n\r\n")
+            got = t.recv(4096)
+            check(b"x-peer: " + want + b"\r\n" in got, cert, got)
+
+
 def versions_and_suites():
     with tls_server() as s:
         for v in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -260,6 +274,6 @@ def unix_socket_file():
 
 if __name__ == "__main__":
     setup()
-    run([h2_and_h1, grpcio_over_tls, client_certificates, versions_and_suites,
+    run([h2_and_h1, grpcio_over_tls, client_certificates, identities, versions_and_suites,
          no_resumption, slow_handshake, small_pieces, churn, bad_files,
          unix_socket_file])
