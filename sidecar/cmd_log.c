@@ -17,6 +17,7 @@
 #include "sidecar/io/decision_log_files.h"
 #include "sidecar/io/file.h"
 #include "sidecar/io/log_verify.h"
+#include "sidecar/core/record.h"
 #include "sidecar/term.h"
 
 #define LOG_DIR "/var/lib/bailiff/log"
@@ -388,6 +389,15 @@ static int tail_log(const struct args *a, struct buf *out)
     return run_query(&q);
 }
 
+/* ---- schema ---- */
+
+static int print_schema(const struct args *a, struct buf *out)
+{
+    (void)a;
+    record_schema(out);
+    return write_out(out);
+}
+
 int cmd_log(int argc, char **argv)
 {
     static const struct {
@@ -396,7 +406,8 @@ int cmd_log(int argc, char **argv)
     } verbs[] = {{"verify", verify_log},
                  {"query", query_log},
                  {"tail", tail_log},
-                 {"proof", prove_line}};
+                 {"proof", prove_line},
+                 {"schema", print_schema}};
     struct args a = {.json = false};
     const char *words[2] = {NULL, NULL};
     const struct cli_option options[] = {
@@ -419,5 +430,5 @@ int cmd_log(int argc, char **argv)
         buf_fini(&out);
         return code;
     }
-    return cli_usage("log: say verify, query, tail or proof");
+    return cli_usage("log: say verify, query, tail, proof or schema");
 }

@@ -82,18 +82,20 @@ const struct command commands[] = {
      "LAST SIGN is the last proof of life: a poll answer, an accepted event\n"
      "or a verification.\n",
      OPERATOR_OPTIONS_HELP},
-    {"decision log", "log", cmd_log, "verify query tail proof",
+    {"decision log", "log", cmd_log, "verify query tail proof schema",
      "usage: bailiff log verify [DIR|FILE] [--key KEY] [--checkpoint FILE]\n"
      "       bailiff log query [DIR|FILE] [--agent A] [--kind K] [--since T]\n"
      "       bailiff log tail [DIR] [--lines N]\n"
-     "       bailiff log proof [DIR] --seq N",
+     "       bailiff log proof [DIR] --seq N\n"
+     "       bailiff log schema",
      "verify and read the decision log",
      "Works offline, also on a copy. DIR is /var/lib/bailiff/log by default.\n"
      "verify  every line is there, in order and unchanged; exit code 1 if not\n"
      "query   records by agent, kind and time; exit code 1 when there are "
      "none\n"
      "tail    the last records\n"
-     "proof   a proof that record N is in the log, to give to others\n",
+     "proof   a proof that record N is in the log, to give to others\n"
+     "schema  the JSON Schema of a record\n",
      "  -k, --key KEY       public key: file or line; default ../keys/log.pub\n"
      "      --checkpoint FILE  a checkpoint kept elsewhere, to compare with\n"
      "  -a, --agent A       only this agent; * stands for any text\n"

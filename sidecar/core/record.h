@@ -88,4 +88,8 @@ struct record record_of(enum record_kind kind);
 
 const char *record_kind_word(enum record_kind k);
 
+/* The JSON Schema (draft-07) of a line: `bailiff log schema`, kept as
+ * docs/decision-log.schema.json. */
+void record_schema(struct buf *out);
+
 #endif
