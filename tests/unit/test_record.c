@@ -25,8 +25,7 @@ static const struct doc *parse(struct mem *m, struct span text)
 {
     const struct doc *d;
     struct fail f;
-    if (json_doc_parse(m, text, FILE_MAX, &d, &f) < 0)
-        fail_msg("%s", f.text);
+    assert_true(json_doc_parse(m, text, FILE_MAX, &d, &f) >= 0);
     return d;
 }
 
