@@ -29,15 +29,17 @@ def load(proto_dir):
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:
         pool.Add(file)
-    factory = message_factory.MessageFactory(pool)
+    # New versions of protobuf have one function, old ones a factory.
+    message_class = getattr(message_factory, "GetMessageClass", None) \
+        or message_factory.MessageFactory(pool).GetPrototype
     methods = {}
     for file in files.file:
         for service in file.service:
             full = file.package + "." + service.name
             for method in pool.FindServiceByName(full).methods:
                 methods["/%s/%s" % (full, method.name)] = (
-                    factory.GetPrototype(method.input_type),
-                    factory.GetPrototype(method.output_type))
+                    message_class(method.input_type),
+                    message_class(method.output_type))
     return methods
 
 
