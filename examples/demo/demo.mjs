@@ -141,7 +141,7 @@ async function evidence({ w }) {
         const r = log.slice(from).find(matches);
         if (!r) throw new Error(`the log has no record of: ${text}`);
         return [r.seq, r.time.slice(11, 23), r.kind,
-            r.event ?? r.tool ?? r.action ?? r.hold ?? '', r.rule ?? '',
+            r.tool ?? r.action ?? r.event ?? '', r.rule ?? '',
             r.outcome ?? '', r.reason ?? '', text];
     };
     table([['seq', 'time', 'kind', 'what', 'rule', 'outcome', 'reason', 'step'],

@@ -9,8 +9,8 @@ export const green = paint('32');
 export const red = paint('31');
 export const cyan = paint('36');
 
-const LABEL = 26;
-const SEEN = 52;
+const LABEL = 28;
+const SEEN = 56;
 
 export const say = (line = '') => process.stdout.write(`${line.trimEnd()}\n`);
 

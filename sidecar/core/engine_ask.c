@@ -125,6 +125,10 @@ void decide(struct engine *e, struct subject *s, struct span tool,
 
     enum reason trouble = own_trouble(e);
     const struct hold *h = hold_strictest(s, tool);
+    /* A hold never waits, but only a fresh read can release it: the question
+     * shows that somebody wants to know. */
+    if ((h != NULL || st.uncovered) && st.stale && is_agent(e, s))
+        want_read(e, s);
     if (trouble != REASON_NONE)
         deny(d, trouble, SPAN(""));
     else if (h != NULL)

@@ -96,7 +96,7 @@ export class Scim {
             at: now(), path, query: url.searchParams, conditional: req.headers['if-none-match'],
         };
         res.on('finish', () => {
-            Object.assign(read, { status: res.statusCode, etag: res.getHeader('etag') });
+            Object.assign(read, { status: res.statusCode, etag: res.etag });
             if (path !== '/ServiceProviderConfig') this.reads.push(read);
         });
         this.inFlight++;
@@ -125,6 +125,7 @@ export class Scim {
         if (fault.garbage) return res.writeHead(200, { 'content-type': TYPE }).end('<html>{');
         const condition = req.headers['if-none-match'];
         if (condition && !fault.edit && strong(condition) === strong(entry.etag)) {
+            res.etag = entry.etag;
             return res.writeHead(304, { etag: entry.etag }).end();
         }
         let body = project(entry.resource, url.searchParams.get('attributes'));
@@ -153,6 +154,7 @@ export class Scim {
     }
 
     #send(res, status, body, headers = {}) {
+        res.etag = headers.etag;
         sendJson(res, status, body, { 'content-type': TYPE, ...headers });
     }
 
