@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* grpc_load ADDRESS CONNECTIONS STREAMS SECONDS AGENTS: asks
+/* grpc_load ADDRESS CONNECTIONS STREAMS MS AGENTS BEARER: asks
  * bailiff.v1.AgentGate/Check in a closed loop: each of CONNECTIONS x STREAMS
  * questions in flight is followed by the next one as soon as it is answered.
  * Agents /Agents/0.. take turns. Prints rate, latency, and what was answered;
- * one second of warm-up is not counted. */
+ * half a second of warm-up is not counted. With MS = 0 each agent is asked
+ * about once and everything is counted. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,9 @@
 #include "tests/bench/lib/pump.h"
 
 #define EVENTS_MAX 64
-#define WARM_UP_NS 1000000000U
+#define WARM_UP_NS 500000000U
 #define DRAIN_NS 2000000000U
+#define ONCE_NS 30000000000U
 #define QUESTION_MAX 128
 #define ANSWER_MAX 1024
 
@@ -36,6 +38,8 @@ struct question {
 struct load {
     nghttp2_session_callbacks *callbacks;
     int epoll_fd;
+    char authorization[128];
+    bool once;
     uint64_t agents, next_agent, from_ns, until_ns, now_ns;
     uint64_t asked, allowed, denied, errors, in_flight;
     struct bench_samples samples;
@@ -93,10 +97,11 @@ static void ask(struct conn *c)
         pump_header(":authority", "localhost"),
         pump_header("te", "trailers"),
         pump_header("content-type", "application/grpc"),
+        pump_header("authorization", l->authorization),
     };
     nghttp2_data_provider provider = {.source.ptr = q,
                                       .read_callback = read_question};
-    BENCH_MUST(nghttp2_submit_request(c->pump.session, NULL, headers, 6,
+    BENCH_MUST(nghttp2_submit_request(c->pump.session, NULL, headers, 7,
                                       &provider, q) > 0);
     c->in_flight++;
     l->in_flight++;
@@ -130,7 +135,8 @@ static int on_data(nghttp2_session *s, uint8_t flags, int32_t id,
 /* CheckResponse.decision is field 1; bailiff writes it first when set. */
 static void count_answer(struct load *l, const struct question *q)
 {
-    bool counted = q->start_ns >= l->from_ns && l->now_ns <= l->until_ns;
+    bool counted =
+        l->once || (q->start_ns >= l->from_ns && l->now_ns <= l->until_ns);
     if (!q->status_ok || q->answer_n < 5) {
         l->errors++;
     } else if (counted) {
@@ -155,7 +161,8 @@ static int on_close(nghttp2_session *s, int32_t id, uint32_t code, void *user)
     free(q);
     c->in_flight--;
     l->in_flight--;
-    if (l->now_ns < l->until_ns && l->errors < 1000)
+    bool more = l->once ? l->next_agent < l->agents : l->now_ns < l->until_ns;
+    if (more && l->errors < 1000)
         ask(c);
     return 0;
 }
@@ -169,7 +176,8 @@ static void open_conn(struct load *l, const char *address, unsigned streams)
                0);
     BENCH_MUST(nghttp2_submit_settings(c->pump.session, 0, NULL, 0) == 0);
     pump_open(&c->pump, l->epoll_fd, bench_connect(address));
-    for (unsigned i = 0; i < streams; i++)
+    for (unsigned i = 0; i < streams && (!l->once || l->next_agent < l->agents);
+         i++)
         ask(c);
     pump_flush(&c->pump);
 }
@@ -187,7 +195,8 @@ static void set_callbacks(struct load *l)
 static void run(struct load *l)
 {
     struct epoll_event events[EVENTS_MAX];
-    while (l->in_flight > 0 && bench_now_ns() < l->until_ns + DRAIN_NS) {
+    uint64_t end = l->until_ns + (l->once ? ONCE_NS : DRAIN_NS);
+    while (l->in_flight > 0 && bench_now_ns() < end) {
         int count = epoll_wait(l->epoll_fd, events, EVENTS_MAX, 100);
         for (int i = 0; i < count; i++) {
             struct pump *p = events[i].data.ptr;
@@ -200,17 +209,20 @@ static void run(struct load *l)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6)
+    if (argc != 7)
         bench_die(
-            "usage: grpc_load ADDRESS CONNECTIONS STREAMS SECONDS "
-            "AGENTS");
+            "usage: grpc_load ADDRESS CONNECTIONS STREAMS MS AGENTS BEARER");
     static struct load l;
     unsigned connections = (unsigned)bench_number(argv[2]);
-    uint64_t run_ns = bench_number(argv[4]) * 1000000000U;
+    uint64_t run_ns = bench_number(argv[4]) * 1000000U;
+    int n =
+        snprintf(l.authorization, sizeof l.authorization, "Bearer %s", argv[6]);
+    BENCH_MUST(n > 0 && (size_t)n < sizeof l.authorization);
     set_callbacks(&l);
     l.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l.agents = bench_number(argv[5]);
-    BENCH_MUST(l.agents > 0 && connections > 0 && run_ns > 0);
+    l.once = run_ns == 0;
+    BENCH_MUST(l.agents > 0 && connections > 0);
     l.now_ns = bench_now_ns();
     l.from_ns = l.now_ns + WARM_UP_NS;
     l.until_ns = l.from_ns + run_ns;
@@ -221,7 +233,7 @@ int main(int argc, char **argv)
     (void)printf(
         "questions/s %.0f\np50_us %u\np99_us %u\nallowed %llu\n"
         "denied %llu\nerrors %llu\n",
-        (double)l.asked * 1e9 / (double)run_ns,
+        l.once ? 0.0 : (double)l.asked * 1e9 / (double)run_ns,
         bench_percentile(&l.samples, 500), bench_percentile(&l.samples, 990),
         (unsigned long long)l.allowed, (unsigned long long)l.denied,
         (unsigned long long)l.errors);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // make bench: what the program does on one core beside what that core could do
-// at most, measured in the same run. Figures only; nothing is asserted, but a
-// run with wrong answers says so. Client and server have a core each.
+// at most, measured in the same run. Figures only; nothing is asserted, but
+// each row says what was answered. Client and server have a core each.
 //
-//   node run.mjs build/release [seconds]
+//   node run.mjs build/release [seconds per row]
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
@@ -11,20 +11,24 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
-const [build = 'build/release', secondsArg = '5'] = process.argv.slice(2);
-const seconds = Number(secondsArg);
+const [build = 'build/release', secondsArg = '2'] = process.argv.slice(2);
+const ms = Math.round(Number(secondsArg) * 1000);
 const tools = resolve(build, 'tests/bench');
 process.env.BAILIFF = resolve(build, 'bailiff');
 const { Bailiff } = await import('../e2e/peers/bailiff.mjs');
 
 const SERVER_CORE = '0';
 const CLIENT_CORE = availableParallelism() > 1 ? '1' : '0';
-const CONNECTIONS = 8;
-const STREAMS = 16;
+const LOADS = [[1, 1], [10, 1], [10, 10], [10, 100]]; // connections x streams
 const AGENTS = 100;
-const PUSH_CONNECTIONS = 64;
-const SETS = { ES256: 40000, RS256: 6000 };
-const TABLE = [26, 12, 9, 9, 12, 7];
+const MANY_AGENTS = 10000;
+const PUSH_CONNECTIONS = 256;
+const SETS = { RS256: 12000, ES256: 20000 };
+const VERIFY_SECONDS = 2;
+const ANSWER_BYTES = 60; // of the bare server; about what an allow has
+const GATE_TOKEN = 'bench-gate-token';
+const PUSH_TOKEN = 'bench-push-token';
+const COLUMNS = [22, -10, -9, -9, -10, -6, 0];
 
 const POLICY = `apiVersion: bailiff/v1
 kind: Policy
@@ -36,7 +40,7 @@ gate:
 const dir = mkdtempSync(join(process.env.BENCH_DIR ?? '/var/tmp', 'bailiff-bench-'));
 const running = new Set();
 
-/** name value lines of a tool, as an object of numbers. */
+/** "name value" lines of a tool, as an object of numbers. */
 function figures(text) {
     return Object.fromEntries(text.trim().split('\n').map((l) => l.split(' '))
         .map(([name, value]) => [name, Number(value)]));
@@ -46,7 +50,7 @@ async function tool(core, name, ...args) {
     const run = promisify(execFile);
     try {
         const { stdout } = await run('taskset',
-            ['-c', core, join(tools, name), ...args.map(String)], { timeout: 180000 });
+            ['-c', core, join(tools, name), ...args.map(String)], { timeout: 60000 });
         return figures(stdout);
     } catch (error) {
         if (error.stdout) return figures(error.stdout); // errors are among the figures
@@ -55,13 +59,16 @@ async function tool(core, name, ...args) {
 }
 
 /** A tool that stays; resolves when it has printed the word. */
-function daemon(core, word, name, ...args) {
-    const child = spawn('taskset', ['-c', core, join(tools, name), ...args.map(String)],
+function daemon(cores, word, name, ...args) {
+    const child = spawn('taskset', ['-c', cores, join(tools, name), ...args.map(String)],
         { stdio: ['pipe', 'pipe', 'inherit'] });
     running.add(child);
     let text = '';
     child.finished = new Promise((done) => {
-        child.on('exit', () => { running.delete(child); done(figures(text.replace(`${word}\n`, ''))); });
+        child.on('exit', () => {
+            running.delete(child);
+            done(figures(text.replace(`${word}\n`, '')));
+        });
     });
     return new Promise((done, fail) => {
         child.stdout.setEncoding('utf8').on('data', (more) => {
@@ -73,15 +80,20 @@ function daemon(core, word, name, ...args) {
 }
 
 function row(...cells) {
-    console.log(cells.map((c, i) => (i === 0 ? String(c).padEnd(TABLE[0]) : String(c).padStart(TABLE[i])))
-        .join(' '));
+    console.log(cells.map((cell, i) => {
+        const width = COLUMNS[i];
+        return width < 0 ? String(cell).padStart(-width) : String(cell).padEnd(width);
+    }).join(' ').trimEnd());
 }
 
 const ratio = (value, limit) => (limit > 0 ? `${(100 * value / limit).toFixed(0)} %` : '-');
 
+const answers = (got) => `${got.allowed} allow, ${got.denied} deny` +
+    `${got.errors ? `, ${got.errors} ERRORS` : ''}${got.denied ? ' <- NOT A BENCH OF ALLOWS' : ''}`;
+
 /** SCIM reads are answered here: every agent exists and is active. */
 function scim() {
-    const server = http.createServer((req, res) => {
+    const server = http.createServer({ keepAlive: true }, (req, res) => {
         const id = req.url.split('?')[0].split('/').pop();
         res.writeHead(200, { 'content-type': 'application/scim+json', etag: `W/"${id}-1"` });
         res.end(JSON.stringify({
@@ -89,20 +101,19 @@ function scim() {
             id, active: true, meta: { resourceType: 'Agent', version: `W/"${id}-1"` },
         }));
     });
-    return new Promise((done) => server.listen(0, '127.0.0.1', () => done(server)));
+    return new Promise((done) => { server.listen(0, '127.0.0.1', () => done(server)); });
 }
 
 async function port() {
     const server = http.createServer();
-    await new Promise((done) => server.listen(0, '127.0.0.1', done));
+    await new Promise((done) => { server.listen(0, '127.0.0.1', done); });
     const { port: free } = server.address();
-    await new Promise((done) => server.close(done));
+    await new Promise((done) => { server.close(done); });
     return free;
 }
 
-function config(b, name, ports, scimPort) {
-    const uid = process.getuid();
-    const fast = { rate: 1000000, burst: 1000000 };
+function config(b, jwks, ports, scimPort) {
+    const keys = join(b.dataDir, 'keys');
     return {
         listen: {
             gate: [
@@ -114,100 +125,124 @@ function config(b, name, ports, scimPort) {
         },
         feeds: [{
             name: 'bench', issuer: 'https://bench.invalid', audience: ['https://bailiff.invalid'],
-            algorithms: ['ES256', 'RS256'], keys: { jwks_file: join(dir, `${name}.jwks`) },
-            allow_http: true,
-            push: { path: '/events/bench', bearer_file: b.secret('push', 'bench-bearer') },
-            scim: { base: `http://127.0.0.1:${scimPort}/scim/v2`, rate: 10000 },
+            algorithms: ['ES256', 'RS256'], keys: { jwks_file: jwks }, allow_http: true,
+            push: { path: '/events/bench', bearer_file: b.secret('push', PUSH_TOKEN) },
+            scim: { base: `http://127.0.0.1:${scimPort}/scim/v2`, rate: 10000, concurrency: 64 },
         }],
-        callers: [{ name: 'bench', role: 'runtime', uid, agents: ['/Agents/*'], ...fast }],
-        operators: [{ name: 'bench-operator', uid: uid + 1 }],
+        callers: [{
+            name: 'bench', role: 'runtime', bearer_file: b.secret('gate', GATE_TOKEN),
+            agents: ['/Agents/*'], rate: 1000000, burst: 1000000,
+        }],
+        operators: [{ name: 'bench-operator', uid: process.getuid() + 1 }],
         policy: { file: b.policyFile },
         store: { dir: b.dataDir },
+        log: { dir: b.logDir, origin: 'bailiff/bench' },
+        keys: { seal: join(keys, 'seal.key'), log: join(keys, 'log.key') },
         limits: { push_per_s: 1000000 },
     };
 }
 
-/** A running sidecar pinned to the server's core. */
-async function sidecar(name, scimPort) {
+/** A running sidecar with all its threads on the server's core. */
+async function sidecar(name, jwks, ports, scimPort) {
     const b = new Bailiff(join(dir, name), {}, POLICY);
-    b.ports = { gate: await port(), push: await port() };
-    b.writeConfig(config(b, name, b.ports, scimPort));
+    b.writeConfig(config(b, jwks, ports, scimPort));
+    b.gates = { unix: `unix:${join(b.dir, 'gate.sock')}`, tcp: `127.0.0.1:${ports.gate}` };
     await b.init();
     await b.start();
-    execFileSync('taskset', ['-acp', SERVER_CORE, String(b.pid)], { stdio: 'ignore' });
     running.add({ kill: () => b.signal('SIGKILL') });
+    execFileSync('taskset', ['-acp', SERVER_CORE, String(b.pid)], { stdio: 'ignore' });
     return b;
 }
+
+const load = (address, connections, streams, time, agents) => tool(CLIENT_CORE, 'grpc_load',
+    address, connections, streams, time, agents, GATE_TOKEN);
 
 function anonymousKb(pid) {
     const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
     return Number(/^Anonymous:\s+(\d+) kB/m.exec(text)[1]);
 }
 
-async function bareGate(address) {
-    const server = await daemon(SERVER_CORE, 'ready', 'bare_grpc', address, 60);
-    const got = await tool(CLIENT_CORE, 'grpc_load', address, CONNECTIONS, STREAMS, seconds, AGENTS);
-    server.kill();
-    return got;
+async function jwksFile() {
+    const file = join(dir, 'gate.jwks');
+    const signer = await daemon(CLIENT_CORE, 'signed', 'push_load', '127.0.0.1:1', '/', 'ES256',
+        1, 1, 1, file, 'none');
+    signer.kill();
+    return file;
 }
 
+/** Limit and program take turns, so that a busy machine slows both. */
 async function gate(scimPort) {
-    const tcp = `127.0.0.1:${await port()}`;
-    const limits = { unix: await bareGate(`unix:${join(dir, 'bare.sock')}`), tcp: await bareGate(tcp) };
-    row('limit: bare nghttp2 (unix)', limits.unix['questions/s'], limits.unix.p50_us, limits.unix.p99_us);
-    row('limit: bare nghttp2 (tcp)', limits.tcp['questions/s'], limits.tcp.p50_us, limits.tcp.p99_us);
-    const push = await daemon(CLIENT_CORE, 'signed', 'push_load', '127.0.0.1:1', '/', 'ES256', 1, 1, 1,
-        join(dir, 'gate.jwks'), 'none');
-    push.kill();
-    const b = await sidecar('gate', scimPort);
-    for (const [kind, address] of [['unix', `unix:${join(b.dir, 'gate.sock')}`],
-        ['tcp', `127.0.0.1:${b.ports.gate}`]]) {
-        await tool(CLIENT_CORE, 'grpc_load', address, 1, 4, 1, AGENTS); // the first reads
-        const got = await tool(CLIENT_CORE, 'grpc_load', address, CONNECTIONS, STREAMS, seconds, AGENTS);
-        row(`gate Check (${kind})`, got['questions/s'], got.p50_us, got.p99_us,
-            limits[kind]['questions/s'], ratio(got['questions/s'], limits[kind]['questions/s']));
-        if (got.denied || got.errors) console.log(`  ${got.denied} denied, ${got.errors} errors`);
+    row('', 'per second', 'p50 us', 'p99 us', 'limit', 'ratio', 'answers');
+    const bare = { unix: `unix:${join(dir, 'bare.sock')}`, tcp: `127.0.0.1:${await port()}` };
+    for (const address of Object.values(bare)) {
+        await daemon(SERVER_CORE, 'ready', 'bare_grpc', address, ANSWER_BYTES);
     }
-    console.log(`memory with ${AGENTS} agents: ${anonymousKb(b.pid)} kB anonymous`);
+    const b = await sidecar('gate', await jwksFile(), { gate: await port(), push: await port() },
+        scimPort);
+    const memory = { idle: anonymousKb(b.pid) };
+    await load(b.gates.unix, 1, 50, 0, AGENTS); // the first reads
+    memory[`${AGENTS} agents`] = anonymousKb(b.pid);
+    for (const kind of ['unix', 'tcp']) {
+        for (const [connections, streams] of LOADS) {
+            const limit = await load(bare[kind], connections, streams, ms, AGENTS);
+            const got = await load(b.gates[kind], connections, streams, ms, AGENTS);
+            row(`Check ${kind} ${connections}x${streams}`, got['questions/s'], got.p50_us,
+                got.p99_us, limit['questions/s'],
+                ratio(got['questions/s'], limit['questions/s']), answers(got));
+        }
+    }
+    memory[`${AGENTS} agents, after load`] = anonymousKb(b.pid);
+    const many = await load(b.gates.unix, 1, 50, 0, MANY_AGENTS);
+    memory[`${MANY_AGENTS} agents`] = anonymousKb(b.pid);
     await b.stop();
+    console.log(`\nanonymous memory, kB (first questions: ${answers(many)})`);
+    for (const [when, kb] of Object.entries(memory)) row(`  ${when}`, kb);
 }
 
-async function sets(alg, scimPort) {
-    const verify = await tool(SERVER_CORE, 'raw_verify', alg, 2);
-    row(`limit: ${alg} verify`, verify['verify/s'], '', '');
+/** Signing takes a while, so it comes first, on all cores. */
+async function pushes(alg, count, name, pushPort) {
+    const jwks = join(dir, `${name}.jwks`);
+    const signer = await daemon(`${SERVER_CORE},${CLIENT_CORE}`, 'signed', 'push_load',
+        `127.0.0.1:${pushPort}`, '/events/bench', alg, count, PUSH_CONNECTIONS, AGENTS, jwks,
+        PUSH_TOKEN);
+    execFileSync('taskset', ['-acp', CLIENT_CORE, String(signer.pid)], { stdio: 'ignore' });
+    return { jwks, signer };
+}
+
+async function sets(alg, scimPort, append) {
+    const limit = (await tool(SERVER_CORE, 'raw_verify', alg, VERIFY_SECONDS))['verify/s'];
     const name = `push-${alg.toLowerCase()}`;
     const pushPort = await port();
-    // Signing takes a while, so it comes first; the port is fixed beforehand.
-    const load = await daemon(CLIENT_CORE, 'signed', 'push_load', `127.0.0.1:${pushPort}`,
-        '/events/bench', alg, SETS[alg], PUSH_CONNECTIONS, AGENTS, join(dir, `${name}.jwks`), 'bench-bearer');
-    const b = new Bailiff(join(dir, name), {}, POLICY);
-    b.writeConfig(config(b, name, { gate: await port(), push: pushPort }, scimPort));
-    await b.init();
-    await b.start();
-    running.add({ kill: () => b.signal('SIGKILL') });
-    execFileSync('taskset', ['-acp', SERVER_CORE, String(b.pid)], { stdio: 'ignore' });
-    load.stdin.write('go\n');
-    const got = await load.finished;
-    row(`SETs pushed (${alg})`, got['SETs/s'], got.p50_us, got.p99_us, verify['verify/s'],
-        ratio(got['SETs/s'], verify['verify/s']));
-    if (got.refused) console.log(`  ${got.refused} refused, the last with ${got.odd_status}`);
+    const { jwks, signer } = await pushes(alg, SETS[alg], name, pushPort);
+    const b = await sidecar(name, jwks, { gate: await port(), push: pushPort }, scimPort);
+    signer.stdin.write('go\n');
+    const got = await signer.finished;
+    row(`SETs ${alg} push`, got['SETs/s'], got.p50_us, got.p99_us, limit,
+        ratio(got['SETs/s'], limit),
+        `${got.accepted} accepted, ${got.refused} refused` +
+        `${got.refused ? `, the last with ${got.odd_status}` : ''}`);
+    row('  beside the append', '', '', '', append, ratio(got['SETs/s'], append));
     await b.stop();
 }
 
 try {
     console.log(`server on core ${SERVER_CORE}, client on core ${CLIENT_CORE}, ` +
-        `${CONNECTIONS} connections x ${STREAMS} streams, ${seconds} s each, decision log and store on`);
-    row('', 'per second', 'p50 us', 'p99 us', 'limit', 'ratio');
-    for (const lines of [1, 64]) {
-        const got = await tool(SERVER_CORE, 'raw_append', join(dir, 'append'), lines, 2);
-        row(`limit: append, ${lines}/fdatasync`, got['lines/s'], '', '');
-    }
+        `${ms / 1000} s each, decision log and store on; the limit of Check is a bare nghttp2\n` +
+        'server, of SETs a loop that only verifies, and a loop of append and fdatasync');
     const provider = await scim();
     await gate(provider.address().port);
-    for (const alg of Object.keys(SETS)) await sets(alg, provider.address().port);
+    console.log('');
+    row('', 'per second', 'p50 us', 'p99 us', 'limit', 'ratio', 'answers');
+    const append = {};
+    for (const lines of [1, 64]) {
+        append[lines] = (await tool(SERVER_CORE, 'raw_append', join(dir, 'append'), lines,
+            1))['lines/s'];
+        row(`append, ${lines}/fdatasync`, append[lines]);
+    }
+    for (const alg of Object.keys(SETS)) await sets(alg, provider.address().port, append[64]);
     provider.close();
 } catch (error) {
-    console.log(`bench stopped: ${error.message}`);
+    console.log(`bench stopped: ${error.stack}`);
     process.exitCode = 1;
 } finally {
     for (const child of running) child.kill();
