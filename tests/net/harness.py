@@ -35,7 +35,9 @@ class Server:
             s.connect(self.address[5:])
             return s
         host, port = self.address.rsplit(":", 1)
-        return socket.create_connection((host.strip("[]"), int(port)), timeout)
+        s = socket.create_connection((host.strip("[]"), int(port)), timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
 
     def stats(self):
         self.p.send_signal(signal.SIGUSR1)
