@@ -2,6 +2,7 @@
 /* Steps of the engine and their effects. */
 #include "sidecar/run/app.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -213,21 +214,49 @@ static int one_step(struct app *a, struct in *in)
     return rc;
 }
 
+static void put_off(struct app *a, const struct in *in)
+{
+    if (a->later_count == a->later_cap) {
+        size_t cap = a->later_cap == 0 ? 16 : a->later_cap * 2;
+        struct app_later *grown =
+            cap > APP_LATER_MAX
+                ? NULL
+                : mem_resize(mem_system(), a->later,
+                             a->later_cap * sizeof *grown, cap * sizeof *grown);
+        must(grown != NULL); /* a result that is dropped would hang its job */
+        a->later = grown;
+        a->later_cap = cap;
+    }
+    struct app_later *l = &a->later[a->later_count++];
+    struct span why = in->kind == IN_JOB_DONE    ? in->job.why
+                      : in->kind == IN_READ_DONE ? in->read.why
+                                                 : SPAN("");
+    l->in = *in;
+    (void)snprintf(l->why, sizeof l->why, "%.*s", PRSPAN(why));
+}
+
+/* The list may move while its entries are being stepped. */
+static void step_put_off(struct app *a)
+{
+    for (size_t i = 0; i < a->later_count; i++) {
+        struct app_later next = a->later[i];
+        if (next.in.kind == IN_JOB_DONE)
+            next.in.job.why = span_str(next.why);
+        if (next.in.kind == IN_READ_DONE)
+            next.in.read.why = span_str(next.why);
+        ignore_rc(one_step(a, &next.in)); /* notices cannot be refused */
+    }
+    a->later_count = 0;
+}
+
 int app_step(struct app *a, struct in *in)
 {
     if (a->stepping) {
-        /* Two equal notices in one turn say no more than one. */
-        must(a->later_count < APP_LATER_MAX);
-        a->later[a->later_count++] = *in;
+        put_off(a, in);
         return 0;
     }
     int rc = one_step(a, in);
-    while (a->later_count > 0) {
-        struct in next = a->later[0];
-        a->later_count--;
-        memmove(a->later, a->later + 1, a->later_count * sizeof a->later[0]);
-        ignore_rc(one_step(a, &next)); /* notices cannot be refused */
-    }
+    step_put_off(a);
     watch_free_gone(a);
     arm_timer(a, in->now_ms);
     return rc;
@@ -241,6 +270,7 @@ void app_apply_start(struct app *a)
     a->stepping = true;
     apply_all(a);
     a->stepping = false;
+    step_put_off(a);
     arm_timer(a, now.now_ms);
 }
 

@@ -33,7 +33,7 @@
 #include "sidecar/io/store.h"
 #include "sidecar/io/work.h"
 
-#define APP_LATER_MAX 64
+#define APP_LATER_MAX 65536
 #define APP_MESSAGE_BYTES_MAX (256 * 1024)
 #define APP_DRAIN_MS 5000
 #define APP_HEARTBEAT_MS 2000
@@ -101,6 +101,13 @@ struct app_policy {
     const struct policy *policy;
 };
 
+/* An input that came while a step's effects were being applied. The only
+ * borrowed memory such an input may have is `why`, which is copied. */
+struct app_later {
+    struct in in;
+    char why[FAIL_TEXT_MAX];
+};
+
 /* Which log ticket completes which journal row. */
 struct app_mark {
     uint64_t ticket, row;
@@ -139,8 +146,8 @@ struct app {
     int64_t timer_at_ms;
 
     bool stepping;
-    struct in later[APP_LATER_MAX]; /* plain inputs that came during a step */
-    unsigned later_count;
+    struct app_later *later; /* in order of arrival */
+    size_t later_count, later_cap;
     struct arena message_arena; /* one message being decoded */
     struct buf encoded;         /* one message being encoded */
     struct list waiting, spare_waiters;
@@ -165,8 +172,8 @@ struct app {
 /* app.c ---------------------------------------------------------------- */
 
 /* Feeds one input (clock and random are filled in here), then applies all
- * effects. Inside an apply the input is put off: only inputs without borrowed
- * memory may come then. Returns the engine's answer. */
+ * effects. Inside an apply the input is put off (struct app_later). Returns the
+ * engine's answer. */
 int app_step(struct app *a, struct in *in);
 /* Applies what engine_start has emitted. */
 void app_apply_start(struct app *a);

@@ -224,6 +224,7 @@ void app_close(struct app *a)
     free_waiters(&a->waiting);
     free_waiters(&a->spare_waiters);
     mem_release(mem_system(), a->marks);
+    mem_release(mem_system(), a->later);
     buf_fini(&a->encoded);
     arena_fini(&a->message_arena);
     for (unsigned i = 0; i < 2; i++)
