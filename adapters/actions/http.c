@@ -316,34 +316,49 @@ static int build_preset(struct mem *m, const struct http_action_input *in,
     return buf_ok(&out) ? 0 : fail(f, RC_TOO_LARGE, "the body is too large");
 }
 
+static int choose_url(struct mem *m, const struct http_action_input *in,
+                      struct span *ret, struct fail *f)
+{
+    const struct policy_action *a = in->action;
+    if (in->url.n > 0) { /* from a file: no template, a secret as it stands */
+        *ret = in->url;
+        return 0;
+    }
+    if (a->url.n > 0)
+        return build_url(m, in, a->url, ret, f);
+    if (!span_eq(a->preset, SPAN("pagerduty")))
+        return fail(f, RC_INVALID, "the action has no URL");
+    *ret = SPAN(PAGERDUTY_URL);
+    return 0;
+}
+
+static int add_own_headers(struct mem *m, const struct http_action_input *in,
+                           struct http_action_request *r, struct fail *f)
+{
+    const struct policy_action *a = in->action;
+    for (unsigned i = 0; i < a->header_count; i++) {
+        struct span v;
+        TRY(expand_into(m, a->headers[i].value, in, HTTP_IN_HEADER, &v, f));
+        TRY(add_header(r, a->headers[i].name, v, f));
+    }
+    return 0;
+}
+
 int http_action_build(struct mem *m, const struct http_action_input *in,
                       struct http_action_request *ret, struct fail *f)
 {
     const struct policy_action *a = in->action;
-    bool preset = a->preset.n > 0;
-    struct span url = in->url.n > 0 ? in->url : a->url;
-    *ret = (struct http_action_request){.method = a->method};
-    if (ret->method.n == 0)
-        ret->method = SPAN("POST");
-    if (url.n == 0 && span_eq(a->preset, SPAN("pagerduty")))
-        url = SPAN(PAGERDUTY_URL);
-    if (url.n == 0)
-        return fail(f, RC_INVALID, "the action has no URL");
-    /* a URL from a file is no template: it is a secret as it stands */
-    if (in->url.n > 0)
-        ret->url = url;
-    else
-        TRY(build_url(m, in, url, &ret->url, f));
-    TRY(preset ? build_preset(m, in, ret, f) : build_plain(m, in, ret, f));
+    struct span key = in->idempotency_key;
+    *ret = (struct http_action_request){
+        .method = a->method.n > 0 ? a->method : SPAN("POST")};
+    TRY(choose_url(m, in, &ret->url, f));
+    int rc = a->preset.n > 0 ? build_preset(m, in, ret, f)
+                             : build_plain(m, in, ret, f);
+    TRY(rc);
     TRY(add_bearer(m, in, ret, f));
-    if (in->idempotency_key.n > 0 && !has_control(in->idempotency_key))
-        TRY(add_header(ret, SPAN("Idempotency-Key"), in->idempotency_key, f));
-    for (unsigned i = 0; i < a->header_count; i++) {
-        struct span v;
-        TRY(expand_into(m, a->headers[i].value, in, HTTP_IN_HEADER, &v, f));
-        TRY(add_header(ret, a->headers[i].name, v, f));
-    }
-    return 0;
+    if (key.n > 0 && !has_control(key))
+        TRY(add_header(ret, SPAN("Idempotency-Key"), key, f));
+    return add_own_headers(m, in, ret, f);
 }
 
 /* --- the answer --- */

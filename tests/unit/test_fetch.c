@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sidecar/io/fetch.h"
 #include "tests/lib/responder.h"
@@ -343,6 +344,65 @@ static void chained(void **state)
     world_close(&w);
 }
 
+/* openssl s_server with a fresh certificate for 127.0.0.1; its port. */
+static FILE *tls_server(const char *options, const char *ca, char *url,
+                        size_t n)
+{
+    char command[512], line[256];
+    (void)snprintf(command, sizeof command,
+                   "openssl req -x509 -newkey ec -pkeyopt "
+                   "ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=t "
+                   "-addext subjectAltName=IP:127.0.0.1 -keyout %s.key "
+                   "-out %s 2>/dev/null; "
+                   "exec timeout 3 openssl s_server -accept 127.0.0.1:0 "
+                   "-www -naccept 1 -key %s.key -cert %s %s 2>&1",
+                   ca, ca, ca, ca, options);
+    FILE *p = popen(command, "r");
+    unsigned port = 0;
+    while (p != NULL && port == 0 && fgets(line, sizeof line, p) != NULL)
+        (void)sscanf(line, "ACCEPT 127.0.0.1:%u", &port);
+    assert_true(port > 0);
+    (void)snprintf(url, n, "https://127.0.0.1:%u/", port);
+    return p;
+}
+
+static void tls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options;
+        bool ca, other_name;
+        int rc;
+    } rows[] = {
+        {"", true, false, 0},
+        {"", false, false, RC_UNTRUSTED}, /* T24: unknown issuer */
+        {"", true, true, RC_UNTRUSTED},   /* wrong host name */
+        {"-tls1_2 -cipher AES128-SHA", true, false, RC_UNTRUSTED},
+        {"-tls1_1 -cipher ALL:@SECLEVEL=0", true, false, RC_UNTRUSTED},
+    };
+    char url[64], ca[64], name[80];
+    (void)snprintf(ca, sizeof ca, "/tmp/bailiff-test-ca-%d", (int)getpid());
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+        world_open(&w);
+        FILE *p = tls_server(rows[i].options, ca, url, sizeof url);
+        struct fetch_req req = plain(&w);
+        (void)snprintf(name, sizeof name, "https://localhost%s",
+                       strrchr(url, ':'));
+        req.url = span_str(rows[i].other_name ? name : url);
+        req.allow_http = false;
+        req.ca_file = span_str(rows[i].ca ? ca : "");
+        run(&w, &req);
+        if (w.last.rc != rows[i].rc)
+            fail_msg("%zu: rc %d: %s", i, w.last.rc, w.last.fail.text);
+        world_close(&w);
+        (void)unlink(ca);
+        (void)snprintf(name, sizeof name, "%s.key", ca);
+        (void)unlink(name);
+        (void)pclose(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +413,7 @@ int main(void)
         cmocka_unit_test(cancel_and_close),
         cmocka_unit_test(limit_in_flight),
         cmocka_unit_test(chained),
+        cmocka_unit_test(tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

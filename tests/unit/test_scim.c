@@ -109,102 +109,103 @@ static void read_one(struct world *w, const struct scim_req *req)
 #define AGENT "{\"id\":\"7\",\"schemas\":[],\"active\":true}"
 #define LEN_AGENT "Content-Length: 37\r\n\r\n"
 
+static const struct {
+    const char *name, *etag, *raw, *probe;
+    int rc;
+    bool found, gone, same;
+    const char *want_etag;
+} answer_rows[] = {
+    {"found", "", OK_JSON "ETag: \"c9\"\r\n" LEN_AGENT AGENT, "", 0, true,
+     false, false, "W/\"c9\""},
+    {"weak etag", "W/\"c8\"", OK_JSON "ETag: W/\"c9\"\r\n" LEN_AGENT AGENT, "",
+     0, true, false, false, "W/\"c9\""},
+    {"meta.version", "",
+     OK_JSON "Content-Length: 53\r\n\r\n"
+             "{\"id\":\"7\",\"meta\":{\"version\":\"W/"
+             "\\\"1\\\"\"},\"active\":true}",
+     "", 0, true, false, false, "W/\"1\""},
+    {"not modified", "W/\"c9\"", "HTTP/1.1 304 X\r\nETag: W/\"c9\"\r\n\r\n", "",
+     0, false, false, true, "W/\"c9\""},
+    {"304 to nothing", "", "HTTP/1.1 304 X\r\n\r\n", "", RC_PROTOCOL, false,
+     false, false, ""},
+    {"gone", "", "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
+     OK_JSON "Content-Length: 2\r\n\r\n{}", 0, false, true, false, ""},
+    {"410", "", "HTTP/1.1 410 X\r\nContent-Length: 0\r\n\r\n",
+     OK_JSON "Content-Length: 2\r\n\r\n{}", 0, false, true, false, ""},
+    {"404 from a dead server", "",
+     "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", RC_UNAVAILABLE, false,
+     false, false, ""},
+    {"404 for everything", "", "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n", RC_UNAVAILABLE, false,
+     false, false, ""},
+    {"wrong id (7644-R24)", "",
+     OK_JSON "Content-Length: 24\r\n\r\n"
+             "{\"id\":\"8\",\"active\":true}",
+     "", RC_PROTOCOL, false, false, false, ""},
+    {"no id", "", OK_JSON "Content-Length: 2\r\n\r\n{}", "", RC_PROTOCOL, false,
+     false, false, ""},
+    {"numeric id", "", OK_JSON "Content-Length: 8\r\n\r\n{\"id\":7}", "",
+     RC_PROTOCOL, false, false, false, ""},
+    {"garbage", "", OK_JSON "Content-Length: 4\r\n\r\n\x01\x02{{", "",
+     RC_SYNTAX, false, false, false, ""},
+    {"from a cache (7644-R22)", "", OK_JSON "Age: 3\r\n" LEN_AGENT AGENT, "",
+     RC_PROTOCOL, false, false, false, ""},
+    {"age 0", "", OK_JSON "Age: 0\r\n" LEN_AGENT AGENT, "", 0, true, false,
+     false, ""},
+    {"gzip (T9)", "", OK_JSON "Content-Encoding: gzip\r\n" LEN_AGENT AGENT, "",
+     RC_PROTOCOL, false, false, false, ""},
+    {"302 (F9)", "",
+     "HTTP/1.1 302 X\r\nLocation: http://evil/\r\n"
+     "Content-Length: 0\r\n\r\n",
+     "", RC_PROTOCOL, false, false, false, ""},
+    {"308", "",
+     "HTTP/1.1 308 X\r\nLocation: http://evil/\r\n"
+     "Content-Length: 0\r\n\r\n",
+     "", RC_PROTOCOL, false, false, false, ""},
+    {"401 (7644-R4)", "", "HTTP/1.1 401 X\r\nContent-Length: 0\r\n\r\n", "",
+     RC_REFUSED, false, false, false, ""},
+    {"403 (7644-R4)", "", "HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n", "",
+     RC_REFUSED, false, false, false, ""},
+    {"500", "", "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", "",
+     RC_UNAVAILABLE, false, false, false, ""},
+    {"huge (7644-R26)", "", OK_JSON "Content-Length: 1048577\r\n\r\n", "",
+     RC_TOO_LARGE, false, false, false, ""},
+    {"silence", "", NULL, "", RC_TIMEOUT, false, false, false, ""},
+};
+
 static void answers(void **state)
 {
     (void)state;
-    static const struct {
-        const char *name, *etag, *raw, *probe;
-        int rc;
-        bool found, gone, same;
-        const char *want_etag;
-    } rows[] = {
-        {"found", "", OK_JSON "ETag: \"c9\"\r\n" LEN_AGENT AGENT, "", 0, true,
-         false, false, "W/\"c9\""},
-        {"weak etag", "W/\"c8\"", OK_JSON "ETag: W/\"c9\"\r\n" LEN_AGENT AGENT,
-         "", 0, true, false, false, "W/\"c9\""},
-        {"meta.version", "",
-         OK_JSON "Content-Length: 53\r\n\r\n"
-                 "{\"id\":\"7\",\"meta\":{\"version\":\"W/"
-                 "\\\"1\\\"\"},\"active\":true}",
-         "", 0, true, false, false, "W/\"1\""},
-        {"not modified", "W/\"c9\"", "HTTP/1.1 304 X\r\nETag: W/\"c9\"\r\n\r\n",
-         "", 0, false, false, true, "W/\"c9\""},
-        {"304 to nothing", "", "HTTP/1.1 304 X\r\n\r\n", "", RC_PROTOCOL, false,
-         false, false, ""},
-        {"gone", "", "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
-         OK_JSON "Content-Length: 2\r\n\r\n{}", 0, false, true, false, ""},
-        {"410", "", "HTTP/1.1 410 X\r\nContent-Length: 0\r\n\r\n",
-         OK_JSON "Content-Length: 2\r\n\r\n{}", 0, false, true, false, ""},
-        {"404 from a dead server", "",
-         "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
-         "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", RC_UNAVAILABLE, false,
-         false, false, ""},
-        {"404 for everything", "",
-         "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
-         "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n", RC_UNAVAILABLE, false,
-         false, false, ""},
-        {"wrong id (7644-R24)", "",
-         OK_JSON "Content-Length: 24\r\n\r\n"
-                 "{\"id\":\"8\",\"active\":true}",
-         "", RC_PROTOCOL, false, false, false, ""},
-        {"no id", "", OK_JSON "Content-Length: 2\r\n\r\n{}", "", RC_PROTOCOL,
-         false, false, false, ""},
-        {"numeric id", "", OK_JSON "Content-Length: 8\r\n\r\n{\"id\":7}", "",
-         RC_PROTOCOL, false, false, false, ""},
-        {"garbage", "", OK_JSON "Content-Length: 4\r\n\r\n\x01\x02{{", "",
-         RC_SYNTAX, false, false, false, ""},
-        {"from a cache (7644-R22)", "", OK_JSON "Age: 3\r\n" LEN_AGENT AGENT,
-         "", RC_PROTOCOL, false, false, false, ""},
-        {"age 0", "", OK_JSON "Age: 0\r\n" LEN_AGENT AGENT, "", 0, true, false,
-         false, ""},
-        {"gzip (T9)", "", OK_JSON "Content-Encoding: gzip\r\n" LEN_AGENT AGENT,
-         "", RC_PROTOCOL, false, false, false, ""},
-        {"302 (F9)", "",
-         "HTTP/1.1 302 X\r\nLocation: http://evil/\r\n"
-         "Content-Length: 0\r\n\r\n",
-         "", RC_PROTOCOL, false, false, false, ""},
-        {"308", "",
-         "HTTP/1.1 308 X\r\nLocation: http://evil/\r\n"
-         "Content-Length: 0\r\n\r\n",
-         "", RC_PROTOCOL, false, false, false, ""},
-        {"401 (7644-R4)", "", "HTTP/1.1 401 X\r\nContent-Length: 0\r\n\r\n", "",
-         RC_REFUSED, false, false, false, ""},
-        {"403 (7644-R4)", "", "HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n", "",
-         RC_REFUSED, false, false, false, ""},
-        {"500", "", "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", "",
-         RC_UNAVAILABLE, false, false, false, ""},
-        {"huge (7644-R26)", "", OK_JSON "Content-Length: 1048577\r\n\r\n", "",
-         RC_TOO_LARGE, false, false, false, ""},
-        {"silence", "", NULL, "", RC_TIMEOUT, false, false, false, ""},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(answer_rows); i++) {
         struct world w;
-        check_row(rows[i].name);
+        check_row(answer_rows[i].name);
         world_open(&w);
         char *fill = NULL;
-        w.raw = rows[i].raw;
-        w.probe_raw = rows[i].probe;
-        if (rows[i].rc == RC_TOO_LARGE) { /* the head, and then the bytes */
+        w.raw = answer_rows[i].raw;
+        w.probe_raw = answer_rows[i].probe;
+        if (answer_rows[i].rc ==
+            RC_TOO_LARGE) { /* the head, and then the bytes */
             fill = (char *)mem_alloc(mem_system(), 1048577 + 200);
             strcat(fill, w.raw);
             memset(fill + strlen(fill), 'x', 1048577);
             w.raw = fill;
         }
-        struct scim_req req = request("/Agents/7", rows[i].etag,
-                                      rows[i].raw == NULL ? 200 : 4000);
+        struct scim_req req = request("/Agents/7", answer_rows[i].etag,
+                                      answer_rows[i].raw == NULL ? 200 : 4000);
         read_one(&w, &req);
-        if (w.last.rc != rows[i].rc)
+        if (w.last.rc != answer_rows[i].rc)
             print_message("%s\n", w.last.fail.text);
-        CHECK_INT(w.last.rc, rows[i].rc);
-        CHECK_INT(w.last.found, rows[i].found);
-        CHECK_INT(w.last.gone, rows[i].gone);
-        CHECK_INT(w.last.not_modified, rows[i].same);
+        CHECK_INT(w.last.rc, answer_rows[i].rc);
+        CHECK_INT(w.last.found, answer_rows[i].found);
+        CHECK_INT(w.last.gone, answer_rows[i].gone);
+        CHECK_INT(w.last.not_modified, answer_rows[i].same);
         if (w.last.rc == 0)
-            CHECK_STR(w.etag, rows[i].want_etag);
+            CHECK_STR(w.etag, answer_rows[i].want_etag);
         if (w.last.found)
             CHECK(w.active);
         CHECK_INT(strstr(w.head, "If-None-Match") != NULL,
-                  rows[i].etag[0] != 0);
+                  answer_rows[i].etag[0] != 0);
         world_close(&w);
         mem_release(mem_system(), fill);
     }
