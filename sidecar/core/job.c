@@ -101,8 +101,8 @@ int job_names(struct job *j, struct names n, struct names *ret)
     X(name)                                                                    \
     X(preset)                                                                  \
     X(method)                                                                  \
-    X(url) X(body) X(content_type) X(url_file) X(key_file) X(bearer_file)      \
-        X(ca_file)
+    X(url)                                                                     \
+    X(body) X(content_type) X(url_file) X(key_file) X(bearer_file) X(ca_file)
 
 int job_action(struct job *j, const struct policy_action *a)
 {
