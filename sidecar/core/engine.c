@@ -479,6 +479,11 @@ bool engine_next(struct engine *e, struct out *ret)
     return true;
 }
 
+uint64_t engine_epoch(const struct engine *e)
+{
+    return epoch_of(e, e->input);
+}
+
 int64_t engine_wake_ms(const struct engine *e)
 {
     return e->wake_ms;

@@ -393,6 +393,9 @@ int engine_step(struct engine *e, const struct in *in) must_use;
  * next step. */
 bool engine_next(struct engine *e, struct out *ret);
 
+/* The epoch of an agent that would be touched now: no agent has a later one. */
+uint64_t engine_epoch(const struct engine *e);
+
 /* When IN_TICK is wanted at the latest; INT64_MAX: not needed. */
 int64_t engine_wake_ms(const struct engine *e);
 

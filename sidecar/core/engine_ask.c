@@ -40,21 +40,24 @@ static enum reason own_trouble(const struct engine *e)
     return e->stopping ? REASON_SHUTTING_DOWN : REASON_NONE;
 }
 
-/* Never seen, or seen only in events: one lookup decides. */
+/* Never seen, seen only in events, or gone when it was last read: one lookup
+ * decides. An agent that an event has announced is looked up even where
+ * strangers are not; one that is gone only after news, or after max_age. */
 static void decide_unknown(struct engine *e, struct subject *s,
                            struct decision *d)
 {
-    if (s->found == FOUND_ABSENT) {
+    bool announced = s->stamp_wall_ms != 0;
+    bool waits = s->read.id == 0 && e->in->now_ms < s->read.not_before_ms &&
+                 !s->event_open;
+    bool old = e->in->now_ms - s->read_ms > e->policy->max_age_ms;
+    if (s->found == FOUND_ABSENT && !s->event_open && !old)
         deny(d, REASON_AGENT_GONE, SPAN(""));
-    } else if (!e->policy->lookup_unknown ||
-               (s->read.id == 0 && e->in->now_ms < s->read.not_before_ms &&
-                !s->event_open)) {
+    else if (waits || (!e->policy->lookup_unknown && !announced))
         deny(d,
              s->read.last_failed ? REASON_REFRESH_FAILED : REASON_UNKNOWN_AGENT,
              SPAN(""));
-    } else {
+    else
         d->verdict = VERDICT_WAIT;
-    }
 }
 
 /* Stale: wait for a read, unless reads fail just now. */

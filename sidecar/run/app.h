@@ -140,7 +140,7 @@ struct app {
     struct app_caller callers[CONFIG_CALLERS_MAX];
     struct app_runtime runtimes[CONFIG_SERVERS_MAX];
 
-    uv_timer_t timer;
+    uv_timer_t timer, heartbeat;
     uv_signal_t signals[5];
     unsigned signal_count;
     int64_t timer_at_ms;
@@ -151,6 +151,7 @@ struct app {
     struct arena message_arena; /* one message being decoded */
     struct buf encoded;         /* one message being encoded */
     struct list waiting, spare_waiters;
+    struct list watches;      /* open streams */
     struct list gone_watches; /* closed streams, freed between steps */
     struct app_mark *marks;   /* ring */
     size_t mark_head, mark_count, mark_cap;
@@ -214,6 +215,7 @@ void watch_open(void *ctx, struct grpc_call *c);
 void watch_message(void *ctx, struct grpc_call *c, struct span message);
 void watch_half_closed(void *ctx, struct grpc_call *c);
 void watch_closed(void *ctx, struct grpc_call *c);
+void watch_heartbeat(uv_timer_t *t);
 /* Only between steps. */
 void watch_free_gone(struct app *a);
 void watch_directive(struct app *a, const struct out_directive *o);

@@ -392,11 +392,14 @@ int app_open(struct app *a, const char *config_path, struct fail *f)
     a->timer_at_ms = INT64_MAX;
     list_init(&a->waiting);
     list_init(&a->spare_waiters);
+    list_init(&a->watches);
     list_init(&a->gone_watches);
     arena_init(&a->message_arena, mem_system(), APP_MESSAGE_BYTES_MAX);
     buf_init(&a->encoded, mem_system(), APP_MESSAGE_BYTES_MAX);
     must(uv_loop_init(&a->loop) == 0);
     must(uv_timer_init(&a->loop, &a->timer) == 0);
+    must(uv_timer_init(&a->loop, &a->heartbeat) == 0);
+    a->heartbeat.data = a;
     TRY(load_config(a, config_path, f));
     log_setup(STDERR_FILENO, a->config->diagnostics_level,
               a->config->diagnostics_format);
@@ -406,6 +409,8 @@ int app_open(struct app *a, const char *config_path, struct fail *f)
     TRY(start_engine(a, f));
     TRY(open_servers(a, f));
     TRY(open_pollers(a, f));
+    must(uv_timer_start(&a->heartbeat, watch_heartbeat, APP_HEARTBEAT_MS,
+                        APP_HEARTBEAT_MS) == 0);
     say_ready(a);
     return 0;
 }

@@ -157,6 +157,7 @@ static void close_handle(struct app *a, uv_handle_t *h)
 static void close_handles(struct app *a)
 {
     close_handle(a, (uv_handle_t *)&a->timer);
+    close_handle(a, (uv_handle_t *)&a->heartbeat);
     for (unsigned i = 0; i < a->signal_count; i++)
         close_handle(a, (uv_handle_t *)&a->signals[i]);
 }

@@ -10,7 +10,7 @@
 #include "sidecar/run/app.h"
 
 struct watch {
-    struct list_link link; /* in app->gone_watches once closed */
+    struct list_link link; /* in app->watches, then app->gone_watches */
     struct app *app;
     struct grpc_call *call;
     unsigned caller;
@@ -42,6 +42,7 @@ void watch_open(void *ctx, struct grpc_call *c)
     w->app = a;
     w->call = c;
     w->caller = (unsigned)who;
+    list_push(&a->watches, &w->link);
     grpc_set_user(c, w);
 }
 
@@ -110,7 +111,7 @@ void watch_message(void *ctx, struct grpc_call *c, struct span message)
         case WATCH_ACK: on_ack(w, &m.ack); break;
         case WATCH_PING:
             buf_clear(&a->encoded);
-            gate_encode_pong(0, &a->encoded);
+            gate_encode_pong(engine_epoch(a->engine), &a->encoded);
             send_encoded(w);
             break;
     }
@@ -131,6 +132,7 @@ void watch_closed(void *ctx, struct grpc_call *c)
     struct in in = {.kind = IN_WATCH_GONE,
                     .watch_gone = (uint64_t)(uintptr_t)w};
     w->call = NULL;
+    list_remove(&w->link);
     list_push(&a->gone_watches, &w->link); /* effects of a step under way may
                                               still name it */
     ignore_rc(app_step(a, &in));           /* cannot be refused */
@@ -168,4 +170,18 @@ void watch_snapshot_end(struct app *a, uint64_t watch, uint64_t epoch)
     buf_clear(&a->encoded);
     gate_encode_snapshot_end(epoch, APP_HEARTBEAT_MS, &a->encoded);
     send_encoded(w);
+}
+
+/* A runtime that hears nothing for three of these stops its tools. */
+void watch_heartbeat(uv_timer_t *t)
+{
+    struct app *a = t->data;
+    LIST_EACH (k, next, &a->watches) {
+        struct watch *w = container_of(k, struct watch, link);
+        if (!w->said_hello || w->call == NULL)
+            continue;
+        buf_clear(&a->encoded);
+        gate_encode_pong(engine_epoch(a->engine), &a->encoded);
+        send_encoded(w);
+    }
 }
