@@ -41,8 +41,14 @@ const manyEvents = Object.fromEntries(Array.from({ length: 17 }, (_, i) =>
 const response = { schemas: ['urn:ietf:params:scim:api:messages:2.0:Error'], status: '409' };
 
 /**
- * [what it is, (idp) => the token or a promise of it, the answer]; all are about
- * AGENT.
+ * The kid may belong to a key that is just being rolled out. While the key set
+ * may not be fetched again yet, the sender is asked to come back (503).
+ */
+const UNKNOWN = true;
+
+/**
+ * [what it is, (idp) => the token or a promise of it, the answer, UNKNOWN?]; all
+ * are about AGENT.
  */
 export const TOKENS = [
     ['alg none', (idp) => forged(idp, 'none'), 'invalid_key'],
@@ -51,9 +57,9 @@ export const TOKENS = [
     ['no signature', edited((t) => t.replace(/[^.]*$/, '')), 'invalid_key'],
     ['a bad signature', edited((t) => t.slice(0, -8) + (t.endsWith('AAAAAAAA') ? 'B' : 'A')
         .repeat(8)), 'invalid_key'],
-    ['an unknown kid', header({ kid: 'nobody' }), 'invalid_key'],
+    ['an unknown kid', header({ kid: 'nobody' }), 'invalid_key', UNKNOWN],
     ['a kid of 10 kB', header({ kid: 'k'.repeat(10000) }), 'invalid_request'],
-    ['a kid that is a path', header({ kid: '../../etc/passwd' }), 'invalid_key'],
+    ['a kid that is a path', header({ kid: '../../etc/passwd' }), 'invalid_key', UNKNOWN],
     ['an alg that the key is not for', header({ alg: 'RS256' }), 'invalid_key'],
     ['a JWE', edited((t) => `${t}.AAAA.AAAA`), 'invalid_request'],
     ['the JSON serialization', edited((t) => {
@@ -94,7 +100,7 @@ export const TOKENS = [
     ['typ with prefix and capitals', header({ typ: 'application/SECEVENT+JWT' }), 202],
     ['crit', header({ crit: ['x'], x: 1 }), 'invalid_request'],
     ['a key in the header', (idp) => header({ jwk: idp.keys.get('es256').jwk, kid: 'mine' })(idp),
-        'invalid_key'],
+        'invalid_key', UNKNOWN],
     ['no sub_id', claims({ sub_id: undefined }), 'invalid_request'],
     ['sub_id in the event only', claims({
         sub_id: undefined,
