@@ -216,6 +216,7 @@ void watch_message(void *ctx, struct grpc_call *c, struct span message);
 void watch_half_closed(void *ctx, struct grpc_call *c);
 void watch_closed(void *ctx, struct grpc_call *c);
 void watch_heartbeat(uv_timer_t *t);
+void watch_end_all(struct app *a);
 /* Only between steps. */
 void watch_free_gone(struct app *a);
 void watch_directive(struct app *a, const struct out_directive *o);

@@ -200,6 +200,7 @@ void app_stop(struct app *a)
         struct in in = {.kind = IN_STOP};
         ignore_rc(app_step(a, &in)); /* a notice */
     }
+    watch_end_all(a);
     next_phase(a);
 }
 

@@ -185,3 +185,13 @@ void watch_heartbeat(uv_timer_t *t)
         send_encoded(w);
     }
 }
+
+/* Stopping: a runtime reconnects to whoever answers then. */
+void watch_end_all(struct app *a)
+{
+    LIST_EACH (k, next, &a->watches) {
+        struct watch *w = container_of(k, struct watch, link);
+        if (w->call != NULL)
+            grpc_finish(w->call, GRPC_UNAVAILABLE, "the sidecar is stopping");
+    }
+}
