@@ -214,7 +214,8 @@ struct in_operator {
     enum operator_verb verb;
     int base;
     struct span uri;
-    struct span hold_kind, cause; /* LIFT, reviews: which; empty: any */
+    struct span hold_kind, cause; /* LIFT, reviews: which; empty: any. ADD:
+                                     kind, empty: suspended */
     struct names tools;           /* ADD: only these (globs) */
     uint64_t job_id;
 };
@@ -407,17 +408,63 @@ struct engine_stats {
         jobs_open, jobs_confirmed, jobs_failed, rows, records, holds_now,
         calls_now, subjects_now, credentials_now, jtis_now;
     int64_t oldest_unconfirmed_ms; /* age of the oldest open cancel or revoke */
+    bool audit;                    /* the policy is in audit mode now */
 };
 void engine_stats_get(const struct engine *e, struct engine_stats *ret);
 
-/* Everything below is for operators' views: JSON of docs/admin-api.md. */
+struct engine_feed_stats {
+    uint64_t events, refused;
+    int64_t last_sign_age_ms; /* -1: none since the start */
+    const char *state;        /* "caught_up", ... */
+    const char *last_error;   /* of the last refused statement, or "" */
+};
+void engine_feed_stats_get(const struct engine *e, unsigned feed,
+                           struct engine_feed_stats *ret);
+
+/* Everything below is for operators' views: JSON of docs/admin-api.md, as of
+ * the clocks of the last step. */
+#define SHOW_PAGE_MAX 1000
+#define SHOW_JOBS_MAX 10000
+
+/* Which agents, jobs or reviews. */
+struct show_query {
+    int feed;             /* index: only its base, by its name; -1: all */
+    struct span standing; /* agents; these words may be empty: any */
+    struct span state;    /* jobs */
+    struct span uri;      /* jobs */
+    struct span after;    /* agents: `next` of the page before */
+    unsigned limit;       /* at most SHOW_PAGE_MAX agents, SHOW_JOBS_MAX jobs */
+};
+
 struct json_out;
-void engine_show_agents(const struct engine *e, struct json_out *j);
-/* False when unknown. */
-bool engine_show_agent(const struct engine *e, int base, struct span uri,
-                       struct json_out *j);
-void engine_show_jobs(const struct engine *e, struct json_out *j);
-void engine_show_reviews(const struct engine *e, struct json_out *j);
-void engine_show_feeds(const struct engine *e, struct json_out *j);
+/* Is this an agent, or something that is held like one? */
+bool engine_knows(const struct engine *e, unsigned base, struct span uri);
+unsigned engine_count_agents(const struct engine *e);
+/* Holds of this kind and cause; empty: any. */
+unsigned engine_count_holds(const struct engine *e, unsigned base,
+                            struct span uri, struct span kind,
+                            struct span cause);
+
+/* These write members into the map that is open: `agents` and `next`, `jobs`
+ * and `more`, `reviews`, those of one feed. */
+void engine_show_agents(const struct engine *e, const struct show_query *q,
+                        struct json_out *j);
+void engine_show_jobs(const struct engine *e, const struct show_query *q,
+                      struct json_out *j);
+void engine_show_reviews(const struct engine *e, const struct show_query *q,
+                         struct json_out *j);
+void engine_show_feed(const struct engine *e, unsigned feed,
+                      struct json_out *j);
+/* After a change, when the agent is known: `hold`, the latest one that an
+ * operator set, and `epoch`; or `left`, `standing` and `epoch`. */
+void engine_show_new_hold(const struct engine *e, unsigned base,
+                          struct span uri, struct json_out *j);
+void engine_show_left(const struct engine *e, unsigned base, struct span uri,
+                      struct json_out *j);
+
+/* One whole object. False when unknown. */
+bool engine_show_agent(const struct engine *e, unsigned base, struct span uri,
+                       int feed, struct json_out *j);
+bool engine_show_job(const struct engine *e, uint64_t id, struct json_out *j);
 
 #endif

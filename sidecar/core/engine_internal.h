@@ -27,6 +27,7 @@
 #define DEADLINE_MARGIN_MS 20
 #define READ_BACKOFF_FIRST_MS 250
 #define READ_BACKOFF_MAX_MS 30000
+#define REVIEW_WITHIN_MS (INT64_C(24) * 3600 * 1000)
 #define UNKNOWN_KEPT_MS 5000 /* how long "no such agent" is believed */
 
 /* A credential an agent holds. */

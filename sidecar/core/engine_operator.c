@@ -28,17 +28,6 @@ static void record_operator(struct engine *e, const struct subject *s,
     record_row(e, &r);
 }
 
-static bool kind_matches(const struct hold *h, struct span word)
-{
-    return word.n == 0 || span_eq(word, span_str(hold_kind_word(h->kind)));
-}
-
-static bool cause_matches(const struct hold *h, struct span cause)
-{
-    return cause.n == 0 || span_eq(cause, span_str((const char *)h->cause)) ||
-           span_eq(cause, span_str((const char *)h->rule));
-}
-
 static struct cause operator_cause(void)
 {
     return (struct cause){
@@ -55,17 +44,23 @@ static void add_hold(struct engine *e, struct subject *s)
     buf_init(&cause, &e->step_arena.mem, 1024);
     buf_printf(&cause, "%.*s-%llu", PRSPAN(in->person),
                (unsigned long long)new_id(e));
-    const struct hold_spec spec = {.kind = HOLD_SUSPENDED,
-                                   .otherwise = HOLD_SUSPENDED,
-                                   .operator_only = true,
-                                   .event = EVENT_OPERATOR,
-                                   .rule = SPAN("operator"),
-                                   .cause = buf_span(&cause),
-                                   .tools = in->tools,
-                                   .since_wall_ms = e->in->wall_ms};
+    struct hold_spec spec = {.kind = HOLD_SUSPENDED,
+                             .otherwise = HOLD_SUSPENDED,
+                             .operator_only = true,
+                             .event = EVENT_OPERATOR,
+                             .rule = SPAN("operator"),
+                             .cause = buf_span(&cause),
+                             .tools = in->tools,
+                             .since_wall_ms = e->in->wall_ms};
+    if (span_eq(in->hold_kind, span_str(hold_kind_word(HOLD_REVIEW)))) {
+        spec.kind = HOLD_REVIEW; /* anybody may decide it, within a day */
+        spec.due_ms = e->in->now_ms + REVIEW_WITHIN_MS;
+        spec.due_wall_ms = e->in->wall_ms + REVIEW_WITHIN_MS;
+    }
     record_operator(e, s, "hold_add", "done");
     (void)hold_add(e, s, &spec, &c);
-    run_rules(e, s, &c);
+    if (spec.kind == HOLD_SUSPENDED)
+        run_rules(e, s, &c);
     unpark(e, s);
     ack_when_stored(e, in->token);
 }
@@ -76,7 +71,7 @@ static void lift_holds(struct engine *e, struct subject *s)
     unsigned lifted = 0;
     LIST_EACH (k, next, &s->holds) {
         struct hold *h = container_of(k, struct hold, link);
-        if (!kind_matches(h, in->hold_kind) || !cause_matches(h, in->cause))
+        if (!hold_matches(h, in->hold_kind, in->cause))
             continue;
         hold_lift(e, h, SPAN("operator"), in->person, in->reason);
         lifted++;
@@ -121,6 +116,7 @@ static void turn_review(struct engine *e, struct hold *h, struct span person,
         .event = h->event,
         .rule = keep(e, span_str((const char *)h->rule)),
         .cause = c.jti,
+        .tools = h->tools,
         .since_wall_ms = e->in->wall_ms,
     };
     if (hold_add(e, s, &spec, &c) || e->rc == 0)
@@ -133,7 +129,7 @@ static void review(struct engine *e, struct subject *s, bool approve)
     unsigned done = 0, forbidden = 0;
     LIST_EACH (k, next, &s->holds) {
         struct hold *h = container_of(k, struct hold, link);
-        if (h->kind != HOLD_REVIEW || !cause_matches(h, in->cause))
+        if (h->kind != HOLD_REVIEW || !hold_matches(h, SPAN(""), in->cause))
             continue;
         if (!may_review(e, h)) {
             forbidden++;

@@ -4,7 +4,6 @@
 #include "sidecar/core/engine_internal.h"
 
 #define CANCEL_WITHIN_MS 10000
-#define REVIEW_WITHIN_MS (INT64_C(24) * 3600 * 1000)
 
 bool audit_mode(const struct engine *e)
 {

@@ -125,6 +125,16 @@ const struct hold *hold_strictest(const struct subject *agent, struct span tool)
     return best;
 }
 
+bool hold_matches(const struct hold *h, struct span kind, struct span cause)
+{
+    struct span shown = SPAN("jti ");
+    struct span bare = span_sub(cause, shown.n, cause.n);
+    if (kind.n > 0 && !span_eq(kind, span_str(hold_kind_word(h->kind))))
+        return false;
+    return cause.n == 0 || same(h->cause, cause) || same(h->rule, cause) ||
+           (span_starts(cause, shown) && same(h->cause, bare));
+}
+
 static void put_part(struct buf *out, struct span s)
 {
     buf_put_u8(out, 0);

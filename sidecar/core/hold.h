@@ -61,6 +61,10 @@ bool hold_covers(const struct hold *h, struct span tool);
 const struct hold *hold_strictest(const struct subject *agent,
                                   struct span tool);
 
+/* Does an operator mean this hold? Empty words match any. `cause` is its cause,
+ * as stored or as shown ("jti 4f2c"), or its rule. */
+bool hold_matches(const struct hold *h, struct span kind, struct span cause);
+
 /* Key of FACT_HOLD: the subject's key NUL kind NUL rule NUL cause. */
 void hold_key(const struct hold *h, struct buf *out);
 void hold_encode(const struct hold *h, struct buf *out);

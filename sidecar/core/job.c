@@ -129,10 +129,12 @@ void job_drop(struct jobs *t, struct job *j)
     map_remove(&t->by_id, &j->link);
     list_remove(&j->state_link);
     list_remove(&j->agent_link);
-    if (ended)
+    if (ended) {
         t->ended_count--;
-    else
+        j->agent->ended_jobs--;
+    } else {
         t->open_count--;
+    }
     arena_fini(&j->arena);
     mem_release(t->mem, j);
 }
@@ -147,6 +149,7 @@ void job_end(struct jobs *t, struct job *j, enum job_state state)
     t->confirmed += state == JOB_CONFIRMED;
     t->failed += state == JOB_FAILED || state == JOB_REFUSED;
     list_push(&t->ended, &j->state_link);
+    j->agent->ended_jobs++;
     if (++t->ended_count > JOBS_ENDED_KEPT)
         job_drop(t, container_of(t->ended.head.next, struct job, state_link));
 }

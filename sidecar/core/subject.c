@@ -127,8 +127,8 @@ bool subject_is_bare(const struct subject *s)
     return !s->known && s->stamp_wall_ms == 0 && s->read.id == 0 &&
            list_empty(&s->out) && list_empty(&s->in) && list_empty(&s->holds) &&
            list_empty(&s->calls) && list_empty(&s->jobs) &&
-           list_empty(&s->credentials) && list_empty(&s->parked) &&
-           list_empty(&s->pending);
+           s->ended_jobs == 0 && list_empty(&s->credentials) &&
+           list_empty(&s->parked) && list_empty(&s->pending);
 }
 
 void subject_drop(struct subjects *t, struct subject *s)

@@ -88,9 +88,10 @@ struct subject {
 
     struct list out, in; /* edges */
     unsigned out_count;
-    struct list holds; /* struct hold */
-    struct list calls; /* struct call */
-    struct list jobs;  /* struct job, open ones */
+    struct list holds;   /* struct hold */
+    struct list calls;   /* struct call */
+    struct list jobs;    /* struct job, open ones */
+    unsigned ended_jobs; /* kept for views: they name this subject */
     struct list credentials;
     struct list parked; /* struct parked */
     unsigned parked_count;

@@ -61,6 +61,7 @@ struct waiter *waiter_new(struct app *a, enum waiter_kind kind)
     w->call = NULL;
     w->req = NULL;
     w->feed = NULL;
+    w->answer = (struct buf){.mem = NULL};
     w->text_n = 0;
     list_push(&a->waiting, &w->link);
     return w;

@@ -11,7 +11,7 @@
  *   watch.c     the Watch stream
  *   intake.c    push and poll: bytes -> verified events
  *   outbound.c  reads, revocations, actions, calls to runtimes
- *   admin.c     operators' commands;  metrics.c  numbers
+ *   admin*.c    operators' commands;  metrics.c  numbers
  *   start.c     opening everything in order; stop.c  closing it
  *
  * Loop thread only, but for the workers' part of intake.
@@ -38,6 +38,7 @@
 #define APP_DRAIN_MS 5000
 #define APP_HEARTBEAT_MS 2000
 #define APP_RANDOM_BYTES 4096
+#define APP_TROUBLE_BYTES (FAIL_TEXT_MAX + 8)
 
 struct app;
 
@@ -62,11 +63,8 @@ struct waiter {
     struct grpc_call *call; /* NULL when the caller has gone */
     struct http_req *req;   /* PUSH, ADMIN */
     struct app_feed *feed;  /* POLL */
-    unsigned admin_verb;    /* ADMIN: what to show when it is done */
-    uint64_t admin_job;
-    int admin_base;
-    size_t text_n; /* POLL: outer jti; ADMIN: uri;
-                      CREDENTIAL: its id */
+    struct buf answer;      /* ADMIN: sent when the change is durable */
+    size_t text_n;          /* POLL: outer jti; CREDENTIAL: its id */
     unsigned char text[POLLER_JTI_MAX];
 };
 
@@ -81,6 +79,8 @@ struct app_feed {
     struct span push_secret; /* expected bearer; in app->secrets */
     double tokens;           /* push rate */
     int64_t refilled_ms;
+    /* Why keys or polls fail now, for operators; "": they do not. */
+    char key_trouble[APP_TROUBLE_BYTES], poll_trouble[APP_TROUBLE_BYTES];
 };
 
 /* A caller's token bucket. */
@@ -235,7 +235,7 @@ void intake_acked(struct app *a, struct waiter *w);
 void outbound_read(struct app *a, const struct out_read *o);
 void outbound_job(struct app *a, const struct out_job *o);
 
-/* admin.c, metrics.c --------------------------------------------------------
+/* admin*.c, metrics.c -------------------------------------------------------
  */
 
 void admin_request(void *ctx, struct http_req *r);

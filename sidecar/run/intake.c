@@ -368,6 +368,7 @@ void intake_poll_alive(void *ctx, bool caught_up)
 {
     struct app_feed *feed = ctx;
     struct in in = {.kind = IN_FEED};
+    feed->poll_trouble[0] = 0;
     in.feed.feed = feed->index;
     in.feed.sign = caught_up ? FEED_CAUGHT_UP : FEED_ALIVE;
     ignore_rc(app_step(feed->app, &in)); /* a notice */
@@ -375,7 +376,9 @@ void intake_poll_alive(void *ctx, bool caught_up)
 
 void intake_poll_trouble(void *ctx, const struct fail *f, int64_t retry_ms)
 {
-    const struct app_feed *feed = ctx;
+    struct app_feed *feed = ctx;
+    (void)snprintf(feed->poll_trouble, sizeof feed->poll_trouble, "poll: %s",
+                   f->text);
     log_warn(LOG_POLL, "poll_failed", kv_span("feed", feed->conf->name),
              kv_why(f), kv_i64("retry_ms", retry_ms));
 }

@@ -144,10 +144,15 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
 
 /* ---------------------------------------------------------------- outbound */
 
+static struct app_feed *feed_of(struct app *a, const struct config_feed *feed)
+{
+    return &a->feeds[feed - a->config->feeds];
+}
+
 static void on_keys(void *ctx, const struct config_feed *feed, unsigned keys,
                     unsigned skipped)
 {
-    (void)ctx;
+    feed_of(ctx, feed)->key_trouble[0] = 0;
     log_info(LOG_KEYS, "loaded", kv_span("feed", feed->name),
              kv_u64("keys", keys), kv_u64("skipped", skipped));
 }
@@ -155,7 +160,8 @@ static void on_keys(void *ctx, const struct config_feed *feed, unsigned keys,
 static void on_key_trouble(void *ctx, const struct config_feed *feed,
                            const struct fail *f, int64_t retry_ms)
 {
-    (void)ctx;
+    char *text = feed_of(ctx, feed)->key_trouble;
+    (void)snprintf(text, APP_TROUBLE_BYTES, "keys: %s", f->text);
     log_warn(LOG_KEYS, "load_failed", kv_span("feed", feed->name), kv_why(f),
              kv_i64("retry_ms", retry_ms));
 }

@@ -211,6 +211,19 @@ static void free_waiters(struct list *l)
         mem_release(mem_system(), container_of(k, struct waiter, link));
 }
 
+/* What never became durable; nobody listens any more, but the request is
+ * ours until it is answered. */
+static void answer_left(struct app *a)
+{
+    LIST_EACH (k, next, &a->waiting) {
+        struct waiter *w = container_of(k, struct waiter, link);
+        if (w->req != NULL)
+            http_reply(w->req, 503, NULL, 0, SPAN(""));
+        buf_fini(&w->answer);
+    }
+    free_waiters(&a->waiting);
+}
+
 void app_close(struct app *a)
 {
     app_stop(a);
@@ -223,7 +236,7 @@ void app_close(struct app *a)
     engine_free(a->engine);
     grpc_health_free(a->health);
     seal_free(a->seal);
-    free_waiters(&a->waiting);
+    answer_left(a);
     free_waiters(&a->spare_waiters);
     mem_release(mem_system(), a->marks);
     mem_release(mem_system(), a->later);
