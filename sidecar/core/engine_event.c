@@ -155,7 +155,9 @@ static void follow_group(struct engine *e, struct subject *s,
                          : NULL;
         if (agent == NULL)
             continue;
-        note_rc(e, subject_link(&e->subjects, agent, EDGE_GROUP, s));
+        int rc = subject_link(&e->subjects, agent, EDGE_GROUP, s);
+        if (rc != RC_LIMIT) /* SUBJECT_EDGES_MAX: not indexed, but stale now */
+            note_rc(e, rc);
         stamp(e, agent, SPAN(""));
     }
     bool may_have_members = part->changed_anything;
@@ -167,15 +169,17 @@ static void follow_group(struct engine *e, struct subject *s,
 }
 
 /* What the types say about life and coverage, whatever the policy says. */
+#define LEAVING                                                                \
+    (EVENT_BIT(EVENT_DELETE) | EVENT_BIT(EVENT_RISC_ACCOUNT_PURGED) |          \
+     EVENT_BIT(EVENT_DEACTIVATE) | EVENT_BIT(EVENT_RISC_ACCOUNT_DISABLED))
+
 static void note_life(struct subject *s, event_mask type)
 {
     const event_mask gone =
         EVENT_BIT(EVENT_DELETE) | EVENT_BIT(EVENT_RISC_ACCOUNT_PURGED);
-    const event_mask off =
-        EVENT_BIT(EVENT_DEACTIVATE) | EVENT_BIT(EVENT_RISC_ACCOUNT_DISABLED);
     if ((type & gone) != 0)
         s->deleted = true;
-    if ((type & (gone | off)) != 0)
+    if ((type & LEAVING) != 0)
         s->left = true;
     if ((type & EVENT_BIT(EVENT_FEED_REMOVE)) != 0)
         s->feed_removed = true;
@@ -200,6 +204,10 @@ static void built_in_reaction(struct engine *e, struct subject *s,
     }
     if (s->kind == SUBJECT_GROUP)
         follow_group(e, s, part);
+    /* Did somebody who left come back? Only a read can tell. */
+    if (s->kind == SUBJECT_USER && s->left &&
+        (EVENT_BIT(part->type) & LEAVING) == 0)
+        want_read(e, s);
 }
 
 static int64_t related(const struct subject *s)
@@ -323,8 +331,10 @@ static void on_equivocation(struct engine *e, const struct event *ev)
                          ev->kind, &s);
     if (rc < 0)
         note_rc(e, rc);
-    else
+    else {
         stamp(e, s, SPAN(""));
+        read_open_calls(e, s);
+    }
 }
 
 void on_event(struct engine *e, bool dirty_only)

@@ -155,6 +155,7 @@ struct standing {
     uint64_t stamp; /* latest that makes the agent stale */
     uint64_t epoch;
     bool event_open;  /* an event not covered by a qualifying read */
+    bool related_open; /* one about a group, an owner or the parent */
     int64_t event_ms; /* latest such, for `settle` */
     bool stale, only_age;
     bool uncovered;

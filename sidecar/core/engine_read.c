@@ -14,12 +14,28 @@ static struct span text_of(const unsigned char *s)
     return span_str((const char *)s);
 }
 
+/* What conditions name, and the members: rules wait for this group. */
+static struct names with_members(struct engine *e)
+{
+    struct names n = e->policy->attributes;
+    struct span *at =
+        mem_array(&e->step_arena.mem, (size_t)n.count + 1, sizeof *at);
+    if (at == NULL) {
+        note_rc(e, RC_NO_MEMORY);
+        return n;
+    }
+    if (n.count > 0)
+        memcpy(at, n.at, n.count * sizeof *at);
+    at[n.count] = SPAN("members");
+    return (struct names){at, n.count + 1};
+}
+
 static void start_read(struct engine *e, struct subject *s)
 {
     s->read.id = new_id(e);
     s->read.start_input = e->input;
     s->read.start_ms = e->in->now_ms;
-    s->read.wanted = false;
+    s->read.wanted = s->read.conditional = false;
     struct out *o = emit(e, OUT_READ);
     o->read.read_id = s->read.id;
     o->read.base = s->base;
@@ -28,8 +44,12 @@ static void start_read(struct engine *e, struct subject *s)
     if (s->kind != SUBJECT_GROUP) {
         o->read.attributes = e->policy->attributes;
         if (s->etag_qualified && s->etag != NULL && s->attrs != NULL &&
-            s->read_input > e->policy_stamp)
+            s->read_input >= e->policy_stamp) {
             o->read.if_none_match = text_of(s->etag);
+            s->read.conditional = true;
+        }
+    } else if (s->pending_count > 0) {
+        o->read.attributes = with_members(e);
     }
     e->stats.reads_started++;
     /* The shell ends every read; this is the net beneath it. */
@@ -49,14 +69,40 @@ void want_read(struct engine *e, struct subject *s)
         wake_at(e, s->read.not_before_ms);
 }
 
+static void read_failed(struct engine *e, struct subject *s, int64_t retry_ms,
+                        struct span why);
+static void after_read(struct engine *e, struct subject *s);
+
+/* No read is wanted: leaves the list. Who is nobody is believed to be nobody
+ * for a while, then forgotten. */
+static void rest(struct engine *e, struct subject *s)
+{
+    bool bare = subject_is_bare(s);
+    if (bare && e->in->now_ms < s->read.not_before_ms) {
+        wake_at(e, s->read.not_before_ms);
+        return;
+    }
+    list_remove(&s->wake_link);
+    if (bare)
+        subject_drop(&e->subjects, s);
+}
+
 void read_tick(struct engine *e)
 {
     LIST_EACH (k, next, &e->reading) {
         struct subject *s = container_of(k, struct subject, wake_link);
-        if (s->read.wanted)
+        int64_t end = s->read.start_ms + 2 * e->policy->refresh_timeout_ms;
+        if (s->read.id != 0 && e->in->now_ms >= end) {
+            s->read.id = 0; /* the shell has lost it */
+            read_failed(e, s, -1, SPAN("no answer"));
+            after_read(e, s);
+        } else if (s->read.id != 0) {
+            wake_at(e, end);
+        } else if (s->read.wanted) {
             want_read(e, s);
-        else if (s->read.id == 0)
-            list_remove(k);
+        } else {
+            rest(e, s);
+        }
     }
 }
 
@@ -73,17 +119,17 @@ static struct subject *find_reading(const struct engine *e, uint64_t id)
 /* ------------------------------------------------------------- records */
 
 static void record_read(struct engine *e, const struct subject *s,
-                        const char *outcome, bool row)
+                        const char *outcome, struct span etag, struct span why,
+                        bool row)
 {
-    const struct in_read_done *in = &e->in->read;
     struct standing st;
     standing_of(e, s, 0, &st);
     struct record r = record_of(RECORD_READ);
     r.agent = s->uri;
     r.base = base_url(e, s);
     r.outcome = span_str(outcome);
-    r.etag = in->etag;
-    r.why = in->why;
+    r.etag = etag;
+    r.why = why;
     r.epoch = st.epoch;
     if (row)
         record_row(e, &r);
@@ -99,13 +145,18 @@ static bool qualifies(const struct engine *e, const struct subject *s,
     struct standing st;
     standing_of(e, s, 0, &st);
     *ret_again_ms = e->in->now_ms;
-    if (s->read.start_input <= st.stamp)
+    if (s->read.start_input < st.stamp)
         return false; /* something came while it was under way */
     if (!st.event_open)
         return true;
-    if (etag.n > 0 && s->version != NULL && span_eq(etag, text_of(s->version)))
+    /* The version is that of the agent's own last event: it says nothing
+     * about an event of a group or an owner. */
+    if (etag.n > 0 && !st.related_open && s->version != NULL &&
+        span_eq(etag, text_of(s->version)))
         return true;
-    if (etag.n > 0 && s->etag != NULL && !span_eq(etag, text_of(s->etag)))
+    /* Another one than any that was seen before the event. */
+    if (etag.n > 0 && s->etag != NULL && !span_eq(etag, text_of(s->etag)) &&
+        (s->etag_seen == NULL || !span_eq(etag, text_of(s->etag_seen))))
         return true;
     *ret_again_ms = st.event_ms + e->policy->settle_ms;
     return s->read.start_ms >= *ret_again_ms;
@@ -197,11 +248,13 @@ static void keep_attributes(struct engine *e, struct subject *s,
             continue;
         struct doc *copy = doc_copy(&a->mem, it);
         if (copy == NULL) {
-            note_rc(e, RC_LIMIT);
-            return;
+            map = NULL;
+            break;
         }
         doc_append(map, copy);
     }
+    if (map == NULL)
+        note_rc(e, RC_LIMIT); /* memory, or SUBJECT_ATTRS_BYTES_MAX */
     s->attrs = map;
 }
 
@@ -226,12 +279,13 @@ static void back_off(struct engine *e, struct subject *s, int64_t retry_ms)
     s->read.not_before_ms = e->in->now_ms + cap;
 }
 
-static void read_failed(struct engine *e, struct subject *s)
+static void read_failed(struct engine *e, struct subject *s, int64_t retry_ms,
+                        struct span why)
 {
     e->stats.reads_failed++;
     s->read.last_failed = true;
-    back_off(e, s, e->in->read.retry_after_ms);
-    record_read(e, s, "failed", false);
+    back_off(e, s, retry_ms);
+    record_read(e, s, "failed", SPAN(""), why, false);
 }
 
 static void found_state(struct engine *e, struct subject *s, enum found now,
@@ -251,34 +305,20 @@ static void found_state(struct engine *e, struct subject *s, enum found now,
     run_rules(e, s, &c);
 }
 
-static void read_gone(struct engine *e, struct subject *s)
-{
-    s->read.failures = 0;
-    s->read.last_failed = false;
-    s->read.not_before_ms = e->in->now_ms + UNKNOWN_KEPT_MS;
-    s->read_ms = e->in->now_ms;
-    s->active = false;
-    if (!s->known && s->stamp_wall_ms == 0) {
-        record_read(e, s, "no_such_agent", false);
-        return;
-    }
-    record_read(e, s, "gone", true);
-    found_state(e, s, FOUND_ABSENT, EVENT_FOUND_GONE, NULL);
-    fact_subject(e, s);
-}
-
-static void decide_pending(struct engine *e, struct subject *s)
+/* NULL: nothing about it can be known any more. */
+static void decide_pending(struct engine *e, struct subject *s,
+                           const struct doc *resource)
 {
     LIST_EACH (k, next, &s->pending) {
         struct pending_rule *p = container_of(k, struct pending_rule, link);
         struct cause c = {.type = p->type,
                           .feed = keep(e, text_of(p->feed)),
                           .jti = keep(e, text_of(p->jti)),
-                          .fresh = s->attrs,
+                          .fresh = resource,
                           .may = policy_feed_may(e->policy, text_of(p->feed))};
         for (unsigned i = 0; i < e->policy->rule_count; i++) {
             const struct policy_rule *r = &e->policy->rules[i];
-            const struct filter_env env = {.resource = s->attrs};
+            const struct filter_env env = {.resource = resource};
             if (!span_eq(r->name, text_of(p->rule)))
                 continue;
             /* Still undecidable on a fresh read (it asks about the event's
@@ -290,13 +330,44 @@ static void decide_pending(struct engine *e, struct subject *s)
     }
 }
 
-static void qualified(struct engine *e, struct subject *s,
-                      const struct doc *resource)
+static void read_gone(struct engine *e, struct subject *s)
+{
+    s->read.failures = 0;
+    s->read.last_failed = false;
+    s->read.not_before_ms = e->in->now_ms + UNKNOWN_KEPT_MS;
+    s->read_ms = e->in->now_ms;
+    s->active = false;
+    if (!s->known && s->stamp_wall_ms == 0) {
+        record_read(e, s, "no_such_agent", SPAN(""), SPAN(""), false);
+        return;
+    }
+    record_read(e, s, "gone", SPAN(""), SPAN(""), true);
+    found_state(e, s, FOUND_ABSENT, EVENT_FOUND_GONE, NULL);
+    decide_pending(e, s, NULL);
+    fact_subject(e, s);
+}
+
+/* The read proves a state from after everything that was said so far. */
+static void covered(struct engine *e, struct subject *s)
 {
     s->read_input = s->read.start_input;
     s->read_ms = s->read.start_ms;
     s->read_wall_ms = e->in->wall_ms;
+    s->read_row = e->seq + 1;
     s->event_open = false;
+}
+
+/* Memory ran out while the read was taken over: it has proved nothing. */
+static void uncover(struct subject *s)
+{
+    s->read_input = 0;
+    s->event_open = true;
+}
+
+static void qualified(struct engine *e, struct subject *s,
+                      const struct doc *resource)
+{
+    covered(e, s);
     s->etag_qualified = true;
     if (resource != NULL) {
         keep_attributes(e, s, resource);
@@ -305,7 +376,7 @@ static void qualified(struct engine *e, struct subject *s,
     }
     if (s->active)
         s->left = false;
-    decide_pending(e, s);
+    decide_pending(e, s, s->attrs);
     struct cause c = {.type = EVENT_REFRESHED,
                       .fresh = s->attrs,
                       .jti = SPAN("read"),
@@ -315,14 +386,44 @@ static void qualified(struct engine *e, struct subject *s,
     run_releases(e, s, &c);
 }
 
-static void read_person(struct engine *e, struct subject *s,
-                        const struct doc *resource)
+/* A person or a group: rules may wait for what it says. */
+static void read_related(struct engine *e, struct subject *s,
+                         const struct doc *resource)
 {
+    int64_t again_ms;
+    struct span etag = e->in->read.etag;
+    bool good = qualifies(e, s, etag, &again_ms);
     s->known = true;
-    s->active = says_active(resource);
-    note_rc(e, subject_set_text(&e->subjects, &s->etag, e->in->read.etag));
-    record_read(e, s, "read", true);
+    s->read.failures = 0;
+    s->read.last_failed = false;
+    s->read.not_before_ms = good ? 0 : again_ms;
+    if (s->kind == SUBJECT_USER) {
+        s->active = says_active(resource);
+        s->left = !s->active || (s->left && !good);
+    }
+    record_read(e, s, good ? "qualified" : "not_yet", etag, SPAN(""), true);
+    note_rc(e, subject_set_text(&e->subjects, good ? &s->etag : &s->etag_seen,
+                                etag));
+    if (good) {
+        covered(e, s);
+        decide_pending(e, s, resource);
+    }
     fact_subject(e, s);
+}
+
+/* Agents that joined are stale from now on. */
+static bool join(struct engine *e, struct subject *s, struct subject *agent)
+{
+    unsigned before = agent->out_count;
+    int rc = subject_link(&e->subjects, agent, EDGE_GROUP, s);
+    if (rc != RC_LIMIT) /* SUBJECT_EDGES_MAX: not indexed, but stale now */
+        note_rc(e, rc);
+    if (rc == 0 && agent->out_count == before)
+        return false; /* was a member: the event has made it stale already */
+    stamp(e, agent, SPAN(""));
+    if (!list_empty(&agent->calls) && e->policy->read_open_calls_now)
+        want_read(e, agent);
+    return true;
 }
 
 static void read_group(struct engine *e, struct subject *s,
@@ -330,7 +431,6 @@ static void read_group(struct engine *e, struct subject *s,
 {
     const struct engine_base *b = &e->conf->bases[s->base];
     int64_t joined = 0;
-    s->known = true;
     DOC_EACH (it, doc_iget(resource, SPAN("members"))) {
         struct buf uri;
         buf_init(&uri, &e->step_arena.mem, SUBJECT_URI_MAX);
@@ -339,16 +439,7 @@ static void read_group(struct engine *e, struct subject *s,
         struct subject *agent =
             buf_ok(&uri) ? subject_find(&e->subjects, b->url, buf_span(&uri))
                          : NULL;
-        if (agent == NULL)
-            continue;
-        unsigned before = agent->out_count;
-        note_rc(e, subject_link(&e->subjects, agent, EDGE_GROUP, s));
-        if (agent->out_count == before)
-            continue; /* was a member: the event has made it stale already */
-        joined++;
-        stamp(e, agent, SPAN(""));
-        if (!list_empty(&agent->calls) && e->policy->read_open_calls_now)
-            want_read(e, agent);
+        joined += agent != NULL && join(e, s, agent);
     }
     struct record r = record_of(RECORD_READ);
     r.agent = s->uri;
@@ -356,16 +447,17 @@ static void read_group(struct engine *e, struct subject *s,
     r.outcome = SPAN("members");
     r.count = joined;
     record_row(e, &r);
-    fact_subject(e, s);
+    read_related(e, s, resource);
 }
 
 static void read_agent(struct engine *e, struct subject *s)
 {
     const struct in_read_done *in = &e->in->read;
-    const struct doc *resource =
-        in->result == READ_OK ? in->resource : s->attrs;
-    struct span etag =
-        in->etag.n > 0 || in->result == READ_OK ? in->etag : text_of(s->etag);
+    /* 304: the state is that of the ETag that was sent, whatever the answer
+     * carries. */
+    bool same = in->result == READ_NOT_MODIFIED;
+    const struct doc *resource = same ? s->attrs : in->resource;
+    struct span etag = same ? text_of(s->etag) : in->etag;
     int64_t again_ms;
     bool good = qualifies(e, s, etag, &again_ms);
     s->known = true;
@@ -378,13 +470,13 @@ static void read_agent(struct engine *e, struct subject *s)
     /* Only a qualifying read moves the ETag that later ones must differ from:
      * a lagging replica could flip back otherwise. */
     struct span kept = keep(e, etag);
-    if (good)
-        note_rc(e, subject_set_text(&e->subjects, &s->etag, kept));
-    record_read(e, s, good ? "qualified" : "not_yet", true);
+    note_rc(e, subject_set_text(&e->subjects, good ? &s->etag : &s->etag_seen,
+                                kept));
+    record_read(e, s, good ? "qualified" : "not_yet", kept, SPAN(""), true);
     found_state(e, s, s->active ? FOUND_ACTIVE : FOUND_NOT_ACTIVE,
                 EVENT_FOUND_INACTIVE, resource);
     if (good)
-        qualified(e, s, in->result == READ_OK ? resource : NULL);
+        qualified(e, s, same ? NULL : resource);
     fact_subject(e, s);
 }
 
@@ -404,9 +496,40 @@ static void judge_open_calls(struct engine *e, struct subject *s)
     }
 }
 
-static bool read_again(const struct subject *s)
+/* Does somebody still wait for what a read would say? */
+static bool needs_read(const struct engine *e, const struct subject *s)
 {
-    return s->read.wanted || s->parked_count > 0;
+    struct standing st;
+    if (s->parked_count > 0)
+        return true;
+    if (s->kind == SUBJECT_GROUP && s->read.last_failed)
+        return true; /* its event named nobody: who joined is not known */
+    if (s->kind != SUBJECT_AGENT && s->event_open &&
+        (s->pending_count > 0 || (s->left && s->active)))
+        return true;
+    standing_of(e, s, e->policy->max_age_ms, &st);
+    return st.stale && e->policy->read_open_calls_now && !list_empty(&s->calls);
+}
+
+static void after_read(struct engine *e, struct subject *s)
+{
+    struct standing st;
+    judge_open_calls(e, s);
+    unpark(e, s);
+    standing_of(e, s, 0, &st);
+    if (!s->read.last_failed && s->read.start_input >= st.stamp)
+        s->read.wanted = false; /* who wanted it meanwhile has it */
+    if (s->read.wanted || needs_read(e, s))
+        want_read(e, s);
+    else if (s->read.id == 0)
+        rest(e, s);
+}
+
+/* The step has failed, nothing of it is durable: so it has proved nothing. */
+static void not_taken(struct engine *e, struct subject *s)
+{
+    uncover(s);
+    read_failed(e, s, -1, SPAN("the answer cannot be kept"));
 }
 
 void on_read_done(struct engine *e)
@@ -416,25 +539,20 @@ void on_read_done(struct engine *e)
     if (s == NULL)
         return; /* ended by the tick, or from before a restart */
     s->read.id = 0;
-    bool has_body = in->result == READ_OK ||
-                    (in->result == READ_NOT_MODIFIED && s->attrs != NULL);
+    bool has_body =
+        in->result == READ_OK || (in->result == READ_NOT_MODIFIED &&
+                                  s->read.conditional && s->attrs != NULL);
     if (in->result == READ_GONE)
         read_gone(e, s);
     else if (!has_body)
-        read_failed(e, s);
+        read_failed(e, s, in->retry_after_ms, in->why);
     else if (s->kind == SUBJECT_GROUP)
         read_group(e, s, in->resource);
     else if (s->kind == SUBJECT_USER && e->policy->agents_where == NULL)
-        read_person(e, s, in->resource);
+        read_related(e, s, in->resource);
     else
         read_agent(e, s);
-    judge_open_calls(e, s);
-    unpark(e, s);
-    if (read_again(s) && e->rc == 0) {
-        want_read(e, s);
-    } else if (s->read.id == 0) {
-        list_remove(&s->wake_link);
-        if (subject_is_bare(s) && in->result == READ_GONE)
-            subject_drop(&e->subjects, s);
-    }
+    if (e->rc != 0)
+        not_taken(e, s);
+    after_read(e, s);
 }

@@ -361,6 +361,8 @@ void run_rules(struct engine *e, struct subject *s, const struct cause *c)
             else
                 note_rc(e, rc);
             fact_subject(e, s);
+            if (s->kind != SUBJECT_AGENT) /* nobody asks about these */
+                want_read(e, s);
         }
     }
 }

@@ -55,6 +55,7 @@ void stamp(struct engine *e, struct subject *s, struct span version)
     s->stamp = e->input;
     s->stamp_ms = e->in->now_ms;
     s->stamp_wall_ms = e->in->wall_ms;
+    s->stamp_row = e->seq + 1;
     s->event_open = true;
     note_rc(e, subject_set_text(&e->subjects, &s->version, version));
     fact_subject(e, s);
@@ -76,11 +77,11 @@ static void consider_edge(const struct subject *s, const struct edge *edge,
     static const char *const why[] = {"group", "owner", "parent"};
     const struct subject *other = edge->other;
     consider(st, other->stamp, why[edge->kind]);
-    bool before_boot = other->stamp == 0 && other->stamp_wall_ms != 0 &&
-                       s->read_input == 0 &&
-                       other->stamp_wall_ms >= s->read_wall_ms;
+    /* Of before a restart: rows tell the order, wall clocks may not. */
+    bool before_boot = other->stamp == 0 && other->stamp_row != 0 &&
+                       s->read_input == 0 && other->stamp_row >= s->read_row;
     if (other->stamp > s->read_input || before_boot) {
-        st->event_open = true;
+        st->event_open = st->related_open = true;
         if (other->stamp_ms > st->event_ms)
             st->event_ms = other->stamp_ms;
     }
@@ -100,7 +101,8 @@ void standing_of(const struct engine *e, const struct subject *s,
         consider_edge(s, container_of(k, struct edge, out_link), ret);
     uint64_t latest = s->touch > ret->stamp ? s->touch : ret->stamp;
     ret->epoch = epoch_of(e, latest);
-    bool changed = s->read_input <= ret->stamp;
+    /* A read that starts in the step of a statement starts after it. */
+    bool changed = s->read_input < ret->stamp;
     bool old = max_age_ms > 0 && e->in->now_ms - s->read_ms > max_age_ms;
     ret->stale = changed || old;
     ret->only_age = !changed && old;

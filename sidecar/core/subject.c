@@ -27,6 +27,7 @@ static void subject_free(struct subjects *t, struct subject *s)
         pending_free(t, container_of(k, struct pending_rule, link));
     mem_release(t->mem, s->version);
     mem_release(t->mem, s->etag);
+    mem_release(t->mem, s->etag_seen);
     if (s->attrs_arena != NULL) {
         arena_fini(s->attrs_arena);
         mem_release(t->mem, s->attrs_arena);
@@ -142,15 +143,10 @@ int subject_set_text(struct subjects *t, unsigned char **at, struct span s)
 {
     if (*at != NULL && span_eq(span_str((const char *)*at), s))
         return 0;
-    unsigned char *copy = NULL;
-    if (s.n > 0) {
-        copy = mem_copy(t->mem, s);
-        if (copy == NULL)
-            return RC_NO_MEMORY;
-    }
+    unsigned char *copy = s.n == 0 ? NULL : mem_copy(t->mem, s);
     mem_release(t->mem, *at);
     *at = copy;
-    return 0;
+    return s.n > 0 && copy == NULL ? RC_NO_MEMORY : 0;
 }
 
 int subject_link(struct subjects *t, struct subject *agent, enum edge_kind kind,
@@ -231,6 +227,9 @@ void subject_encode(const struct subject *s, struct buf *out)
     put_i64(out, s->read_wall_ms);
     put_c(out, s->version);
     put_c(out, s->etag);
+    put_c(out, s->etag_seen);
+    put_u64(out, s->stamp_row);
+    put_u64(out, s->read_row);
     put_u32(out, s->out_count);
     LIST_EACH (k, next, &s->out) {
         const struct edge *e = container_of(k, struct edge, out_link);
@@ -313,6 +312,9 @@ int subject_decode(struct subjects *t, struct subject *s, struct span value,
     s->read_wall_ms = take_i64(&r);
     TRY(subject_set_text(t, &s->version, take_text(&r)));
     TRY(subject_set_text(t, &s->etag, take_text(&r)));
+    TRY(subject_set_text(t, &s->etag_seen, take_text(&r)));
+    s->stamp_row = take_u64(&r);
+    s->read_row = take_u64(&r);
     TRY(decode_edges(t, s, &r, other, ctx));
     TRY(decode_pending(t, s, &r));
     return reader_done(&r) ? 0 : RC_BROKEN;

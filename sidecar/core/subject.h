@@ -50,7 +50,8 @@ struct read_state {
     int64_t not_before_ms; /* backoff after a failure or a read that does not
                               qualify yet */
     unsigned failures;
-    bool wanted; /* somebody needs a read when it may start */
+    bool conditional; /* sent with If-None-Match */
+    bool wanted;      /* somebody needs a read when it may start */
     bool last_failed;
 };
 
@@ -70,13 +71,16 @@ struct subject {
     enum found found;
     event_mask seen; /* types of statements stored about it */
 
-    uint64_t stamp;         /* input number, this boot; 0: none since boot */
-    int64_t stamp_ms;       /* when, monotonic; on load: as if just now */
-    int64_t stamp_wall_ms;  /* 0: never */
-    uint64_t touch;         /* input number of the last change of holds or
-                               attributes: part of the epoch only */
-    unsigned char *version; /* of the last event, or NULL */
-    unsigned char *etag;    /* of the last good read, or NULL */
+    uint64_t stamp;           /* input number, this boot; 0: none since boot */
+    int64_t stamp_ms;         /* when, monotonic; on load: as if just now */
+    int64_t stamp_wall_ms;    /* 0: never */
+    uint64_t touch;           /* input number of the last change of holds or
+                                 attributes: part of the epoch only */
+    unsigned char *version;   /* of the last event, or NULL */
+    unsigned char *etag;      /* of the last read that qualified, or NULL */
+    unsigned char *etag_seen; /* of the last one that did not, or NULL */
+    uint64_t stamp_row;       /* journal rows: what was first, over restarts */
+    uint64_t read_row;
 
     struct read_state read;
     uint64_t read_input; /* start of the last qualifying read; 0: none */
@@ -124,8 +128,8 @@ int subject_get(struct subjects *t, unsigned base, struct span base_url,
 void subject_drop(struct subjects *t, struct subject *s);
 bool subject_is_bare(const struct subject *s);
 
-/* Replaces the string behind *at by a copy of `s` (NULL when s is empty).
- * RC_NO_MEMORY leaves the old one. */
+/* Replaces the string behind *at by a copy of `s` (NULL when s is empty, or
+ * with RC_NO_MEMORY). */
 int subject_set_text(struct subjects *t, unsigned char **at,
                      struct span s) must_use;
 
