@@ -47,12 +47,12 @@ static void decide_unknown(struct engine *e, struct subject *s,
                            struct decision *d)
 {
     bool announced = s->stamp_wall_ms != 0;
-    bool waits = s->read.id == 0 && e->in->now_ms < s->read.not_before_ms &&
-                 !s->event_open;
     bool old = e->in->now_ms - s->read_ms > e->policy->max_age_ms;
-    if (s->found == FOUND_ABSENT && !s->event_open && !old)
+    bool just_read = s->read.id == 0 && e->in->now_ms < s->read.not_before_ms;
+    if (s->found == FOUND_ABSENT && (just_read || (!s->event_open && !old)))
         deny(d, REASON_AGENT_GONE, SPAN(""));
-    else if (waits || (!e->policy->lookup_unknown && !announced))
+    else if ((just_read && !s->event_open) ||
+             (!e->policy->lookup_unknown && !announced))
         deny(d,
              s->read.last_failed ? REASON_REFRESH_FAILED : REASON_UNKNOWN_AGENT,
              SPAN(""));

@@ -343,6 +343,10 @@ static void read_gone(struct engine *e, struct subject *s)
     }
     record_read(e, s, "gone", SPAN(""), SPAN(""), true);
     found_state(e, s, FOUND_ABSENT, EVENT_FOUND_GONE, NULL);
+    /* A replica may not have heard of it yet: once settled that is over. */
+    if (s->read.start_input >= s->stamp &&
+        s->read.start_ms >= s->stamp_ms + e->policy->settle_ms)
+        s->event_open = false;
     decide_pending(e, s, NULL);
     fact_subject(e, s);
 }

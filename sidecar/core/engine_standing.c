@@ -57,6 +57,8 @@ void stamp(struct engine *e, struct subject *s, struct span version)
     s->stamp_wall_ms = e->in->wall_ms;
     s->stamp_row = e->seq + 1;
     s->event_open = true;
+    if (!s->read.last_failed)
+        s->read.not_before_ms = 0; /* there is news */
     note_rc(e, subject_set_text(&e->subjects, &s->version, version));
     fact_subject(e, s);
 }
