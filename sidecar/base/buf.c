@@ -50,7 +50,7 @@ static bool grow(struct buf *b, size_t need)
     return true;
 }
 
-unsigned char *buf_reserve(struct buf *b, size_t n)
+unsigned char *buf_reserve_slow(struct buf *b, size_t n)
 {
     size_t need;
     if (b->failed)
@@ -78,11 +78,6 @@ void buf_put(struct buf *b, struct span s)
 void buf_put_str(struct buf *b, const char *s)
 {
     buf_put(b, span_str(s));
-}
-
-void buf_put_u8(struct buf *b, uint8_t v)
-{
-    buf_put(b, span_of(&v, 1));
 }
 
 void buf_put_u32be(struct buf *b, uint32_t v)
@@ -113,11 +108,16 @@ void buf_put_dec(struct buf *b, uint64_t v)
 void buf_put_hex(struct buf *b, struct span s)
 {
     static const char hex[] = "0123456789abcdef";
+    size_t n = s.n > SIZE_MAX / 4 ? SIZE_MAX : 2 * s.n;
+    unsigned char *p = buf_reserve(b, n);
+    if (p == NULL)
+        return;
     for (size_t i = 0; i < s.n; i++) {
-        unsigned char pair[2] = {(unsigned char)hex[s.p[i] >> 4],
-                                 (unsigned char)hex[s.p[i] & 15]};
-        buf_put(b, span_of(pair, 2));
+        *p++ = (unsigned char)hex[s.p[i] >> 4];
+        *p++ = (unsigned char)hex[s.p[i] & 15];
     }
+    *p = 0;
+    b->n += n;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -30,11 +30,33 @@ void buf_clear(struct buf *b);
 
 /* Makes room for n more bytes and returns where they go, or NULL (latched).
  * The caller adds to b->n what it wrote. */
-unsigned char *buf_reserve(struct buf *b, size_t n);
+static inline unsigned char *buf_reserve(struct buf *b, size_t n);
+
+/* The same when memory or a limit may be in the way. */
+unsigned char *buf_reserve_slow(struct buf *b, size_t n);
+
+static inline unsigned char *buf_reserve(struct buf *b, size_t n)
+{
+    /* cap may be above max_bytes: both count. A NUL must fit, too. */
+    if (!b->failed && b->n < b->cap && n < b->cap - b->n &&
+        b->n <= b->max_bytes && n <= b->max_bytes - b->n)
+        return b->p + b->n;
+    return buf_reserve_slow(b, n);
+}
 
 void buf_put(struct buf *b, struct span s);
 void buf_put_str(struct buf *b, const char *s);
-void buf_put_u8(struct buf *b, uint8_t v);
+
+static inline void buf_put_u8(struct buf *b, uint8_t v)
+{
+    unsigned char *p = buf_reserve(b, 1);
+    if (p == NULL)
+        return;
+    p[0] = v;
+    p[1] = 0;
+    b->n++;
+}
+
 void buf_put_u32be(struct buf *b, uint32_t v);
 void buf_put_u64be(struct buf *b, uint64_t v);
 void buf_put_dec(struct buf *b, uint64_t v);

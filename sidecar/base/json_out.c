@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/base/json_out.h"
 
+#include <string.h>
+
 #include "sidecar/base/fail.h"
 #include "sidecar/base/time_text.h"
 
@@ -34,8 +36,56 @@ static size_t plain_run(struct span s)
     return i;
 }
 
+#define EACH(byte) ((byte)*UINT64_C(0x0101010101010101))
+
+/* A high bit is set when some byte of w is zero. */
+static uint64_t zero_byte(uint64_t w)
+{
+    return (w - EACH(1)) & ~w & EACH(0x80);
+}
+
+/* No byte of the eight needs an escape or a look at its neighbours. */
+static bool eight_plain(const unsigned char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    uint64_t odd = (w | (w - EACH(0x20))) & EACH(0x80);
+    return (odd | zero_byte(w ^ EACH('"')) | zero_byte(w ^ EACH('\\')) |
+            zero_byte(w ^ EACH(0x7f))) == 0;
+}
+
+static bool all_plain(struct span s)
+{
+    size_t i = 0;
+    while (s.n - i >= 8 && eight_plain(s.p + i))
+        i += 8;
+    for (; i < s.n; i++)
+        if (s.p[i] < 0x20 || s.p[i] >= 0x7f || s.p[i] == '"' || s.p[i] == '\\')
+            return false;
+    return true;
+}
+
+/* The usual case: copied as it is. */
+static bool quoted_plain(struct buf *b, struct span s)
+{
+    if (s.n > SIZE_MAX - 2 || !all_plain(s))
+        return false;
+    unsigned char *p = buf_reserve(b, s.n + 2);
+    if (p == NULL)
+        return true; /* the buffer has failed */
+    p[0] = '"';
+    if (s.n > 0)
+        memcpy(p + 1, s.p, s.n);
+    p[s.n + 1] = '"';
+    p[s.n + 2] = 0;
+    b->n += s.n + 2;
+    return true;
+}
+
 static void quoted(struct buf *b, struct span s)
 {
+    if (quoted_plain(b, s))
+        return;
     bool sound = span_is_text(s);
     buf_put_u8(b, '"');
     while (s.n > 0) {
@@ -69,7 +119,23 @@ void json_key(struct json_out *j, struct span key)
 
 static void begin(struct json_out *j, const char *key)
 {
-    json_key(j, span_str(key));
+    struct span k = span_str(key);
+    unsigned char *p = buf_reserve(j->b, k.n + 4);
+    if (p == NULL)
+        return;
+    unsigned char *from = p;
+    if (j->comma[j->depth])
+        *p++ = ',';
+    j->comma[j->depth] = true;
+    if (k.p != NULL) {
+        *p++ = '"';
+        memcpy(p, k.p, k.n);
+        p += k.n;
+        *p++ = '"';
+        *p++ = ':';
+    }
+    *p = 0;
+    j->b->n += (size_t)(p - from);
 }
 
 static void open_nest(struct json_out *j, unsigned char bracket)

@@ -20,8 +20,9 @@ struct json_out {
 
 void json_out_init(struct json_out *j, struct buf *b);
 
-/* `key` is the member name inside a map, or NULL inside a list or at the
- * top. Invalid UTF-8 in values comes out as U+FFFD. */
+/* `key` is the member name inside a map, a literal that needs no escapes, or
+ * NULL inside a list or at the top. Invalid UTF-8 in values comes out as
+ * U+FFFD. */
 void json_open_map(struct json_out *j, const char *key);
 void json_close_map(struct json_out *j);
 void json_open_list(struct json_out *j, const char *key);

@@ -107,10 +107,23 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
     return len;
 }
 
+/* Eight bytes of ASCII without NUL, tested together. */
+static bool eight_plain(const unsigned char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return (((w - UINT64_C(0x0101010101010101)) | w) &
+            UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool span_is_text(struct span s)
 {
     size_t i = 0;
     while (i < s.n) {
+        while (s.n - i >= 8 && eight_plain(s.p + i))
+            i += 8;
+        if (i == s.n)
+            break;
         size_t len = utf8_sequence(s.p + i, s.n - i);
         if (len == 0)
             return false;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/base/time_text.h"
 
-#include <stdio.h>
-
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 #define DURATION_MAX_MS (INT64_C(3653) * DAY_MS)
 
@@ -35,6 +33,15 @@ static struct civil civil_from_days(int64_t z)
                           doy - (153 * mp + 2) / 5 + 1};
 }
 
+/* `width` digits of v and what follows them; returns the end. */
+static char *put_digits(char *p, int64_t v, int width, char then)
+{
+    for (int i = width; i-- > 0; v /= 10)
+        p[i] = (char)('0' + v % 10);
+    p[width] = then;
+    return p + width + 1;
+}
+
 void time_text(int64_t wall_ms, char ret[TIME_TEXT_BYTES])
 {
     const int64_t first = days_from_civil(0, 1, 1) * DAY_MS;
@@ -46,11 +53,14 @@ void time_text(int64_t wall_ms, char ret[TIME_TEXT_BYTES])
         days--;
     }
     struct civil c = civil_from_days(days);
-    (void)snprintf(ret, TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-                   (unsigned)c.y % 10000, (unsigned)c.m % 100,
-                   (unsigned)c.d % 100, (unsigned)(ms / 3600000) % 100,
-                   (unsigned)(ms / 60000 % 60), (unsigned)(ms / 1000 % 60),
-                   (unsigned)(ms % 1000));
+    char *p = put_digits(ret, c.y, 4, '-');
+    p = put_digits(p, c.m, 2, '-');
+    p = put_digits(p, c.d, 2, 'T');
+    p = put_digits(p, ms / 3600000, 2, ':');
+    p = put_digits(p, ms / 60000 % 60, 2, ':');
+    p = put_digits(p, ms / 1000 % 60, 2, '.');
+    p = put_digits(p, ms % 1000, 3, 'Z');
+    *p = 0;
 }
 
 /* A cursor that turns to `bad` at the first surprise. */

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/core/record.h"
 
-#include <stdio.h>
-
 static const struct {
     const char *code, *text;
 } reasons[REASON_COUNT] = {
@@ -60,9 +58,10 @@ static void put_unsigned(struct json_out *j, const char *key, uint64_t v,
     if (v == 0)
         return;
     if (hex) {
-        char text[17];
-        (void)snprintf(text, sizeof text, "%016llx", (unsigned long long)v);
-        json_str(j, key, text);
+        unsigned char bytes[8];
+        for (unsigned i = 0; i < sizeof bytes; i++)
+            bytes[i] = (unsigned char)(v >> (56 - 8 * i));
+        json_hex(j, key, span_of(bytes, sizeof bytes));
     } else {
         json_u64(j, key, v);
     }
