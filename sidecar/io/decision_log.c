@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- *            append (seq, line)     take        write(2)        fdatasync
- *   loop ----------------> pending ----> batch ---------> file ---------> disk
- *            <--------------------------- written -------- synced (async)
+ *       append (seq, line)  turn ends     take        write(2)     fdatasync
+ *   loop --------> staged ----> pending ----> batch --------> file ------> disk
+ *         <------------------------------------- written ----- synced (async)
  *
  * append already forms the line, so that a batch is written as it lies in the
- * buffer. A checkpoint is signed only over synced lines: it must never promise
- * a line that a power cut takes away. A failed write or sync latches: after a
- * failed fsync the next one may succeed with the data gone.
+ * buffer. Before the loop sleeps, all lines of its turn go over together: one
+ * lock and one wake-up, however many questions one read has brought. A
+ * checkpoint is signed only over synced lines: it must never promise a line
+ * that a power cut takes away. A failed write or sync latches: after a failed
+ * fsync the next one may succeed with the data gone.
  */
 #include "sidecar/io/decision_log.h"
 
@@ -45,7 +47,6 @@ struct decision_log {
     /* Under the mutex. */
     struct buf pending;
     size_t batch_bytes; /* at work */
-    uint64_t next_seq;
     uint64_t last_ticket;
     bool want_checkpoint, want_reopen, closing, exited;
     uint64_t written_ticket, synced_ticket;
@@ -62,6 +63,12 @@ struct decision_log {
     bool checkpoint_asked;
 
     /* The loop's. */
+    uv_prepare_t turn_ends;
+    struct buf staged;
+    uint64_t next_seq, staged_ticket;
+    size_t handed_bytes; /* pending and batch at the last hand-over */
+    bool staged_checkpoint;
+    unsigned handles;
     uint64_t told_written, told_synced;
     bool told_broken;
     void (*closed)(void *ctx);
@@ -93,6 +100,7 @@ static int keep_conf(struct decision_log *l,
         l->conf.queue_bytes_max = QUEUE_BYTES_MAX;
     buf_init(&l->pending, mem_system(), l->conf.queue_bytes_max);
     buf_init(&l->batch, mem_system(), l->conf.queue_bytes_max);
+    buf_init(&l->staged, mem_system(), l->conf.queue_bytes_max);
     return tree_hash_init(&l->hash, f);
 }
 
@@ -412,6 +420,7 @@ static void release(struct decision_log *l)
         ignore_rc(close(l->lock_fd)); /* only the lock is on it */
     buf_fini(&l->pending);
     buf_fini(&l->batch);
+    buf_fini(&l->staged);
     tree_hash_fini(&l->hash);
     checkpoint_key_free(l->key);
     mem_release(mem_system(), (void *)(uintptr_t)l->conf.dir.p);
@@ -420,8 +429,9 @@ static void release(struct decision_log *l)
 
 static void on_closed(uv_handle_t *h)
 {
-    struct decision_log *l =
-        container_of((uv_async_t *)(void *)h, struct decision_log, wake_loop);
+    struct decision_log *l = h->data;
+    if (--l->handles > 0)
+        return;
     void (*done)(void *) = l->closed;
     void *ctx = l->closed_ctx;
     uv_cond_destroy(&l->wake_thread);
@@ -454,6 +464,51 @@ static void on_wake(uv_async_t *h)
         return;
     must(uv_thread_join(&l->thread) == 0);
     uv_close((uv_handle_t *)h, on_closed);
+    uv_close((uv_handle_t *)&l->turn_ends, on_closed);
+}
+
+/* Adds what is staged to `pending`; the lock is held. The limits were checked
+ * when the lines came; without memory they wait for the next turn. */
+static bool move_staged(struct decision_log *l)
+{
+    if (l->pending.n == 0) {
+        struct buf swap = l->pending;
+        l->pending = l->staged;
+        l->staged = swap;
+    } else {
+        size_t before = l->pending.n;
+        buf_put(&l->pending, buf_span(&l->staged));
+        if (!buf_ok(&l->pending)) {
+            l->pending.n = before;
+            l->pending.failed = false;
+            return false;
+        }
+    }
+    buf_clear(&l->staged);
+    l->last_ticket = l->staged_ticket;
+    l->want_checkpoint = l->want_checkpoint || l->staged_checkpoint;
+    l->staged_checkpoint = false;
+    return true;
+}
+
+static void hand_over(struct decision_log *l)
+{
+    if (l->staged.n == 0)
+        return;
+    uv_mutex_lock(&l->mutex);
+    bool idle = l->pending.n == 0;
+    bool moved = move_staged(l);
+    l->handed_bytes = l->pending.n + l->batch_bytes;
+    uv_mutex_unlock(&l->mutex);
+    if (idle && moved)
+        uv_cond_signal(&l->wake_thread);
+    if (l->staged.cap > KEEP_BATCH_BYTES && l->staged.n == 0)
+        buf_fini(&l->staged);
+}
+
+static void on_turn_ends(uv_prepare_t *h)
+{
+    hand_over(container_of(h, struct decision_log, turn_ends));
 }
 
 int decision_log_start(struct decision_log *l, uv_loop_t *loop, struct fail *f)
@@ -467,6 +522,11 @@ int decision_log_start(struct decision_log *l, uv_loop_t *loop, struct fail *f)
         return fail(f, RC_NO_MEMORY, "decision log: no condition");
     }
     must(uv_async_init(loop, &l->wake_loop, on_wake) == 0);
+    must(uv_prepare_init(loop, &l->turn_ends) == 0);
+    must(uv_prepare_start(&l->turn_ends, on_turn_ends) == 0);
+    uv_unref((uv_handle_t *)&l->turn_ends);
+    l->wake_loop.data = l->turn_ends.data = l;
+    l->handles = 2;
     l->started = true;
     must(uv_thread_create(&l->thread, run_thread, l) == 0);
     return 0;
@@ -483,45 +543,61 @@ static int check_tail(struct span tail, struct fail *f)
     return 0;
 }
 
+/* The queue only shrinks without us, so what it held at the last hand-over is
+ * asked again only when that would be too much. */
+static int check_room(struct decision_log *l, size_t bytes)
+{
+    if (l->told_broken)
+        return RC_BROKEN;
+    if (l->staged.n + l->handed_bytes + bytes <= l->conf.queue_bytes_max)
+        return 0;
+    uv_mutex_lock(&l->mutex);
+    l->handed_bytes = l->pending.n + l->batch_bytes;
+    bool broken = l->stats.broken;
+    uv_mutex_unlock(&l->mutex);
+    if (broken)
+        return RC_BROKEN;
+    return l->staged.n + l->handed_bytes + bytes <= l->conf.queue_bytes_max
+               ? 0
+               : RC_LIMIT;
+}
+
+static int stage(struct decision_log *l, struct span tail)
+{
+    size_t before = l->staged.n;
+    buf_put(&l->staged, SPAN("{\"v\":1,\"seq\":"));
+    buf_put_dec(&l->staged, l->next_seq);
+    buf_put_u8(&l->staged, ',');
+    buf_put(&l->staged, tail);
+    buf_put_u8(&l->staged, '\n');
+    if (buf_ok(&l->staged))
+        return 0;
+    l->staged.n = before;
+    l->staged.failed = false;
+    return RC_NO_MEMORY;
+}
+
 int decision_log_append(struct decision_log *l, uint64_t ticket,
                         struct span tail, bool checkpoint, struct fail *f)
 {
-    must(l->started);
+    must(l->started && !l->closing);
+    must(ticket >= l->staged_ticket);
     TRY(check_tail(tail, f));
-    int rc = 0;
-    uv_mutex_lock(&l->mutex);
-    must(ticket >= l->last_ticket && !l->closing);
-    size_t bytes = LOG_LINE_HEAD_MAX + tail.n, before = l->pending.n;
-    if (l->stats.broken) {
-        rc = RC_BROKEN;
-    } else if (before + l->batch_bytes + bytes > l->conf.queue_bytes_max) {
-        rc = RC_LIMIT;
-    } else {
-        buf_put_str(&l->pending, "{\"v\":1,\"seq\":");
-        buf_put_dec(&l->pending, l->next_seq);
-        buf_put_u8(&l->pending, ',');
-        buf_put(&l->pending, tail);
-        buf_put_u8(&l->pending, '\n');
-        if (!buf_ok(&l->pending)) {
-            l->pending.n = before;
-            l->pending.failed = false;
-            rc = RC_NO_MEMORY;
-        }
-    }
-    if (rc == 0) {
-        l->next_seq++;
-        l->last_ticket = ticket;
-        l->want_checkpoint = l->want_checkpoint || checkpoint;
-        if (before == 0)
-            uv_cond_signal(&l->wake_thread);
-    }
-    uv_mutex_unlock(&l->mutex);
-    return rc == 0 ? 0 : fail(f, rc, "decision log: %s", rc_word(rc));
+    int rc = check_room(l, LOG_LINE_HEAD_MAX + tail.n);
+    if (rc == 0)
+        rc = stage(l, tail);
+    if (rc < 0)
+        return fail(f, rc, "decision log: %s", rc_word(rc));
+    l->next_seq++;
+    l->staged_ticket = ticket;
+    l->staged_checkpoint = l->staged_checkpoint || checkpoint;
+    return 0;
 }
 
 void decision_log_reopen(struct decision_log *l)
 {
     must(l->started);
+    hand_over(l);
     uv_mutex_lock(&l->mutex);
     l->want_reopen = true;
     uv_cond_signal(&l->wake_thread);
@@ -537,7 +613,7 @@ void decision_log_stats_get(struct decision_log *l,
     }
     uv_mutex_lock(&l->mutex);
     *ret = l->stats;
-    ret->queued_bytes = (uint32_t)(l->pending.n + l->batch_bytes);
+    ret->queued_bytes = (uint32_t)(l->staged.n + l->pending.n + l->batch_bytes);
     uv_mutex_unlock(&l->mutex);
 }
 
@@ -547,6 +623,7 @@ void decision_log_close(struct decision_log *l, void (*done)(void *ctx),
     must(l->started);
     l->closed = done;
     l->closed_ctx = ctx;
+    hand_over(l);
     uv_mutex_lock(&l->mutex);
     must(!l->closing);
     l->closing = true;

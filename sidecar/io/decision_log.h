@@ -48,7 +48,8 @@ int decision_log_start(struct decision_log *l, uv_loop_t *loop,
 /* Queues one record: the JSON object's members after seq, as in
  * journal_next_record: `"time":"...",...}`. `ticket` grows by any step.
  * `checkpoint` asks for a signed checkpoint after this batch. RC_LIMIT when the
- * queue is full, RC_BROKEN when latched. Copies. */
+ * queue is full, RC_BROKEN when latched. Copies. The thread gets the lines of
+ * one turn of the loop together, before the loop sleeps. */
 int decision_log_append(struct decision_log *l, uint64_t ticket,
                         struct span tail, bool checkpoint,
                         struct fail *f) must_use;

@@ -242,6 +242,7 @@ static void checkpoint_on_request(void **state)
     CHECK_UINT(stats.size_signed, 0);
     CHECK_OK(append(&b, true, &f), &f);
     for (int i = 0; i < 5000 && stats.size_signed < 5; i++) {
+        (void)uv_run(&b.loop, UV_RUN_NOWAIT); /* lines go over */
         (void)usleep(1000);
         decision_log_stats_get(b.l, &stats);
     }
