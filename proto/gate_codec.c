@@ -5,37 +5,13 @@
 #include <string.h>
 
 #include "proto/gate.pb-c.h"
-
-static void *arena_take(void *ctx, size_t n)
-{
-    struct arena *a = ctx;
-    return mem_alloc(&a->mem, n);
-}
-
-static void arena_give(void *ctx, void *p)
-{
-    (void)ctx;
-    (void)p; /* goes away with the arena */
-}
-
-#define ALLOCATOR(a) ((ProtobufCAllocator){arena_take, arena_give, (a)})
-
-static struct span bytes(ProtobufCBinaryData d)
-{
-    return span_of(d.data, d.len);
-}
-
-/* protobuf-c wants a mutable pointer; it only reads when packing. */
-static ProtobufCBinaryData data(struct span s)
-{
-    return (ProtobufCBinaryData){.len = s.n, .data = (uint8_t *)(uintptr_t)s.p};
-}
+#include "proto/pb.h"
 
 static int base_of(const struct gate_names *n, const Bailiff__V1__AgentRef *ref,
                    int *ret)
 {
     bool bad = false;
-    *ret = n->base_of_feed(n->ctx, bytes(ref->feed), &bad);
+    *ret = n->base_of_feed(n->ctx, pb_span(ref->feed), &bad);
     return bad ? RC_INVALID : 0;
 }
 
@@ -44,53 +20,53 @@ static int base_of(const struct gate_names *n, const Bailiff__V1__AgentRef *ref,
 int gate_decode_check(struct arena *a, const struct gate_names *n,
                       struct span message, struct in_ask *ret)
 {
-    ProtobufCAllocator alloc = ALLOCATOR(a);
+    ProtobufCAllocator alloc = pb_allocator(a);
     const Bailiff__V1__CheckRequest *m =
         bailiff__v1__check_request__unpack(&alloc, message.n, message.p);
     *ret = (struct in_ask){.base = -1, .deadline_ms = INT64_MAX};
     if (m == NULL)
         return RC_SYNTAX;
-    ret->tool = bytes(m->tool);
-    ret->run_id = bytes(m->run_id);
-    ret->trace_id = bytes(m->trace_id);
+    ret->tool = pb_span(m->tool);
+    ret->run_id = pb_span(m->run_id);
+    ret->trace_id = pb_span(m->trace_id);
     if (m->agent == NULL)
         return 0; /* an empty uri: the engine refuses it */
-    ret->uri = bytes(m->agent->uri);
+    ret->uri = pb_span(m->agent->uri);
     return base_of(n, m->agent, &ret->base);
 }
 
 int gate_decode_begin(struct arena *a, const struct gate_names *n,
                       struct span message, struct in_ask *ret)
 {
-    ProtobufCAllocator alloc = ALLOCATOR(a);
+    ProtobufCAllocator alloc = pb_allocator(a);
     const Bailiff__V1__BeginToolCallRequest *m =
         bailiff__v1__begin_tool_call_request__unpack(&alloc, message.n,
                                                      message.p);
     *ret = (struct in_ask){.base = -1, .deadline_ms = INT64_MAX};
     if (m == NULL)
         return RC_SYNTAX;
-    ret->tool = bytes(m->tool);
-    ret->call_id = bytes(m->call_id);
-    ret->run_id = bytes(m->run_id);
-    ret->trace_id = bytes(m->trace_id);
-    ret->runtime = bytes(m->runtime);
+    ret->tool = pb_span(m->tool);
+    ret->call_id = pb_span(m->call_id);
+    ret->run_id = pb_span(m->run_id);
+    ret->trace_id = pb_span(m->trace_id);
+    ret->runtime = pb_span(m->runtime);
     if (m->agent == NULL)
         return 0;
-    ret->uri = bytes(m->agent->uri);
+    ret->uri = pb_span(m->agent->uri);
     return base_of(n, m->agent, &ret->base);
 }
 
 int gate_decode_renew(struct arena *a, struct span message,
                       struct in_lease *ret)
 {
-    ProtobufCAllocator alloc = ALLOCATOR(a);
+    ProtobufCAllocator alloc = pb_allocator(a);
     const Bailiff__V1__RenewToolCallRequest *m =
         bailiff__v1__renew_tool_call_request__unpack(&alloc, message.n,
                                                      message.p);
     *ret = (struct in_lease){.token = 0};
     if (m == NULL)
         return RC_SYNTAX;
-    ret->lease_id = bytes(m->lease_id);
+    ret->lease_id = pb_span(m->lease_id);
     return 0;
 }
 
@@ -107,14 +83,14 @@ static enum call_outcome outcome_of(Bailiff__V1__Outcome o)
 
 int gate_decode_end(struct arena *a, struct span message, struct in_lease *ret)
 {
-    ProtobufCAllocator alloc = ALLOCATOR(a);
+    ProtobufCAllocator alloc = pb_allocator(a);
     const Bailiff__V1__EndToolCallRequest *m =
         bailiff__v1__end_tool_call_request__unpack(&alloc, message.n,
                                                    message.p);
     *ret = (struct in_lease){.token = 0};
     if (m == NULL)
         return RC_SYNTAX;
-    ret->lease_id = bytes(m->lease_id);
+    ret->lease_id = pb_span(m->lease_id);
     ret->outcome = outcome_of(m->outcome);
     return 0;
 }
@@ -129,10 +105,10 @@ static int fill_ack(struct arena *a, const Bailiff__V1__DirectiveAck *m,
     if (calls == NULL)
         return RC_NO_MEMORY;
     for (size_t i = 0; i < m->n_calls; i++) {
-        calls[i].call_id = bytes(m->calls[i]->call_id);
+        calls[i].call_id = pb_span(m->calls[i]->call_id);
         calls[i].outcome = outcome_of(m->calls[i]->outcome);
     }
-    ret->directive_id = bytes(m->directive_id);
+    ret->directive_id = pb_span(m->directive_id);
     ret->calls = calls;
     ret->call_count = (unsigned)m->n_calls;
     ret->done = m->done;
@@ -141,13 +117,13 @@ static int fill_ack(struct arena *a, const Bailiff__V1__DirectiveAck *m,
 
 int gate_decode_ack(struct arena *a, struct span message, struct in_ack *ret)
 {
-    ProtobufCAllocator alloc = ALLOCATOR(a);
+    ProtobufCAllocator alloc = pb_allocator(a);
     const Bailiff__V1__AckRequest *m =
         bailiff__v1__ack_request__unpack(&alloc, message.n, message.p);
     *ret = (struct in_ack){.token = 0};
     if (m == NULL)
         return RC_SYNTAX;
-    ret->runtime = bytes(m->runtime);
+    ret->runtime = pb_span(m->runtime);
     return fill_ack(a, m->ack, ret);
 }
 
@@ -155,17 +131,17 @@ int gate_decode_credential(struct arena *a, const struct gate_names *n,
                            struct span message, struct in_credential *ret,
                            struct span *ret_token)
 {
-    ProtobufCAllocator alloc = ALLOCATOR(a);
+    ProtobufCAllocator alloc = pb_allocator(a);
     const Bailiff__V1__RegisterCredentialRequest *m =
         bailiff__v1__register_credential_request__unpack(&alloc, message.n,
                                                          message.p);
     *ret = (struct in_credential){.base = -1};
     if (m == NULL || m->agent == NULL)
         return RC_SYNTAX;
-    ret->uri = bytes(m->agent->uri);
-    ret->credential_id = bytes(m->credential_id);
-    ret->issuer = bytes(m->issuer);
-    ret->runtime = bytes(m->runtime);
+    ret->uri = pb_span(m->agent->uri);
+    ret->credential_id = pb_span(m->credential_id);
+    ret->issuer = pb_span(m->issuer);
+    ret->runtime = pb_span(m->runtime);
     ret->refresh =
         m->kind ==
         BAILIFF__V1__REGISTER_CREDENTIAL_REQUEST__KIND__KIND_REFRESH_TOKEN;
@@ -173,7 +149,7 @@ int gate_decode_credential(struct arena *a, const struct gate_names *n,
         __builtin_mul_overflow(m->expires_at, (int64_t)1000,
                                &ret->expires_wall_ms))
         return RC_SYNTAX;
-    *ret_token = bytes(m->token);
+    *ret_token = pb_span(m->token);
     return base_of(n, m->agent, &ret->base);
 }
 
@@ -190,17 +166,17 @@ static int fill_hello(struct arena *a, const struct gate_names *n,
         if (c->agent == NULL)
             return RC_SYNTAX;
         TRY(base_of(n, c->agent, &calls[i].base));
-        calls[i].uri = bytes(c->agent->uri);
-        calls[i].tool = bytes(c->tool);
-        calls[i].call_id = bytes(c->call_id);
-        calls[i].run_id = bytes(c->run_id);
+        calls[i].uri = pb_span(c->agent->uri);
+        calls[i].tool = pb_span(c->tool);
+        calls[i].call_id = pb_span(c->call_id);
+        calls[i].run_id = pb_span(c->run_id);
     }
-    ret->runtime = bytes(m->runtime);
+    ret->runtime = pb_span(m->runtime);
     ret->calls = calls;
     ret->call_count = (unsigned)m->n_calls;
     for (size_t i = 0; i < m->n_labels && i < ENGINE_LABELS_MAX; i++) {
-        ret->labels[i].name = bytes(m->labels[i]->name);
-        ret->labels[i].value = bytes(m->labels[i]->value);
+        ret->labels[i].name = pb_span(m->labels[i]->name);
+        ret->labels[i].value = pb_span(m->labels[i]->value);
         ret->label_count++;
     }
     return 0;
@@ -209,7 +185,7 @@ static int fill_hello(struct arena *a, const struct gate_names *n,
 int gate_decode_watch(struct arena *a, const struct gate_names *n,
                       struct span message, struct watch_message *ret)
 {
-    ProtobufCAllocator alloc = ALLOCATOR(a);
+    ProtobufCAllocator alloc = pb_allocator(a);
     const Bailiff__V1__WatchRequest *m =
         bailiff__v1__watch_request__unpack(&alloc, message.n, message.p);
     *ret = (struct watch_message){.kind = WATCH_PING};
@@ -229,20 +205,12 @@ int gate_decode_watch(struct arena *a, const struct gate_names *n,
 
 /* ------------------------------------------------------------- encoding */
 
-static void pack(const ProtobufCMessage *m, struct buf *out)
-{
-    size_t n = protobuf_c_message_get_packed_size(m);
-    unsigned char *p = buf_reserve(out, n);
-    if (p != NULL)
-        out->n += protobuf_c_message_pack(m, p);
-}
-
 static Bailiff__V1__Reason reason_message(enum reason why, struct span rule)
 {
     Bailiff__V1__Reason r = BAILIFF__V1__REASON__INIT;
-    r.code = data(span_str(reason_code(why)));
-    r.text = data(span_str(reason_text(why)));
-    r.rule = data(rule);
+    r.code = pb_bytes(span_str(reason_code(why)));
+    r.text = pb_bytes(span_str(reason_text(why)));
+    r.rule = pb_bytes(rule);
     return r;
 }
 
@@ -268,10 +236,11 @@ void gate_encode_check(const struct out_answer *o, struct buf *out)
     Bailiff__V1__CheckResponse m = BAILIFF__V1__CHECK_RESPONSE__INIT;
     m.decision = decision_of(o);
     m.reason = &reason;
-    m.decision_id = data(span_sub(id_text('G', o->decision, id), 1, ID_BYTES));
+    m.decision_id =
+        pb_bytes(span_sub(id_text('G', o->decision, id), 1, ID_BYTES));
     m.epoch = o->epoch;
     m.valid_for_ms = o->allow ? o->valid_for_ms : 0;
-    pack(&m.base, out);
+    pb_pack(&m.base, out);
 }
 
 void gate_encode_begin(const struct out_answer *o, struct buf *out)
@@ -282,13 +251,14 @@ void gate_encode_begin(const struct out_answer *o, struct buf *out)
         BAILIFF__V1__BEGIN_TOOL_CALL_RESPONSE__INIT;
     m.decision = decision_of(o);
     m.reason = &reason;
-    m.decision_id = data(span_sub(id_text('G', o->decision, id), 1, ID_BYTES));
+    m.decision_id =
+        pb_bytes(span_sub(id_text('G', o->decision, id), 1, ID_BYTES));
     m.epoch = o->epoch;
     if (o->allow) {
-        m.lease_id = data(id_text('L', o->lease, lease));
+        m.lease_id = pb_bytes(id_text('L', o->lease, lease));
         m.lease_ttl_ms = o->lease_ttl_ms;
     }
-    pack(&m.base, out);
+    pb_pack(&m.base, out);
 }
 
 void gate_encode_renew(const struct out *o, struct buf *out)
@@ -300,28 +270,28 @@ void gate_encode_renew(const struct out *o, struct buf *out)
     m.stop = o->lease.stop;
     m.reason = &reason;
     m.epoch = o->lease.epoch;
-    pack(&m.base, out);
+    pb_pack(&m.base, out);
 }
 
 void gate_encode_end(struct buf *out)
 {
     Bailiff__V1__EndToolCallResponse m =
         BAILIFF__V1__END_TOOL_CALL_RESPONSE__INIT;
-    pack(&m.base, out);
+    pb_pack(&m.base, out);
 }
 
 void gate_encode_ack(struct buf *out)
 {
     Bailiff__V1__AckResponse m = BAILIFF__V1__ACK_RESPONSE__INIT;
-    pack(&m.base, out);
+    pb_pack(&m.base, out);
 }
 
 void gate_encode_credential(struct span credential_id, struct buf *out)
 {
     Bailiff__V1__RegisterCredentialResponse m =
         BAILIFF__V1__REGISTER_CREDENTIAL_RESPONSE__INIT;
-    m.credential_id = data(credential_id);
-    pack(&m.base, out);
+    m.credential_id = pb_bytes(credential_id);
+    pb_pack(&m.base, out);
 }
 
 #define NAMES_MAX 4096
@@ -332,7 +302,7 @@ static ProtobufCBinaryData *name_list(struct names n, ProtobufCBinaryData *at,
 {
     size_t count = n.count > NAMES_MAX ? NAMES_MAX : n.count;
     for (size_t i = 0; i < count; i++)
-        at[i] = data(n.at[i]);
+        at[i] = pb_bytes(n.at[i]);
     *ret = count;
     return at;
 }
@@ -355,18 +325,18 @@ void gate_encode_directive(const struct out_directive *o, struct buf *out)
     struct names few = o->purge;
     if (few.count > NAMES_MAX / 64)
         few.count = NAMES_MAX / 64;
-    agent.uri = data(o->uri);
-    d.directive_id = data(id_text('D', o->id, id));
+    agent.uri = pb_bytes(o->uri);
+    d.directive_id = pb_bytes(id_text('D', o->id, id));
     d.type = types[o->type];
     d.agent = &agent;
     d.call_ids = name_list(o->call_ids, calls, &d.n_call_ids);
     d.purge_targets = name_list(few, purge, &d.n_purge_targets);
     d.epoch = o->epoch;
     d.reason = &reason;
-    d.cause_jti = data(o->jti);
+    d.cause_jti = pb_bytes(o->jti);
     m.kind_case = BAILIFF__V1__WATCH_RESPONSE__KIND_DIRECTIVE;
     m.directive = &d;
-    pack(&m.base, out);
+    pb_pack(&m.base, out);
 }
 
 void gate_encode_snapshot_end(uint64_t epoch, uint32_t heartbeat_ms,
@@ -378,7 +348,7 @@ void gate_encode_snapshot_end(uint64_t epoch, uint32_t heartbeat_ms,
     s.heartbeat_ms = heartbeat_ms;
     m.kind_case = BAILIFF__V1__WATCH_RESPONSE__KIND_SNAPSHOT_END;
     m.snapshot_end = &s;
-    pack(&m.base, out);
+    pb_pack(&m.base, out);
 }
 
 void gate_encode_pong(uint64_t epoch, struct buf *out)
@@ -388,5 +358,5 @@ void gate_encode_pong(uint64_t epoch, struct buf *out)
     p.epoch = epoch;
     m.kind_case = BAILIFF__V1__WATCH_RESPONSE__KIND_PONG;
     m.pong = &p;
-    pack(&m.base, out);
+    pb_pack(&m.base, out);
 }

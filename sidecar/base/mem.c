@@ -68,6 +68,15 @@ unsigned char *mem_copy(struct mem *m, struct span s)
     return copy;
 }
 
+struct span mem_place(unsigned char **at, struct span s)
+{
+    struct span placed = {*at, s.n};
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return placed;
+}
+
 void mem_wipe(void *p, size_t n)
 {
     if (p != NULL && n > 0)

@@ -40,6 +40,10 @@ void mem_release(struct mem *m, void *p);
  * The caller releases `.p`. */
 unsigned char *mem_copy(struct mem *m, struct span s);
 
+/* Copies `s` to *at, which has room, moves *at behind it, and returns the copy:
+ * for objects that carry their strings in one allocation. */
+struct span mem_place(unsigned char **at, struct span s);
+
 /* Overwrites with zeros in a way the compiler keeps. */
 void mem_wipe(void *p, size_t n);
 

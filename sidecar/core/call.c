@@ -137,15 +137,6 @@ struct call *call_by_lease(const struct calls *t, struct span lease_text)
     return k == NULL ? NULL : container_of(k, struct call, by_lease);
 }
 
-static struct span place(unsigned char **at, struct span s)
-{
-    struct span placed = {*at, s.n};
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return placed;
-}
-
 static int insert_call(struct calls *t, struct call *c)
 {
     TRY(map_insert(&t->by_id, &c->by_id));
@@ -175,8 +166,8 @@ int call_put(struct calls *t, const struct call_spec *spec, struct call **ret,
     c->by_id.key = span_of(at, join(r->link.key, spec->call_id, at, key_n));
     c->call_id = span_sub(c->by_id.key, r->link.key.n + 1, key_n);
     at += key_n;
-    c->tool = place(&at, spec->tool);
-    c->run_id = place(&at, spec->run_id);
+    c->tool = mem_place(&at, spec->tool);
+    c->run_id = mem_place(&at, spec->run_id);
     c->agent = spec->agent;
     c->runtime = r;
     c->lease = spec->lease;
@@ -237,7 +228,7 @@ static struct names place_names(struct span **spans, unsigned char **bytes,
 {
     struct names placed = {*spans, n.count};
     for (unsigned i = 0; i < n.count; i++)
-        *(*spans)++ = place(bytes, n.at[i]);
+        *(*spans)++ = mem_place(bytes, n.at[i]);
     return placed;
 }
 
@@ -258,8 +249,8 @@ int directive_put(struct calls *t, struct runtime *r,
         (unsigned char *)(spans + spec->call_ids.count + spec->purge.count);
     d->call_ids = place_names(&spans, &bytes, spec->call_ids);
     d->purge = place_names(&spans, &bytes, spec->purge);
-    d->rule = place(&bytes, spec->rule);
-    d->jti = place(&bytes, spec->jti);
+    d->rule = mem_place(&bytes, spec->rule);
+    d->jti = mem_place(&bytes, spec->jti);
     list_push(&r->directives, &d->link);
     r->directive_count++;
     *ret = d;

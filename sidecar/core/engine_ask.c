@@ -292,15 +292,6 @@ static size_t ask_bytes(const struct in_ask *a)
            a->runtime.n;
 }
 
-static struct span place(unsigned char **at, struct span s)
-{
-    struct span placed = {*at, s.n};
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return placed;
-}
-
 static struct parked *parked_new(struct engine *e, const struct in_ask *ask)
 {
     struct parked *p = mem_alloc(e->mem, sizeof *p + ask_bytes(ask));
@@ -308,12 +299,12 @@ static struct parked *parked_new(struct engine *e, const struct in_ask *ask)
         return NULL;
     unsigned char *at = (unsigned char *)(p + 1);
     p->ask = *ask;
-    p->ask.uri = place(&at, ask->uri);
-    p->ask.tool = place(&at, ask->tool);
-    p->ask.run_id = place(&at, ask->run_id);
-    p->ask.trace_id = place(&at, ask->trace_id);
-    p->ask.call_id = place(&at, ask->call_id);
-    p->ask.runtime = place(&at, ask->runtime);
+    p->ask.uri = mem_place(&at, ask->uri);
+    p->ask.tool = mem_place(&at, ask->tool);
+    p->ask.run_id = mem_place(&at, ask->run_id);
+    p->ask.trace_id = mem_place(&at, ask->trace_id);
+    p->ask.call_id = mem_place(&at, ask->call_id);
+    p->ask.runtime = mem_place(&at, ask->runtime);
     return p;
 }
 

@@ -448,15 +448,6 @@ void credential_free(struct engine *e, struct credential *c)
     mem_release(e->mem, c);
 }
 
-static struct span place(unsigned char **at, struct span s)
-{
-    struct span placed = {*at, s.n};
-    if (s.n > 0)
-        memcpy(*at, s.p, s.n);
-    *at += s.n;
-    return placed;
-}
-
 int credential_new(struct engine *e, struct subject *agent,
                    const struct in_credential *in, struct span runtime_key,
                    struct credential **ret)
@@ -475,10 +466,10 @@ int credential_new(struct engine *e, struct subject *agent,
         return RC_NO_MEMORY;
     unsigned char *at = (unsigned char *)(c + 1);
     c->agent = agent;
-    c->id = place(&at, in->credential_id);
-    c->issuer = place(&at, in->issuer);
-    c->runtime_key = place(&at, runtime_key);
-    c->sealed = place(&at, in->sealed);
+    c->id = mem_place(&at, in->credential_id);
+    c->issuer = mem_place(&at, in->issuer);
+    c->runtime_key = mem_place(&at, runtime_key);
+    c->sealed = mem_place(&at, in->sealed);
     c->refresh = in->refresh;
     c->expires_wall_ms = in->expires_wall_ms;
     list_push(&agent->credentials, &c->link);
