@@ -377,6 +377,7 @@ int jws_keys_from_json(struct span json, struct jws_keys **ret,
 }
 
 /* No passphrases: OpenSSL would ask on the terminal. */
+// NOLINTNEXTLINE(readability-non-const-parameter): pem_password_cb
 static int no_passphrase(char *text, int n, int writing, void *ctx)
 {
     (void)text;

@@ -12,6 +12,7 @@
 #define SIGNATURE_BYTES_MAX 1024 /* RSA of 8192 bits */
 #define ES256_HALF 32
 
+// NOLINTNEXTLINE(readability-non-const-parameter): pem_password_cb
 static int no_passphrase(char *text, int n, int writing, void *ctx)
 {
     (void)text;

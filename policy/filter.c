@@ -551,6 +551,9 @@ static int parse_test(struct parser *p, const struct attr_path *path,
     return 0;
 }
 
+/* enter() bounds the depth of what calls itself from here on. */
+// NOLINTBEGIN(misc-no-recursion)
+
 /* `p->at` is at the '['. RFC 7644 3.4.2.2: all conditions are about the same
  * element (7644-R14). */
 static int parse_bracket(struct parser *p, struct filter **ret)
@@ -662,6 +665,7 @@ static int parse_or(struct parser *p, struct filter **ret)
     return BAD(p, p->at, "expected 'and', 'or' or the end, found '%.*s'",
                PRSPAN(excerpt(word)));
 }
+// NOLINTEND(misc-no-recursion)
 
 /* ---- entry points ---- */
 

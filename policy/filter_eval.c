@@ -8,6 +8,7 @@
 #include "policy/filter.h"
 
 #include "policy/filter_node.h"
+#include "sidecar/base/fail.h"
 #include "sidecar/base/time_text.h"
 
 static unsigned char fold(unsigned char c, bool exact)
@@ -253,6 +254,7 @@ static enum tri eval_in_element(const struct filter *t,
                                 const struct filter_env *env,
                                 const struct doc *e)
 {
+    must(e != NULL); /* a test inside [ ] is never compiled outside */
     if (e->kind == DOC_MAP)
         return test_holds(t, env, doc_iget(e, t->path.attr));
     bool self = t->path.sub.n == 0 && span_ieq(t->path.attr, SPAN("value"));
@@ -262,6 +264,7 @@ static enum tri eval_in_element(const struct filter *t,
 static enum tri eval(const struct filter *n, const struct filter_env *env,
                      const struct doc *element);
 
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the compiled filter
 static enum tri eval_element(const struct filter *n,
                              const struct filter_env *env)
 {
@@ -286,6 +289,7 @@ static enum tri eval_element(const struct filter *n,
 }
 
 /* `decides` settles the whole at once: NO for `and`, YES for `or`. */
+// NOLINTNEXTLINE(misc-no-recursion)
 static enum tri eval_joined(const struct filter *n,
                             const struct filter_env *env,
                             const struct doc *element, enum tri decides)

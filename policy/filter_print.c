@@ -53,6 +53,7 @@ static void print_value(const struct filter_value *v, struct buf *out)
 
 static void print(const struct filter *n, struct buf *out);
 
+// NOLINTNEXTLINE(misc-no-recursion)
 static void print_joined(const struct filter *n, const char *word,
                          struct buf *out)
 {

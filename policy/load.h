@@ -67,7 +67,7 @@ void load_duration(struct loader *l, const struct doc *d, void *ms_field);
 /* One text or a list of texts. */
 void load_texts(struct loader *l, const struct doc *d, void *names_field);
 /* Texts that must be names of actions. */
-void load_action_names(struct loader *l, const struct doc *d, void *names);
+void load_action_names(struct loader *l, const struct doc *d, void *field);
 bool load_is_text(struct loader *l, const struct doc *d, const char *what);
 /* One of the words (NULL ends them); false after a note. */
 bool load_word(struct loader *l, const struct doc *d, const char *what,

@@ -306,14 +306,12 @@ static bool load_policy(struct check *c)
 {
     struct span source;
     struct fail f = {0};
-    const char *name = keep(c, "");
     char text[4096];
     int rc = policy_file_load(&c->arena.mem, c->config->policy_file, &c->policy,
                               &c->policy_notes, &source, &f);
     (void)snprintf(text, sizeof text, "%.*s", PRSPAN(c->config->policy_file));
-    name = text;
     if (!c->json)
-        policy_notes_print(&c->policy_notes, name, source, c->term.colour,
+        policy_notes_print(&c->policy_notes, text, source, c->term.colour,
                            &c->out);
     if (rc < 0 && c->policy_notes.error_count == 0)
         find(c, FINDING_ERROR, "policy.file", c->config->policy_file, f.text);

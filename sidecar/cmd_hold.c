@@ -56,8 +56,8 @@ static int post(struct change *c, const char *target, const char *agent,
 
 static int add(struct change *c, const char *agent)
 {
-    const struct doc *root;
-    struct span text;
+    const struct doc *root = NULL;
+    struct span text = SPAN("");
     if (c->kind == NULL)
         c->kind = "suspended";
     const int code = post(c, "/v1/holds", agent, &root, &text);
@@ -76,8 +76,8 @@ static int add(struct change *c, const char *agent)
 /* What was lifted, and, just as important, what still holds. */
 static int end(struct change *c, const char *target, const char *agent)
 {
-    const struct doc *root;
-    struct span text;
+    const struct doc *root = NULL;
+    struct span text = SPAN("");
     struct operator* o = & c->o;
     const int code = post(c, target, agent, &root, &text);
     if (code != EXIT_YES || o->json)
@@ -142,8 +142,8 @@ static int list_reviews(struct operator* o)
     static const char *const keys[] = {
         "agent", "feed", "set_by", "since", "expires", "otherwise", "by"};
     struct buf target;
-    const struct doc *root;
-    struct span text;
+    const struct doc *root = NULL;
+    struct span text = SPAN("");
     struct table t;
     buf_init(&target, &o->arena.mem, 4000);
     buf_put_str(&target, "/v1/reviews");

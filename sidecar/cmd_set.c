@@ -401,21 +401,17 @@ static int accept_token(const struct set_rules *rules,
 {
     struct arena arena;
     struct buf out;
-    struct event e;
-    enum set_err err;
-    enum jws_why why;
-    bool dirty;
+    struct set_result r;
     struct fail f = {0};
     arena_init(&arena, mem_system(), ARENA_BYTES_MAX);
     buf_init(&out, mem_system(), 8 * 1024 * 1024);
-    int rc = set_accept(&arena.mem, rules, keys, token, now_ms, &e, &err, &why,
-                        &dirty, &f);
+    int rc = set_accept(&arena.mem, rules, keys, token, now_ms, &r, &f);
     if (rc == 0) {
-        put_event(&out, &e);
+        put_event(&out, &r.event);
         rc = write_out(buf_span(&out));
     } else {
-        rc = refused(rc, set_err_word(err), &f);
-        if (dirty)
+        rc = refused(rc, set_err_word(r.err), &f);
+        if (r.dirty)
             (void)fputs("bailiff: the subject would become stale\n", stderr);
     }
     buf_fini(&out);

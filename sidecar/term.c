@@ -142,6 +142,7 @@ int table_cell(struct table *t, struct span text, enum tone tone)
 
 static void measure(const struct table *t, size_t *widths)
 {
+    must(t->columns > 0);
     for (unsigned c = 0; c < t->columns; c++)
         widths[c] = strlen(t->heads[c]);
     for (size_t i = 0; i < t->cell_count; i++) {

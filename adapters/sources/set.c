@@ -248,20 +248,18 @@ static enum set_err err_of(enum jws_why why)
 
 int set_accept(struct mem *m, const struct set_rules *rules,
                const struct jws_keys *keys, struct span token, int64_t now_ms,
-               struct event *ret, enum set_err *ret_err, enum jws_why *ret_why,
-               bool *ret_dirty, struct fail *f)
+               struct set_result *ret, struct fail *f)
 {
     struct jws found;
-    struct set_result result;
-    *ret_dirty = false;
-    int rc = jws_verify(m, keys, rules->algs, token, &found, ret_why, f);
-    *ret_err = err_of(*ret_why);
+    enum jws_why why;
+    *ret = (struct set_result){.err = SET_OK};
+    int rc = jws_verify(m, keys, rules->algs, token, &found, &why, f);
+    ret->err = err_of(why);
+    ret->why = why;
     TRY(rc);
-    *ret_err = SET_INVALID_REQUEST;
+    ret->err = SET_INVALID_REQUEST;
     TRY(check_type(rules, found.header, f));
-    rc = set_claims(m, rules, found.payload, now_ms, &result, f);
-    *ret = result.event;
-    *ret_err = result.err;
-    *ret_dirty = result.dirty;
+    rc = set_claims(m, rules, found.payload, now_ms, ret, f);
+    ret->why = why;
     return rc;
 }

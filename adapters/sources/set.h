@@ -51,10 +51,11 @@ struct set_rules {
     struct span stream_id; /* expected in verification sub_id; may be empty */
 };
 
-/* What the claims checks found. */
+/* What the checks found. */
 struct set_result {
     struct event event;
     enum set_err err; /* SET_OK on success and when the trouble is ours */
+    enum jws_why why; /* of the signature; tells JWS_NO_KEY apart */
     bool dirty;       /* refused, but the subject must be marked stale */
 };
 
@@ -65,17 +66,16 @@ int set_claims(struct mem *m, const struct set_rules *rules,
                struct fail *f) must_use;
 
 /* Verifies and normalises one compact SET. Everything in `ret` lives in `m`.
- * `now_ms` is wall time. On failure `*ret_err` is the code to report and `f`
+ * `now_ms` is wall time. On failure `ret->err` is the code to report and `f`
  * the description (safe to show to the transmitter); SET_OK there means the
- * trouble is ours (memory): answer 503, never an error code. `*ret_why` tells
- * JWS_NO_KEY apart. 9967-R13: when the events of an authentic SET about a known
- * kind of subject cannot be accepted, the call fails with SET_INVALID_REQUEST
- * but fills `ret` with the subject and part_count 0 and sets *ret_dirty: the
- * subject must be marked stale. */
+ * trouble is ours (memory): answer 503, never an error code. 9967-R13: when the
+ * events of an authentic SET about a known kind of subject cannot be accepted,
+ * the call fails with SET_INVALID_REQUEST but fills `ret->event` with the
+ * subject and part_count 0 and sets `ret->dirty`: the subject must be marked
+ * stale. */
 int set_accept(struct mem *m, const struct set_rules *rules,
                const struct jws_keys *keys, struct span token, int64_t now_ms,
-               struct event *ret, enum set_err *ret_err, enum jws_why *ret_why,
-               bool *ret_dirty, struct fail *f) must_use;
+               struct set_result *ret, struct fail *f) must_use;
 
 /* Checks a sub_id.uri against T7: absolute path of exactly two segments, the
  * first in `types`, the second 1 to 128 of [A-Za-z0-9._~-] and not dots alone:

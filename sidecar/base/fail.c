@@ -8,6 +8,11 @@
 /* The only mutable global of base: main sets it once, before threads. */
 static must_hook_fn must_hook;
 
+#ifdef __clang_analyzer__
+#undef fail
+#undef fail_wrap
+#endif
+
 int fail(struct fail *f, int rc, const char *fmt, ...)
 {
     if (rc >= 0)

@@ -64,6 +64,19 @@ int fail(struct fail *f, int rc, const char *fmt, ...)
 int fail_wrap(struct fail *f, const char *fmt, ...)
     __attribute__((format(printf, 2, 3), cold));
 
+#ifdef __clang_analyzer__
+/* The analyzer follows one file at a time and would not know that what these
+ * return is negative. */
+static inline int fail_negative(int rc)
+{
+    if (rc >= 0)
+        __builtin_unreachable();
+    return rc;
+}
+#define fail(...) fail_negative((fail)(__VA_ARGS__))
+#define fail_wrap(...) fail_negative((fail_wrap)(__VA_ARGS__))
+#endif
+
 /* The short word of a code, for logs: "timeout". Never NULL. */
 const char *rc_word(int rc);
 

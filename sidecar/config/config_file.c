@@ -12,7 +12,7 @@
 
 #define CONFIG_PATH_BYTES 4096
 
-static void close_fd(int *fd)
+static void close_fd(const int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);

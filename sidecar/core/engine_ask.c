@@ -213,6 +213,7 @@ static struct pending_answer *pending_push(struct engine *e)
         e->pending_cap = cap;
         e->pending_head = 0;
     }
+    must(e->pending != NULL && e->pending_count < e->pending_cap);
     return &e->pending[(e->pending_head + e->pending_count++) % e->pending_cap];
 }
 

@@ -254,7 +254,7 @@ struct decision {
     bool would; /* audit mode let it pass */
 };
 void decide(struct engine *e, struct subject *s, struct span tool,
-            struct span run_id, struct decision *ret);
+            struct span run_id, struct decision *d);
 void on_ask(struct engine *e, bool begin);
 void on_logged(struct engine *e);
 void ask_tick(struct engine *e);

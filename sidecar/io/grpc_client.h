@@ -31,7 +31,7 @@ int grpc_client_call(struct grpc_client *c, const char *path,
                      struct span message, uint64_t timeout_ms,
                      grpc_client_done_fn done, void *ctx,
                      struct grpc_client_call **ret, struct fail *f) must_use;
-void grpc_client_cancel(struct grpc_client_call *call);
+void grpc_client_cancel(struct grpc_client_call *k);
 
 /* Cancels what is open, closes; done once, then the client is freed. */
 void grpc_client_close(struct grpc_client *c, void (*done)(void *ctx),

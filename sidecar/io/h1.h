@@ -33,7 +33,7 @@ int h1_new(const struct h1_env *env, struct h1 **ret) must_use;
 void h1_free(struct h1 *h);
 
 /* Takes bytes from the peer. */
-void h1_input(struct h1 *h, struct span bytes);
+void h1_input(struct h1 *h, struct span in);
 
 /* Goes on with bytes that waited behind an answered request. */
 void h1_go_on(struct h1 *h);

@@ -150,6 +150,7 @@ void poller_sets_write(struct poller_sets *s, enum set_place to, size_t max,
 
 bool poller_sets_is_new(struct poller_sets *s, struct span jti)
 {
+    must(s->seen_max > 0);
     uint64_t h = hash_span(&s->seed, jti) | 1; /* 0 is an empty slot */
     for (size_t i = 0; i < s->seen_max; i++)
         if (s->seen[i] == h)

@@ -148,8 +148,9 @@ static void sift_down(struct turn *t, struct deadline *d, size_t pos)
 static int heap_grow(struct turn *t)
 {
     size_t cap = t->cap == 0 ? 64 : t->cap * 2;
-    struct deadline **p = mem_resize(mem_system(), t->heap, t->cap * sizeof(*p),
-                                     cap * sizeof(*p));
+    const size_t one = sizeof(struct deadline *);
+    struct deadline **p =
+        mem_resize(mem_system(), t->heap, t->cap * one, cap * one);
     if (p == NULL)
         return RC_NO_MEMORY;
     t->heap = p;

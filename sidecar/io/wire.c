@@ -202,9 +202,8 @@ void wire_shutdown(struct wire *w)
 {
     if (w->tls != NULL && w->secured)
         tls_goodbye(w->tls);
-    if (wire_flush(w) < 0)
-        w->broken = true;
-    else if (uv_shutdown(&w->shutdown_req, &w->io.stream, on_shutdown) != 0)
+    if (wire_flush(w) < 0 ||
+        uv_shutdown(&w->shutdown_req, &w->io.stream, on_shutdown) != 0)
         w->broken = true;
 }
 

@@ -28,10 +28,7 @@ struct intake {
     bool asked_keys; /* the one JWKS refresh has happened */
     /* result */
     int rc;
-    struct event event;
-    enum set_err err;
-    enum jws_why why;
-    bool dirty;
+    struct set_result result;
     struct fail fail;
 };
 
@@ -109,8 +106,7 @@ static void on_run(struct work_item *item)
 {
     struct intake *t = container_of(item, struct intake, work);
     t->rc = set_accept(&t->arena.mem, &t->feed->rules, t->keys, t->token,
-                       t->wall_ms, &t->event, &t->err, &t->why, &t->dirty,
-                       &t->fail);
+                       t->wall_ms, &t->result, &t->fail);
 }
 
 static void feed_refused(struct intake *t)
@@ -118,7 +114,7 @@ static void feed_refused(struct intake *t)
     struct in in = {.kind = IN_FEED};
     in.feed.feed = t->feed->index;
     in.feed.sign = FEED_REFUSED;
-    in.feed.err = span_str(set_err_word(t->err));
+    in.feed.err = span_str(set_err_word(t->result.err));
     in.feed.description = span_str(t->fail.text);
     ignore_rc(app_step(t->feed->app, &in)); /* a record, not a decision */
 }
@@ -150,39 +146,39 @@ static void accepted(struct intake *t)
     struct in in = {.kind = IN_EVENT};
     struct waiter *w = t->waiter;
     struct span outer = span_of(w->text, w->text_n);
-    if (w->kind == WAIT_POLL && !span_eq(outer, t->event.jti)) {
-        t->err = SET_INVALID_REQUEST; /* 8936-R11 */
+    if (w->kind == WAIT_POLL && !span_eq(outer, t->result.event.jti)) {
+        t->result.err = SET_INVALID_REQUEST; /* 8936-R11 */
         (void)fail(&t->fail, RC_PROTOCOL,
                    "the name in the poll answer is not the token's jti");
         feed_refused(t);
-        answer_refused(w, t->err, t->fail.text);
+        answer_refused(w, t->result.err, t->fail.text);
         return;
     }
     in.event.token = waiter_token(w);
-    in.event.event = &t->event;
+    in.event.event = &t->result.event;
     if (app_step(t->feed->app, &in) < 0)
         answer_later(w);
 }
 
 static void refused(struct intake *t)
 {
-    if (t->err == SET_OK) { /* memory or limits of ours */
+    if (t->result.err == SET_OK) { /* memory or limits of ours */
         answer_later(t->waiter);
         return;
     }
-    if (t->dirty) {
+    if (t->result.dirty) {
         struct in in = {.kind = IN_EVENT_DIRTY};
-        in.event.event = &t->event;
+        in.event.event = &t->result.event;
         ignore_rc(app_step(t->feed->app, &in)); /* tightened in memory */
     }
     feed_refused(t);
-    answer_refused(t->waiter, t->err, t->fail.text);
+    answer_refused(t->waiter, t->result.err, t->fail.text);
 }
 
 static void on_done(struct work_item *item)
 {
     struct intake *t = container_of(item, struct intake, work);
-    if (t->rc < 0 && t->why == JWS_NO_KEY && !t->asked_keys) {
+    if (t->rc < 0 && t->result.why == JWS_NO_KEY && !t->asked_keys) {
         t->asked_keys = true;
         jwks_want(t->feed->keys, kid_of(t), &t->want);
         return;

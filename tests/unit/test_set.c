@@ -99,101 +99,97 @@ static const struct event *accepted(const struct set_rules *rules,
 }
 
 /* Envelope: 0.6, 8417-R1 to R6, R17, 8725-R11, R25, SSF-R6, R7. */
+static const struct {
+    const char *payload;
+    enum set_err err;
+} envelopes[] = {
+    {SET(AGENT, DEACTIVATE), SET_OK},
+    {"", SET_INVALID_REQUEST},
+    {"foo", SET_INVALID_REQUEST},
+    {"[]", SET_INVALID_REQUEST},
+    {"[" SET(AGENT, DEACTIVATE) "]", SET_INVALID_REQUEST},
+    {SET(AGENT, DEACTIVATE) "x", SET_INVALID_REQUEST},
+    {"\xef\xbb\xbf" SET(AGENT, DEACTIVATE), SET_INVALID_REQUEST},
+    /* 8417-R3: duplicates anywhere */
+    {"{" ISS ENVELOPE AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ENVELOPE AGENT "\"events\":{\"" SCIM_URI
+     "prov:deactivate\":{},\"" SCIM_URI "prov:deactivate\":{}}}",
+     SET_INVALID_REQUEST},
+    /* iss */
+    {"{" AUD TIME JTI AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{\"iss\":1," AUD TIME JTI AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{\"iss\":\"https://events.corp.example/\"," AUD TIME JTI AGENT DEACTIVATE
+     "}",
+     SET_INVALID_ISSUER},
+    {"{\"iss\":\"https://Events.corp.example\"," AUD TIME JTI AGENT DEACTIVATE
+     "}",
+     SET_INVALID_ISSUER},
+    {"{\"iss\":\"events.corp.example\"," AUD TIME JTI AGENT DEACTIVATE "}",
+     SET_INVALID_ISSUER},
+    /* aud */
+    {"{" ISS TIME JTI AGENT DEACTIVATE "}", SET_INVALID_AUDIENCE},
+    {"{" ISS "\"aud\":[]," TIME JTI AGENT DEACTIVATE "}", SET_INVALID_AUDIENCE},
+    {"{" ISS "\"aud\":\"https://us.example/eu-2\"," TIME JTI AGENT DEACTIVATE
+     "}",
+     SET_INVALID_AUDIENCE},
+    {"{" ISS
+     "\"aud\":[\"x\",\"https://us.example/eu-1\"]," TIME JTI AGENT DEACTIVATE
+     "}",
+     SET_OK},
+    {"{" ISS
+     "\"aud\":[\"https://us.example/eu-1\",7]," TIME JTI AGENT DEACTIVATE "}",
+     SET_INVALID_REQUEST},
+    {"{" ISS
+     "\"aud\":{\"x\":\"https://us.example/eu-1\"}," TIME JTI AGENT DEACTIVATE
+     "}",
+     SET_INVALID_REQUEST},
+    {"{" ISS "\"aud\":null," TIME JTI AGENT DEACTIVATE "}",
+     SET_INVALID_REQUEST},
+    /* iat: 8417-R17, 8725-R25 */
+    {"{" ISS AUD JTI AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ISS AUD "\"iat\":\"1790000000\"," JTI AGENT DEACTIVATE "}",
+     SET_INVALID_REQUEST},
+    {"{" ISS AUD "\"iat\":null," JTI AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ISS AUD "\"iat\":-1," JTI AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ISS AUD "\"iat\":-0.5," JTI AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ISS AUD "\"iat\":1e300," JTI AGENT DEACTIVATE "}",
+     SET_INVALID_REQUEST},
+    {"{" ISS AUD "\"iat\":9223372036854775807," JTI AGENT DEACTIVATE "}",
+     SET_INVALID_REQUEST},
+    {"{" ISS AUD "\"iat\":0," JTI AGENT DEACTIVATE "}", SET_OK},
+    {"{" ISS AUD "\"iat\":1790000000.25," JTI AGENT DEACTIVATE "}", SET_OK},
+    {"{" ISS AUD "\"iat\":1790000600," JTI AGENT DEACTIVATE "}", SET_OK},
+    {"{" ISS AUD "\"iat\":1790000601," JTI AGENT DEACTIVATE "}",
+     SET_INVALID_REQUEST},
+    {"{" ENVELOPE "\"toe\":\"x\"," AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ENVELOPE "\"nbf\":1790000601," AGENT DEACTIVATE "}",
+     SET_INVALID_REQUEST},
+    {"{" ENVELOPE "\"nbf\":1," AGENT DEACTIVATE "}", SET_OK},
+    /* jti, txn */
+    {"{" ISS AUD TIME AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ISS AUD TIME "\"jti\":7," AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ISS AUD TIME "\"jti\":\"\"," AGENT DEACTIVATE "}",
+     SET_INVALID_REQUEST},
+    {"{" ENVELOPE "\"txn\":7," AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ENVELOPE "\"txn\":\"t\"," AGENT DEACTIVATE "}", SET_OK},
+    /* 9967-R2, SSF-R6, R7 */
+    {"{" ENVELOPE "\"sub\":\"x\"," AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
+    {"{" ENVELOPE "\"exp\":1990000000," AGENT DEACTIVATE "}",
+     SET_INVALID_REQUEST},
+    /* 8417-R13 */
+    {"{" ENVELOPE "\"new\":{\"claim\":1}," AGENT DEACTIVATE "}", SET_OK},
+};
+
 static void judges_envelopes(void **state)
 {
     (void)state;
-    static const struct {
-        const char *payload;
-        enum set_err err;
-    } rows[] = {
-        {SET(AGENT, DEACTIVATE), SET_OK},
-        {"", SET_INVALID_REQUEST},
-        {"foo", SET_INVALID_REQUEST},
-        {"[]", SET_INVALID_REQUEST},
-        {"[" SET(AGENT, DEACTIVATE) "]", SET_INVALID_REQUEST},
-        {SET(AGENT, DEACTIVATE) "x", SET_INVALID_REQUEST},
-        {"\xef\xbb\xbf" SET(AGENT, DEACTIVATE), SET_INVALID_REQUEST},
-        /* 8417-R3: duplicates anywhere */
-        {"{" ISS ENVELOPE AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
-        {"{" ENVELOPE AGENT "\"events\":{\"" SCIM_URI
-         "prov:deactivate\":{},\"" SCIM_URI "prov:deactivate\":{}}}",
-         SET_INVALID_REQUEST},
-        /* iss */
-        {"{" AUD TIME JTI AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
-        {"{\"iss\":1," AUD TIME JTI AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
-        {"{\"iss\":\"https://events.corp.example/\"," AUD TIME JTI AGENT
-             DEACTIVATE "}",
-         SET_INVALID_ISSUER},
-        {"{\"iss\":\"https://Events.corp.example\"," AUD TIME JTI AGENT
-             DEACTIVATE "}",
-         SET_INVALID_ISSUER},
-        {"{\"iss\":\"events.corp.example\"," AUD TIME JTI AGENT DEACTIVATE "}",
-         SET_INVALID_ISSUER},
-        /* aud */
-        {"{" ISS TIME JTI AGENT DEACTIVATE "}", SET_INVALID_AUDIENCE},
-        {"{" ISS "\"aud\":[]," TIME JTI AGENT DEACTIVATE "}",
-         SET_INVALID_AUDIENCE},
-        {"{" ISS
-         "\"aud\":\"https://us.example/eu-2\"," TIME JTI AGENT DEACTIVATE "}",
-         SET_INVALID_AUDIENCE},
-        {"{" ISS "\"aud\":[\"x\",\"https://us.example/eu-1\"]," TIME JTI AGENT
-             DEACTIVATE "}",
-         SET_OK},
-        {"{" ISS
-         "\"aud\":[\"https://us.example/eu-1\",7]," TIME JTI AGENT DEACTIVATE
-         "}",
-         SET_INVALID_REQUEST},
-        {"{" ISS "\"aud\":{\"x\":\"https://us.example/eu-1\"}," TIME JTI AGENT
-             DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ISS "\"aud\":null," TIME JTI AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        /* iat: 8417-R17, 8725-R25 */
-        {"{" ISS AUD JTI AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
-        {"{" ISS AUD "\"iat\":\"1790000000\"," JTI AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ISS AUD "\"iat\":null," JTI AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ISS AUD "\"iat\":-1," JTI AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ISS AUD "\"iat\":-0.5," JTI AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ISS AUD "\"iat\":1e300," JTI AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ISS AUD "\"iat\":9223372036854775807," JTI AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ISS AUD "\"iat\":0," JTI AGENT DEACTIVATE "}", SET_OK},
-        {"{" ISS AUD "\"iat\":1790000000.25," JTI AGENT DEACTIVATE "}", SET_OK},
-        {"{" ISS AUD "\"iat\":1790000600," JTI AGENT DEACTIVATE "}", SET_OK},
-        {"{" ISS AUD "\"iat\":1790000601," JTI AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ENVELOPE "\"toe\":\"x\"," AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ENVELOPE "\"nbf\":1790000601," AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ENVELOPE "\"nbf\":1," AGENT DEACTIVATE "}", SET_OK},
-        /* jti, txn */
-        {"{" ISS AUD TIME AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
-        {"{" ISS AUD TIME "\"jti\":7," AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ISS AUD TIME "\"jti\":\"\"," AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ENVELOPE "\"txn\":7," AGENT DEACTIVATE "}", SET_INVALID_REQUEST},
-        {"{" ENVELOPE "\"txn\":\"t\"," AGENT DEACTIVATE "}", SET_OK},
-        /* 9967-R2, SSF-R6, R7 */
-        {"{" ENVELOPE "\"sub\":\"x\"," AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        {"{" ENVELOPE "\"exp\":1990000000," AGENT DEACTIVATE "}",
-         SET_INVALID_REQUEST},
-        /* 8417-R13 */
-        {"{" ENVELOPE "\"new\":{\"claim\":1}," AGENT DEACTIVATE "}", SET_OK},
-    };
     struct set_rules rules = strict_rules();
     struct set_result result;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        ignore_rc(claims(&rules, rows[i].payload, &result)); /* err says it */
-        if (result.err != rows[i].err || result.dirty)
-            fail_msg("row %zu %s\n%s %s", i, rows[i].payload,
+    for (size_t i = 0; i < sizeof envelopes / sizeof envelopes[0]; i++) {
+        ignore_rc(
+            claims(&rules, envelopes[i].payload, &result)); /* err says it */
+        if (result.err != envelopes[i].err || result.dirty)
+            fail_msg("row %zu %s\n%s %s", i, envelopes[i].payload,
                      set_err_word(result.err), why.text);
     }
 }
@@ -939,20 +935,17 @@ static void judges_whole_tokens(void **state)
     struct buf token;
     buf_init(&token, mem_system(), 65536);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct event e;
-        enum set_err err;
-        enum jws_why jws_why;
-        bool dirty;
+        struct set_result r;
         rules.allow_untyped = rows[i].untyped_ok;
         buf_clear(&token);
         token_make(pkey, JWS_ES256, rows[i].header,
                    SPAN(SET(AGENT, DEACTIVATE)), &token);
-        int rc = set_accept(&arena.mem, &rules, k, buf_span(&token), NOW_MS, &e,
-                            &err, &jws_why, &dirty, &why);
-        if (err != rows[i].err || jws_why != rows[i].why ||
-            (rc == 0) != (err == SET_OK) || dirty)
-            fail_msg("%s: %s %s %s", rows[i].header, set_err_word(err),
-                     jws_why_word(jws_why), why.text);
+        int rc = set_accept(&arena.mem, &rules, k, buf_span(&token), NOW_MS, &r,
+                            &why);
+        if (r.err != rows[i].err || r.why != rows[i].why ||
+            (rc == 0) != (r.err == SET_OK) || r.dirty)
+            fail_msg("%s: %s %s %s", rows[i].header, set_err_word(r.err),
+                     jws_why_word(r.why), why.text);
     }
     buf_fini(&token);
     jws_keys_unref(k);
@@ -966,27 +959,24 @@ static void a_dirty_refusal_keeps_the_subject(void **state)
     EVP_PKEY *pkey = token_key_new("P-256");
     struct jws_keys *k = keys_of(pkey);
     struct buf token;
-    struct event e;
-    enum set_err err;
-    enum jws_why jws_why;
-    bool dirty = false;
+    struct set_result r;
     buf_init(&token, mem_system(), 65536);
     token_make(pkey, JWS_ES256, "{\"typ\":\"secevent+jwt\",\"alg\":\"ES256\"}",
                SPAN(SET(AGENT, EVENT(SCIM_URI "prov:patch:full", "{}"))),
                &token);
-    assert_int_equal(set_accept(&arena.mem, &rules, k, buf_span(&token), NOW_MS,
-                                &e, &err, &jws_why, &dirty, &why),
-                     RC_PROTOCOL);
-    assert_int_equal(err, SET_INVALID_REQUEST);
-    assert_true(dirty && e.has_subject && e.part_count == 0);
-    assert_true(span_eq(e.uri, SPAN("/Agents/ag-7")));
+    assert_int_equal(
+        set_accept(&arena.mem, &rules, k, buf_span(&token), NOW_MS, &r, &why),
+        RC_PROTOCOL);
+    assert_int_equal(r.err, SET_INVALID_REQUEST);
+    assert_true(r.dirty && r.event.has_subject && r.event.part_count == 0);
+    assert_true(span_eq(r.event.uri, SPAN("/Agents/ag-7")));
     /* the same token, forged: nothing is believed */
     token.p[token.n - 3] = token.p[token.n - 3] == 'A' ? 'B' : 'A';
-    assert_int_equal(set_accept(&arena.mem, &rules, k, buf_span(&token), NOW_MS,
-                                &e, &err, &jws_why, &dirty, &why),
-                     RC_UNTRUSTED);
-    assert_int_equal(err, SET_INVALID_KEY);
-    assert_false(dirty);
+    assert_int_equal(
+        set_accept(&arena.mem, &rules, k, buf_span(&token), NOW_MS, &r, &why),
+        RC_UNTRUSTED);
+    assert_int_equal(r.err, SET_INVALID_KEY);
+    assert_false(r.dirty);
     buf_fini(&token);
     jws_keys_unref(k);
     EVP_PKEY_free(pkey);
@@ -1047,10 +1037,7 @@ static unsigned run_case(const char *name, struct span deviations,
     static char bytes[FILE_BYTES_MAX];
     struct set_rules rules = strict_rules();
     struct buf token;
-    struct event e;
-    enum set_err err;
-    enum jws_why jws_why;
-    bool dirty;
+    struct set_result r;
     (void)snprintf(path, sizeof path, SUITE "/%s", name);
     arena_clear(&arena);
     const struct doc *d = read_json(path);
@@ -1064,11 +1051,11 @@ static unsigned run_case(const char *name, struct span deviations,
     buf_init(&token, mem_system(), 256 * 1024);
     token_make(pkey, JWS_ES256, "{\"typ\":\"secevent+jwt\",\"alg\":\"ES256\"}",
                read_file(path, bytes), &token);
-    int rc = set_accept(&arena.mem, &rules, k, buf_span(&token), NOW_MS, &e,
-                        &err, &jws_why, &dirty, &why);
+    int rc =
+        set_accept(&arena.mem, &rules, k, buf_span(&token), NOW_MS, &r, &why);
     buf_fini(&token);
     if ((rc == 0) == (deviation_of(deviations, name).n > 0))
-        fail_msg("%s: rc %d %s %s", name, rc, set_err_word(err), why.text);
+        fail_msg("%s: rc %d %s %s", name, rc, set_err_word(r.err), why.text);
     return rc == 0 ? 0 : 1;
 }
 
