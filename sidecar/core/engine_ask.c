@@ -112,15 +112,46 @@ static void apply_gate(struct engine *e, const struct gate_verdict *g,
          g->decider == NULL ? SPAN("") : g->decider->name);
 }
 
+static struct gate_verdict ask_policy(struct engine *e, const struct subject *s,
+                                      struct span tool, struct span run_id)
+{
+    struct call_doc call;
+    const struct filter_env env = {.resource = s->attrs,
+                                   .call = call_doc(&call, tool, run_id)};
+    return policy_gate_eval(e->policy, tool,
+                            policy_tool_classes(e->policy, tool), &env);
+}
+
+static struct gate_verdict gate_verdict(struct engine *e, struct subject *s,
+                                        struct span tool, struct span run_id)
+{
+    if (s->gate_cache == NULL) /* without memory it is only slower */
+        s->gate_cache = mem_alloc(e->mem, sizeof *s->gate_cache);
+    if (s->gate_cache == NULL)
+        return ask_policy(e, s, tool, run_id);
+    uint64_t h = hash_span(&e->subjects.by_key.seed, tool);
+    unsigned at = h % GATE_CACHE_SLOTS;
+    uint64_t version = e->policy_stamp + 1; /* 0 marks an empty slot */
+    if (s->gate_cache->slot[at].policy != version ||
+        s->gate_cache->slot[at].attrs != s->attrs_version ||
+        s->gate_cache->slot[at].tool_hash != h) {
+        s->gate_cache->slot[at].policy = 0;
+        struct gate_verdict v = ask_policy(e, s, tool, run_id);
+        if (v.reads_call)
+            return v;
+        s->gate_cache->slot[at].tool_hash = h;
+        s->gate_cache->slot[at].attrs = s->attrs_version;
+        s->gate_cache->slot[at].verdict = v;
+        s->gate_cache->slot[at].policy = version;
+    }
+    return s->gate_cache->slot[at].verdict;
+}
+
 void decide(struct engine *e, struct subject *s, struct span tool,
             struct span run_id, struct decision *d)
 {
     *d = (struct decision){.verdict = VERDICT_ALLOW, .reason = REASON_ALLOWED};
-    struct call_doc call;
-    const struct filter_env env = {.resource = s->attrs,
-                                   .call = call_doc(&call, tool, run_id)};
-    struct gate_verdict gate = policy_gate_eval(
-        e->policy, tool, policy_tool_classes(e->policy, tool), &env);
+    struct gate_verdict gate = gate_verdict(e, s, tool, run_id);
     struct standing st;
     standing_of(e, s, gate.max_age_ms, &st);
     d->epoch = st.epoch;

@@ -154,9 +154,9 @@ void row_split(struct engine *e); /* closes it early when it is large */
 struct standing {
     uint64_t stamp; /* latest that makes the agent stale */
     uint64_t epoch;
-    bool event_open;  /* an event not covered by a qualifying read */
+    bool event_open;   /* an event not covered by a qualifying read */
     bool related_open; /* one about a group, an owner or the parent */
-    int64_t event_ms; /* latest such, for `settle` */
+    int64_t event_ms;  /* latest such, for `settle` */
     bool stale, only_age;
     bool uncovered;
     const char *why; /* "event", "group", "owner", "age", "boot", ... */

@@ -239,6 +239,7 @@ static void keep_attributes(struct engine *e, struct subject *s,
         s->attrs_arena = a;
     }
     s->attrs = NULL;
+    s->attrs_version++;
     arena_clear(a);
     struct doc *map = doc_new(&a->mem, DOC_MAP);
     DOC_EACH (it, resource) {

@@ -27,6 +27,7 @@ static void subject_free(struct subjects *t, struct subject *s)
         pending_free(t, container_of(k, struct pending_rule, link));
     mem_release(t->mem, s->version);
     mem_release(t->mem, s->etag);
+    mem_release(t->mem, s->gate_cache);
     mem_release(t->mem, s->etag_seen);
     if (s->attrs_arena != NULL) {
         arena_fini(s->attrs_arena);

@@ -55,6 +55,17 @@ struct read_state {
     bool last_failed;
 };
 
+/* Gate verdicts of the last tools asked about. A verdict depends on the policy,
+ * the tool and the attributes, all of which have a version here; standing is
+ * never cached. Verdicts that look at the call's arguments are not kept. */
+#define GATE_CACHE_SLOTS 8
+struct gate_cache {
+    struct {
+        uint64_t tool_hash, policy, attrs; /* policy 0: empty */
+        struct gate_verdict verdict;
+    } slot[GATE_CACHE_SLOTS];
+};
+
 struct subject {
     struct map_link link; /* key: base url NUL uri */
     unsigned base;
@@ -87,6 +98,8 @@ struct subject {
     int64_t read_ms;     /* its start */
     int64_t read_wall_ms;
 
+    struct gate_cache *gate_cache; /* NULL until first asked about */
+    uint64_t attrs_version;        /* counts changes of attrs */
     struct arena *attrs_arena;
     const struct doc *attrs; /* policy-named attributes of the last read */
 
