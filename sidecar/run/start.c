@@ -136,9 +136,9 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     const struct store_reader reader = {
         .fact = load_fact, .row = load_row, .ctx = a};
     TRY(store_load(a->store, &reader, ret_last_seq, f));
-    TRY(store_scan(a->store, last_input + 1, recopy_row, a, f));
     TRY(decision_log_start(a->log, &a->loop, f));
     a->durable = true; /* from here on both are closed, not freed */
+    TRY(store_scan(a->store, last_input + 1, recopy_row, a, f));
     return store_start(a->store, &a->loop, f);
 }
 
