@@ -13,6 +13,7 @@ int cmd_policy(int argc, char **argv);
 int cmd_history(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_set(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_agents(int argc, char **argv);
 int cmd_hold(int argc, char **argv);
 int cmd_review(int argc, char **argv);

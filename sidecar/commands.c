@@ -41,6 +41,10 @@ const struct command commands[] = {
      "show   the policy as bailiff understood it; without FILE the built-in\n"
      "       policy, which is in force when bailiff.yaml names none\n",
      "  -j, --json          findings as JSON\n"},
+    {"operate", "status", cmd_status, "", "usage: bailiff status [--json]",
+     "is the sidecar well?",
+     "Exit code 1 when the store or the decision log cannot be written.\n",
+     OPERATOR_OPTIONS_HELP},
     {"operate", "agents", cmd_agents, "list show",
      "usage: bailiff agents [list] [--standing WORD] [--limit N]\n"
      "       bailiff agents show AGENT",

@@ -59,7 +59,8 @@ static int refused(const struct operator* o, const struct admin_answer *a)
     struct buf clean;
     buf_init(&clean, mem_system(), sizeof text - 1);
     term_put(&clean, span_sub(message, 0, sizeof text / 4));
-    if (a->status == 403)
+    const bool stranger = span_starts(message, SPAN("user "));
+    if (a->status == 403 && stranger)
         (void)fail(&f, RC_DENIED,
                    "%.*s (you are user %u; `operators:` in bailiff.yaml "
                    "names who may)",

@@ -7,6 +7,7 @@
 #include "sidecar/core/engine_internal.h"
 
 #define CURSOR_BYTES (SUBJECT_URI_MAX + 16)
+#define ETAG_BYTES 1040 /* reads take 1024 */
 
 static struct span c_text(const unsigned char *s)
 {
@@ -301,6 +302,16 @@ static void show_counts(struct json_out *j, const struct subject *s)
     json_u64(j, "jobs", count_of(&s->jobs));
 }
 
+/* Kept without its quotes; ETags of SCIM are weak (RFC 7644 3.14). */
+static void show_etag(struct json_out *j, struct span etag)
+{
+    char text[ETAG_BYTES];
+    if (etag.n == 0)
+        return;
+    (void)snprintf(text, sizeof text, "W/\"%.*s\"", PRSPAN(etag));
+    json_str(j, "etag", text);
+}
+
 static void show_agent(const struct engine *e, struct json_out *j,
                        const struct subject *s, int feed, bool whole)
 {
@@ -317,7 +328,7 @@ static void show_agent(const struct engine *e, struct json_out *j,
     show_text(j, "stale_reason", span_str(stale_word(&st)));
     show_time(j, "last_read", s->read_wall_ms);
     show_time(j, "last_event", s->stamp_wall_ms);
-    show_text(j, "etag", c_text(s->etag));
+    show_etag(j, c_text(s->etag));
     json_u64(j, "epoch", st.epoch);
     if (whole)
         show_lists(e, j, s, feed);
