@@ -68,6 +68,19 @@ describe('groups and owners', () => {
         await untilRecord(w.bailiff, { agent: orphan, hold: 'review' });
     });
 
+    it('the review is listed; a person whom the policy does not name cannot decide it', async () => {
+        const { w } = held;
+        const list = await w.bailiff.ask('review', 'list');
+        assert.equal(list.code, 0, list.stderr);
+        assert.ok(list.stdout.includes('/Agents/orphan'), list.stdout);
+        for (const verb of ['approve', 'deny']) {
+            const answer = await w.bailiff.ask('review', verb, '/Agents/orphan',
+                '--reason', 'not mine to say');
+            assert.equal(answer.code, 1, answer.stdout + answer.stderr);
+        }
+        assert.equal(await ask(w.gate(), '/Agents/orphan'), 'agent_in_review');
+    });
+
     it('an event about a group never stops an agent of that name', async () => {
         const { w } = held;
         const gate = w.gate();
