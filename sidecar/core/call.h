@@ -28,6 +28,7 @@ struct call {
     struct subject *agent;
     struct runtime *runtime;
     enum call_state state;
+    bool given; /* an allow for it has left */
     uint64_t lease;
     char lease_text[LEASE_TEXT_BYTES];
     int64_t expires_ms, since_wall_ms;

@@ -11,22 +11,30 @@ void note_rc(struct engine *e, int rc)
         e->rc = rc;
 }
 
+bool reserve(struct engine *e, size_t n)
+{
+    size_t cap = e->out_cap == 0 ? 64 : e->out_cap;
+    while (cap - e->out_count < n && cap <= STEP_OUT_MAX)
+        cap *= 2;
+    if (cap > STEP_OUT_MAX)
+        return false;
+    if (cap == e->out_cap)
+        return true;
+    struct out *outs = mem_resize(e->mem, e->outs, e->out_cap * sizeof *outs,
+                                  cap * sizeof *outs);
+    if (outs == NULL)
+        return false;
+    e->outs = outs;
+    e->out_cap = cap;
+    return true;
+}
+
 struct out *emit(struct engine *e, enum out_kind kind)
 {
-    if (e->out_count == e->out_cap) {
-        size_t cap = e->out_cap == 0 ? 64 : e->out_cap * 2;
-        struct out *outs =
-            cap > STEP_OUT_MAX
-                ? NULL
-                : mem_resize(e->mem, e->outs, e->out_cap * sizeof *outs,
-                             cap * sizeof *outs);
-        if (outs == NULL) {
-            note_rc(e, RC_NO_MEMORY);
-            e->spare = (struct out){.kind = kind};
-            return &e->spare;
-        }
-        e->outs = outs;
-        e->out_cap = cap;
+    if (!reserve(e, 1)) {
+        note_rc(e, RC_NO_MEMORY);
+        e->spare = (struct out){.kind = kind};
+        return &e->spare;
     }
     struct out *o = &e->outs[e->out_count++];
     *o = (struct out){.kind = kind};
@@ -89,6 +97,10 @@ uint64_t record_now(struct engine *e, struct record *r, bool checkpoint)
     r->input = 0;
     complete_record(e, r);
     struct span tail = keep(e, buf_span(&e->scratch));
+    if (!buf_ok(&e->scratch) || tail.n == 0 || !reserve(e, 1)) {
+        note_rc(e, RC_NO_MEMORY);
+        return 0;
+    }
     struct out *o = emit(e, OUT_LOG);
     o->log.ticket = ++e->ticket;
     o->log.tail = tail;
@@ -237,7 +249,7 @@ void row_close(struct engine *e)
     buf_init(&body, &e->step_arena.mem, STEP_BYTES_MAX);
     journal_put_body(&body, buf_span(&e->facts), buf_span(&e->records),
                      SPAN(""));
-    struct row *r = buf_ok(&body) ? row_new(e) : NULL;
+    struct row *r = buf_ok(&body) && reserve(e, 1) ? row_new(e) : NULL;
     if (r == NULL) {
         note_rc(e, RC_NO_MEMORY);
         row_discard(e);
@@ -245,6 +257,10 @@ void row_close(struct engine *e)
     }
     r->seq = ++e->seq;
     list_push(&e->rows, &r->link);
+    while (!list_empty(&e->new_holds)) {
+        struct list_link *k = list_shift(&e->new_holds);
+        container_of(k, struct hold, new_link)->unsaved = false;
+    }
     struct out *o = emit(e, OUT_JOURNAL);
     o->journal.seq = r->seq;
     o->journal.body = buf_span(&body);
@@ -265,27 +281,49 @@ void row_split(struct engine *e)
     e->row_h1 = h1;
 }
 
-/* Committed: acknowledge, then hand the records to the log. */
-void on_stored(struct engine *e)
+/* All of it or nothing: false when there is no room in this step. */
+static bool release_row(struct engine *e, const struct row *r)
 {
-    e->stored = e->in->stored_upto;
+    struct span records = buf_span(&r->records), tail;
+    size_t n = r->ack_count;
+    while (journal_next_record(&records, &tail, NULL) == 1)
+        n++;
+    unsigned char *copy = mem_copy(&e->step_arena.mem, buf_span(&r->records));
+    if (copy == NULL || !reserve(e, n))
+        return false;
+    for (unsigned i = 0; i < r->ack_count; i++)
+        emit(e, OUT_ACK)->ack.token = r->acks[i];
+    records = span_of(copy, r->records.n);
+    while (journal_next_record(&records, &tail, NULL) == 1) {
+        struct out *o = emit(e, OUT_LOG);
+        o->log.ticket = ++e->ticket;
+        o->log.tail = tail;
+        o->log.checkpoint = records.n == 0;
+        o->log.row = records.n == 0 ? r->seq : 0;
+    }
+    return true;
+}
+
+/* Committed: acknowledge, then hand the records to the log. */
+static void release_rows(struct engine *e)
+{
     while (!list_empty(&e->rows)) {
         struct row *r = container_of(e->rows.head.next, struct row, link);
         if (r->seq > e->stored)
             break;
-        for (unsigned i = 0; i < r->ack_count; i++)
-            emit(e, OUT_ACK)->ack.token = r->acks[i];
-        struct span records = buf_span(&r->records), tail;
-        while (journal_next_record(&records, &tail, NULL) == 1) {
-            struct span copy = keep(e, tail);
-            struct out *o = emit(e, OUT_LOG);
-            o->log.ticket = ++e->ticket;
-            o->log.tail = copy;
-            o->log.checkpoint = records.n == 0;
-            o->log.row = records.n == 0 ? r->seq : 0;
+        if (!release_row(e, r)) {
+            wake_at(e, e->in->now_ms + ROOM_AGAIN_MS);
+            return;
         }
         row_free(e, r);
     }
+}
+
+void on_stored(struct engine *e)
+{
+    must(e->in->stored_upto <= e->seq);
+    e->stored = e->in->stored_upto;
+    release_rows(e);
     if (!e->stopping)
         job_tick(e);
 }
@@ -325,6 +363,7 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
     list_init(&e->rows);
     list_init(&e->reading);
     list_init(&e->parked);
+    list_init(&e->new_holds);
     e->wake_ms = INT64_MAX;
     *ret = e;
     return 0;
@@ -400,17 +439,39 @@ static void on_policy(struct engine *e)
         if (s->parked_count > 0)
             unpark(e, s);
     }
+    judge_all_calls(e);
+    wake_at(e, e->in->now_ms); /* its deadlines may be earlier ones */
+}
+
+/* Old entries go in small steps; a token of before that is handled again. */
+static void jti_tick(struct engine *e)
+{
+    int64_t keep_ms = e->conf->limits.jti_keep_ms;
+    int64_t before_s = (e->in->wall_ms - keep_ms) / 1000;
+    struct dedupe_id id;
+    if (keep_ms <= 0 || e->dedupe.count == 0 || before_s <= 0)
+        return;
+    for (unsigned i = 0;
+         i < JTI_SWEEP_MAX &&
+         dedupe_sweep(&e->dedupe, JTI_SWEEP_SLOTS, (uint32_t)before_s, &id);
+         i++) {
+        fact_jti(e, id, true);
+        dedupe_drop(&e->dedupe, id);
+    }
+    wake_at(e, e->in->now_ms + JTI_SWEEP_MS);
 }
 
 static void on_tick(struct engine *e)
 {
     e->wake_ms = INT64_MAX; /* every tick below asks again */
+    release_rows(e);
     ask_tick(e);
     lease_tick(e);
     job_tick(e);
     read_tick(e);
     review_tick(e);
     feed_tick(e);
+    jti_tick(e);
 }
 
 static void on_stop(struct engine *e)
@@ -457,10 +518,31 @@ static void step_open(struct engine *e, const struct in *in)
     e->this_input = *in;
     e->in = &e->this_input;
     e->rc = 0;
+    e->new_jti = (struct dedupe_id){0, 0};
     e->input++;
     arena_clear(&e->step_arena);
     e->out_count = e->out_next = 0;
     row_discard(e);
+}
+
+/* The step has failed: jobs whose row was never written are not begun, holds
+ * stay and are written when what set them comes again, and nobody waits for an
+ * answer to a question that was refused. */
+static void undo(struct engine *e)
+{
+    while (!list_empty(&e->jobs.open)) {
+        struct job *j =
+            container_of(e->jobs.open.head.prev, struct job, state_link);
+        if (j->row != e->seq + 1)
+            break;
+        job_drop(&e->jobs, j);
+    }
+    while (list_shift(&e->new_holds) != NULL)
+        continue; /* they remain `unsaved` */
+    if (e->new_jti.h1 != 0 || e->new_jti.h2 != 0)
+        dedupe_drop(&e->dedupe, e->new_jti);
+    if (e->in->kind == IN_ASK || e->in->kind == IN_BEGIN)
+        forget_question(e, e->in->ask.token);
 }
 
 int engine_step(struct engine *e, const struct in *in)
@@ -468,6 +550,9 @@ int engine_step(struct engine *e, const struct in *in)
     step_open(e, in);
     dispatch(e);
     row_close(e);
+    if (e->rc != 0)
+        undo(e);
+    must(list_empty(&e->new_holds));
     return e->rc;
 }
 

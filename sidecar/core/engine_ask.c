@@ -169,10 +169,11 @@ void decide(struct engine *e, struct subject *s, struct span tool,
         deny(d, hold_reason(h->kind), span_str((const char *)h->rule));
     else if (st.uncovered)
         deny(d, REASON_AGENT_UNCOVERED, SPAN(""));
+    else if (s->kind == SUBJECT_GROUP ||
+             (s->kind == SUBJECT_USER && e->policy->agents_where == NULL))
+        deny(d, REASON_NOT_AN_AGENT, SPAN(""));
     else if (!s->known || s->found == FOUND_ABSENT)
         decide_unknown(e, s, d);
-    else if (s->kind == SUBJECT_GROUP)
-        deny(d, REASON_NOT_AN_AGENT, SPAN(""));
     else if (st.stale)
         decide_stale(e, s, &st, gate.max_age_ms, d);
     if (d->verdict != VERDICT_ALLOW)
@@ -283,20 +284,22 @@ static void answer_allow(struct engine *e, struct subject *s,
                          bool begin)
 {
     struct call *call = begin ? begin_call(e, s, ask) : NULL;
-    struct pending_answer *p = begin && call == NULL ? NULL : pending_push(e);
-    if (p == NULL || (call != NULL && call->state != CALL_RUNNING)) {
-        deny(d,
-             call != NULL && call->state != CALL_RUNNING ? REASON_CANCELLED
-                                                         : REASON_LIMIT_REACHED,
-             SPAN(""));
+    bool stopping = call != NULL && call->state != CALL_RUNNING;
+    struct pending_answer *p =
+        stopping || (begin && call == NULL) ? NULL : pending_push(e);
+    struct record r = gate_record(e, ask, ask->caller, d, begin);
+    r.decision = new_id(e);
+    uint64_t ticket = p == NULL ? 0 : record_now(e, &r, false);
+    if (ticket == 0) { /* no allow without its record */
+        deny(d, stopping ? REASON_CANCELLED : REASON_LIMIT_REACHED, SPAN(""));
         if (p != NULL)
             e->pending_count--;
+        if (call != NULL && !call->given && !stopping)
+            call_free(&e->calls, call);
         answer_deny(e, ask, d, begin);
         return;
     }
-    struct record r = gate_record(e, ask, ask->caller, d, begin);
-    r.decision = new_id(e);
-    p->ticket = record_now(e, &r, false);
+    p->ticket = ticket;
     p->agent = s;
     p->caller = ask->caller;
     p->begin = begin;
@@ -378,6 +381,10 @@ static void parked_remove(struct engine *e, struct parked *p)
 
 static void resolve(struct engine *e, struct parked *p, struct decision *d)
 {
+    if (!reserve(e, ANSWER_OUTS_MAX)) { /* it waits on: nobody is forgotten */
+        wake_at(e, e->in->now_ms + ROOM_AGAIN_MS);
+        return;
+    }
     parked_remove(e, p);
     if (d->verdict == VERDICT_ALLOW)
         answer_allow(e, p->agent, &p->ask, d, p->begin);
@@ -479,6 +486,8 @@ void on_ask(struct engine *e, bool begin)
         park(e, s, ask, &d, begin);
     else
         answer_deny(e, ask, &d, begin);
+    if (!list_linked(&s->wake_link) && subject_is_bare(s))
+        subject_drop(&e->subjects, s);
 }
 
 /* ------------------------------------------------------------- release */
@@ -517,7 +526,7 @@ static void take_back(struct engine *e, struct pending_answer *p,
                          .caller = p->caller,
                          .uri = p->agent->uri,
                          .tool = span_of(p->tool, p->tool_n)};
-    if (c != NULL)
+    if (c != NULL && !c->given)
         call_ended(e, c, CALL_CANCELLED, true);
     answer_deny(e, &ask, &d, p->begin);
 }
@@ -527,6 +536,10 @@ static void release(struct engine *e, struct pending_answer *p)
     struct standing st;
     standing_of(e, p->agent, 0, &st);
     if (st.epoch == p->answer.epoch) {
+        struct call *c =
+            p->begin ? call_of_lease(p->agent, p->answer.lease) : NULL;
+        if (c != NULL)
+            c->given = true;
         struct out *o = emit(e, OUT_ANSWER);
         o->answer = p->answer;
         e->stats.allows++;
@@ -555,21 +568,36 @@ static void release(struct engine *e, struct pending_answer *p)
               d.rule);
 }
 
-void on_logged(struct engine *e)
+static bool pending_room(struct engine *e)
 {
-    e->logged = e->in->logged_upto;
+    if (e->pending_count == 0 || reserve(e, ANSWER_OUTS_MAX))
+        return true;
+    wake_at(e, e->in->now_ms + ROOM_AGAIN_MS);
+    return false;
+}
+
+static void release_answers(struct engine *e)
+{
     struct pending_answer *p;
-    while ((p = pending_first(e)) != NULL && p->ticket <= e->logged) {
+    while (pending_room(e) && (p = pending_first(e)) != NULL &&
+           p->ticket <= e->logged) {
         struct pending_answer copy = *p;
         pending_pop(e);
         release(e, &copy);
     }
 }
 
+void on_logged(struct engine *e)
+{
+    e->logged = e->in->logged_upto;
+    release_answers(e);
+}
+
 void ask_tick(struct engine *e)
 {
     struct pending_answer *p;
-    while ((p = pending_first(e)) != NULL) {
+    release_answers(e);
+    while (pending_room(e) && (p = pending_first(e)) != NULL) {
         int64_t due = p->since_ms + e->conf->limits.log_stall_ms;
         if (e->in->now_ms < due) {
             wake_at(e, due);
@@ -593,10 +621,31 @@ void ask_tick(struct engine *e)
     }
 }
 
+void forget_question(struct engine *e, uint64_t token)
+{
+    LIST_EACH (k, next, &e->parked) {
+        struct parked *q = container_of(k, struct parked, all_link);
+        if (q->ask.token != token)
+            continue;
+        parked_remove(e, q);
+        mem_release(e->mem, q);
+    }
+    if (e->pending_count == 0)
+        return; /* if it is there, it is the last one */
+    size_t last = (e->pending_head + e->pending_count - 1) % e->pending_cap;
+    struct pending_answer *p = &e->pending[last];
+    if (p->answer.token != token)
+        return;
+    struct call *c = p->begin ? call_of_lease(p->agent, p->answer.lease) : NULL;
+    if (c != NULL && !c->given)
+        call_free(&e->calls, c);
+    e->pending_count--;
+}
+
 void deny_all_waiting(struct engine *e, enum reason why)
 {
     struct pending_answer *p;
-    while ((p = pending_first(e)) != NULL) {
+    while (pending_room(e) && (p = pending_first(e)) != NULL) {
         struct pending_answer copy = *p;
         pending_pop(e);
         take_back(e, &copy, why, SPAN(""));

@@ -165,6 +165,22 @@ static void cancel_at_runtime(struct engine *e, struct subject *agent,
     tell_runtime(e, r, j);
 }
 
+/* Does an open job wait for the end of this call? */
+static bool is_awaited(const struct call *c)
+{
+    LIST_EACH (k, next, &c->agent->jobs) {
+        const struct job *j = container_of(k, struct job, agent_link);
+        if (j->kind != JOB_CANCEL ||
+            !span_eq(j->runtime_key, c->runtime->link.key))
+            continue;
+        for (unsigned i = 0; i < j->target_count; i++)
+            if (!j->targets[i].settled &&
+                span_eq(j->targets[i].call_id, c->call_id))
+                return true;
+    }
+    return false;
+}
+
 void cancel_calls(struct engine *e, struct subject *agent,
                   const struct tool_set *tools, const struct cause *c,
                   struct span rule, const struct policy_step *step)
@@ -178,7 +194,7 @@ void cancel_calls(struct engine *e, struct subject *agent,
      * so walking it while jobs mark calls is safe. */
     LIST_EACH (k, next, &agent->calls) {
         struct call *call = container_of(k, struct call, agent_link);
-        if (call->state == CALL_RUNNING && tools_hit(e, tools, call->tool))
+        if (!is_awaited(call) && tools_hit(e, tools, call->tool))
             cancel_at_runtime(e, agent, call->runtime, tools, c, &named, step);
     }
 }
@@ -191,6 +207,26 @@ void stop_call(struct engine *e, struct call *call)
         .type = EVENT_REFRESHED, .jti = SPAN("read"), .may = MAY_ALL};
     const struct policy_rule named = {.name = SPAN("open_calls")};
     cancel_at_runtime(e, call->agent, call->runtime, &one, &c, &named, NULL);
+}
+
+void judge_call(struct engine *e, struct call *c)
+{
+    struct decision d;
+    bool trouble = e->blocked || e->poisoned || e->log_broken || e->stopping;
+    if (c->state != CALL_RUNNING || trouble) /* trouble of ours, not theirs */
+        return;
+    decide(e, c->agent, c->tool, c->run_id, &d);
+    if (d.verdict == VERDICT_WAIT && e->policy->read_open_calls_now)
+        want_read(e, c->agent);
+    else if (d.verdict == VERDICT_DENY && !audit_mode(e) &&
+             e->policy->open_calls_denied == OPEN_CANCEL)
+        stop_call(e, c);
+}
+
+void judge_all_calls(struct engine *e)
+{
+    LIST_EACH (k, next, &e->calls.leases)
+        judge_call(e, container_of(k, struct call, lease_link));
 }
 
 /* --------------------------------------------------------- call endings */
@@ -271,13 +307,17 @@ static struct call *own_call(const struct engine *e)
 
 void on_renew(struct engine *e)
 {
-    struct out *o = emit(e, OUT_LEASE);
     struct call *c = own_call(e);
-    o->lease.token = e->in->lease.token;
-    o->lease.reason = REASON_LEASE_UNKNOWN;
-    o->lease.stop = true;
-    if (c == NULL)
+    if (c == NULL) {
+        struct out *none = emit(e, OUT_LEASE);
+        none->lease.token = e->in->lease.token;
+        none->lease.reason = REASON_LEASE_UNKNOWN;
+        none->lease.stop = true;
         return;
+    }
+    judge_call(e, c); /* also by age, and by a policy of after its begin */
+    struct out *o = emit(e, OUT_LEASE);
+    o->lease.token = e->in->lease.token;
     struct standing st;
     standing_of(e, c->agent, 0, &st);
     o->lease.found = true;
@@ -375,14 +415,9 @@ static void adopt(struct engine *e, struct runtime *r,
         return;
     wake_at(e, c->expires_ms);
     mark_stopping(e, r);
-    if (!fresh || c->state != CALL_RUNNING)
-        return;
-    struct decision d;
-    decide(e, s, c->tool, c->run_id, &d);
-    if (d.verdict == VERDICT_DENY)
-        stop_call(e, c);
-    else if (d.verdict == VERDICT_WAIT && e->policy->read_open_calls_now)
-        want_read(e, s);
+    c->given = true;
+    if (fresh)
+        judge_call(e, c);
 }
 
 static bool was_told(const struct runtime *r, const struct job *j)

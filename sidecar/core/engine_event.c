@@ -93,6 +93,7 @@ static void set_disabled(struct engine *e, unsigned feed, bool disabled)
     r.feed = e->conf->feeds[feed].name;
     r.outcome = disabled ? SPAN("disabled") : SPAN("enabled");
     record_row(e, &r);
+    judge_all_calls(e);
 }
 
 static void on_stream_event(struct engine *e, const struct event *ev, int feed)
@@ -371,6 +372,8 @@ void on_event(struct engine *e, bool dirty_only)
         dedupe_put(&e->dedupe, id, payload, (uint32_t)(e->in->wall_ms / 1000));
     if (rc != RC_LIMIT)
         note_rc(e, rc);
+    if (rc == 0)
+        e->new_jti = id;
     fact_jti(e, id, false);
 }
 
@@ -437,5 +440,6 @@ void feed_tick(struct engine *e)
         if (e->policy->feed_silent_refresh)
             e->bases[e->conf->feeds[i].base].stamp = e->input;
         (void)record_now(e, &r, true);
+        judge_all_calls(e);
     }
 }

@@ -22,7 +22,14 @@
 #define STEP_BYTES_MAX (16 * 1024 * 1024) /* scratch of one step */
 #define STEP_OUT_MAX 65536
 #define ROW_SPLIT_BYTES (256 * 1024) /* a row is closed beyond this */
-#define PENDING_ANSWERS_MAX 65536
+#define PENDING_ANSWERS_MAX 16384
+#define ANSWER_OUTS_MAX 2 /* effects of one answer: its record and itself */
+_Static_assert(PENDING_ANSWERS_MAX *ANSWER_OUTS_MAX < STEP_OUT_MAX,
+               "one step can answer all that wait for the log");
+#define ROOM_AGAIN_MS 10 /* what one step has no room for goes on later */
+#define JTI_SWEEP_MS 60000
+#define JTI_SWEEP_MAX 256
+#define JTI_SWEEP_SLOTS 4096
 #define EPOCH_BOOT_SHIFT 40
 #define DEADLINE_MARGIN_MS 20
 #define READ_BACKOFF_FIRST_MS 250
@@ -96,6 +103,7 @@ struct engine {
     uint64_t row_acks[4];
     unsigned row_ack_count;
     uint64_t row_h1;
+    struct dedupe_id new_jti; /* remembered in this step; 0,0: none */
     struct out *outs;
     size_t out_count, out_cap, out_next;
     struct out spare; /* where an output goes when memory is out */
@@ -115,6 +123,7 @@ struct engine {
     struct list reading; /* subjects that want or have a read */
     struct list parked;
     unsigned parked_count;
+    struct list new_holds; /* set in this step */
     struct pending_answer *pending;
     size_t pending_head, pending_count, pending_cap;
     struct base_state bases[ENGINE_BASES_MAX];
@@ -127,13 +136,16 @@ struct engine {
 
 /* engine.c */
 void note_rc(struct engine *e, int rc); /* latch a failure */
+/* Room for n more effects of this step? */
+bool reserve(struct engine *e, size_t n);
 struct out *emit(struct engine *e, enum out_kind kind);
 struct span keep(struct engine *e, struct span s); /* copy into the step */
 uint64_t new_id(struct engine *e);
 uint64_t epoch_of(const struct engine *e, uint64_t stamp);
 void wake_at(struct engine *e, int64_t ms);
 /* Fills time and digests and writes the record: into the row (journaled), or
- * straight to the log. Returns the ticket of a direct record. */
+ * straight to the log. Returns the ticket of a direct record; 0 when memory is
+ * out and there will be none. */
 void record_row(struct engine *e, struct record *r);
 uint64_t record_now(struct engine *e, struct record *r, bool checkpoint);
 /* Remember durable changes. */
@@ -198,6 +210,9 @@ void cancel_calls(struct engine *e, struct subject *agent,
                   const struct tool_set *tools, const struct cause *c,
                   struct span rule, const struct policy_step *step);
 void stop_call(struct engine *e, struct call *c);
+/* A running call is judged as if it were asked about now. */
+void judge_call(struct engine *e, struct call *c);
+void judge_all_calls(struct engine *e);
 void call_ended(struct engine *e, struct call *c, enum call_outcome outcome,
                 bool known);
 void send_directive(struct engine *e, struct runtime *r,
@@ -259,6 +274,9 @@ void on_ask(struct engine *e, bool begin);
 void on_logged(struct engine *e);
 void ask_tick(struct engine *e);
 void unpark(struct engine *e, struct subject *s);
+/* Its step has failed: it is refused by the return value, and by nothing else
+ * later. */
+void forget_question(struct engine *e, uint64_t token);
 void deny_all_waiting(struct engine *e, enum reason why);
 int find_base(const struct engine *e, int asked, const struct engine_caller *c);
 bool caller_may(const struct engine *e, unsigned caller, int base,

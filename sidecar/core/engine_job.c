@@ -128,6 +128,8 @@ void arm_job(struct engine *e, struct job *j, int64_t within_ms,
     j->deadline_ms = e->in->now_ms + within_ms;
     j->deadline_wall_ms = e->in->wall_ms + within_ms;
     note_rc(e, job_names(j, otherwise, &j->otherwise));
+    if (j->no_memory)
+        note_rc(e, RC_NO_MEMORY);
     fact_job(e, j, false);
     record_job(e, j, "started");
     wake_at(e, j->next_ms);

@@ -488,17 +488,8 @@ static void read_agent(struct engine *e, struct subject *s)
 /* Running calls are judged again by what the read found. */
 static void judge_open_calls(struct engine *e, struct subject *s)
 {
-    if (e->policy->open_calls_denied != OPEN_CANCEL || audit_mode(e))
-        return;
-    LIST_EACH (k, next, &s->calls) {
-        struct call *c = container_of(k, struct call, agent_link);
-        struct decision d;
-        if (c->state != CALL_RUNNING)
-            continue;
-        decide(e, s, c->tool, c->run_id, &d);
-        if (d.verdict == VERDICT_DENY)
-            stop_call(e, c);
-    }
+    LIST_EACH (k, next, &s->calls)
+        judge_call(e, container_of(k, struct call, agent_link));
 }
 
 /* Does somebody still wait for what a read would say? */

@@ -64,8 +64,11 @@ bool hold_add(struct engine *e, struct subject *agent,
         note_rc(e, rc);
         return false;
     }
-    if (!fresh)
+    if (!fresh && !h->unsaved)
         return false;
+    h->unsaved = true; /* until the row of this step is written */
+    list_remove(&h->new_link);
+    list_push(&e->new_holds, &h->new_link);
     touch(e, agent);
     if (h->due_wall_ms != 0)
         wake_at(e, h->due_ms);
@@ -88,6 +91,8 @@ void hold_lift(struct engine *e, struct hold *h, struct span rule,
                struct span person, struct span why)
 {
     struct subject *agent = h->agent;
+    if (e->rc != 0)
+        return; /* a step that fails loosens nothing */
     touch(e, agent);
     fact_hold(e, h, true);
     struct record r = action_record(e, agent, NULL, rule);
@@ -99,7 +104,8 @@ void hold_lift(struct engine *e, struct hold *h, struct span rule,
     r.why = why;
     r.outcome = SPAN("lifted");
     record_row(e, &r);
-    hold_free(&e->holds, h);
+    if (e->rc == 0 && buf_ok(&e->facts) && buf_ok(&e->records))
+        hold_free(&e->holds, h);
 }
 
 static void step_hold(struct engine *e, struct subject *agent,

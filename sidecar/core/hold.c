@@ -30,6 +30,19 @@ static struct hold *find(const struct subject *agent,
     return NULL;
 }
 
+static struct hold *find_as_strict(const struct subject *agent,
+                                   const struct hold_spec *spec)
+{
+    LIST_EACH (k, next, &agent->holds) {
+        struct hold *h = container_of(k, struct hold, link);
+        if (h->kind == spec->kind && same(h->rule, spec->rule) &&
+            h->tools.count == 0 && h->due_wall_ms == 0 &&
+            (h->operator_only || !spec->operator_only))
+            return h;
+    }
+    return NULL;
+}
+
 static bool copy_tools(struct mem *m, struct hold *h, struct names tools)
 {
     if (tools.count == 0)
@@ -63,7 +76,9 @@ int hold_put(struct holds *t, struct subject *agent,
 {
     size_t count;
     *ret = find(agent, spec, &count);
-    *ret_new = *ret == NULL;
+    *ret_new = false;
+    if (*ret == NULL && count >= HOLDS_PER_AGENT_MAX)
+        *ret = find_as_strict(agent, spec);
     if (*ret != NULL)
         return 0;
     if (t->count >= t->max || count >= HOLDS_PER_AGENT_MAX ||
@@ -89,6 +104,7 @@ int hold_put(struct holds *t, struct subject *agent,
     if (h->due_wall_ms != 0)
         list_push(&t->due, &h->due_link);
     *ret = h;
+    *ret_new = true;
     return 0;
 }
 
@@ -96,6 +112,7 @@ void hold_free(struct holds *t, struct hold *h)
 {
     list_remove(&h->link);
     list_remove(&h->due_link);
+    list_remove(&h->new_link);
     for (unsigned i = 0; i < h->tools.count; i++)
         mem_release(t->mem, (void *)(uintptr_t)h->tools.at[i].p);
     mem_release(t->mem, (void *)(uintptr_t)h->tools.at);

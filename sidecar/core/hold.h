@@ -15,6 +15,8 @@
 struct hold {
     struct list_link link;     /* in subject->holds */
     struct list_link due_link; /* in holds->due, when it has a deadline */
+    struct list_link new_link; /* in engine->new_holds during a step */
+    bool unsaved;              /* no row has it yet */
     struct subject *agent;
     enum hold_kind kind;
     bool operator_only;       /* ends only by an operator */
@@ -46,8 +48,10 @@ struct hold_spec {
     int64_t since_wall_ms, due_wall_ms, due_ms;
 };
 
-/* Adds, or finds the one with the same key: *ret_new tells. Copies. RC_LIMIT
- * per agent or in all, RC_NO_MEMORY. */
+/* Adds, or finds the one with the same key: *ret_new tells. Copies. At the
+ * limit of an agent one of the same rule that says as much will do: the agent
+ * is not held more by a second one. RC_LIMIT per agent or in all,
+ * RC_NO_MEMORY. */
 int hold_put(struct holds *t, struct subject *agent,
              const struct hold_spec *spec, struct hold **ret,
              bool *ret_new) must_use;

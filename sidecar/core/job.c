@@ -79,7 +79,9 @@ int job_new(struct jobs *t, uint64_t id, enum job_kind kind,
 
 struct span job_text(struct job *j, struct span s)
 {
-    return (struct span){mem_copy(&j->arena.mem, s), s.n};
+    unsigned char *copy = mem_copy(&j->arena.mem, s);
+    j->no_memory = j->no_memory || copy == NULL;
+    return (struct span){copy, copy == NULL ? 0 : s.n};
 }
 
 int job_names(struct job *j, struct names n, struct names *ret)
@@ -324,7 +326,7 @@ int job_decode(struct job *j, struct span value)
     j->sealed = job_text(j, take_text(&r));
     j->refresh = take_u8(&r) != 0;
     TRY(take_action(j, &r));
-    if (j->action.ca_file.p == NULL)
+    if (j->no_memory)
         return RC_NO_MEMORY;
     return reader_done(&r) ? 0 : RC_BROKEN;
 }

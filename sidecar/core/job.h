@@ -52,6 +52,7 @@ struct job {
     struct subject *agent;
     unsigned attempts;
     bool in_flight;
+    bool no_memory; /* a text could not be copied */
     int64_t next_ms, deadline_ms, deadline_wall_ms, created_wall_ms, created_ms;
     uint64_t epoch;
     struct arena arena; /* everything below */
@@ -84,7 +85,7 @@ struct job *job_find(const struct jobs *t, uint64_t id);
 int job_new(struct jobs *t, uint64_t id, enum job_kind kind,
             struct subject *agent, struct job **ret) must_use;
 
-/* Copies into the job's arena; p NULL when out of memory. */
+/* Copies into the job's arena; p NULL and j->no_memory when that is out. */
 struct span job_text(struct job *j, struct span s);
 int job_names(struct job *j, struct names n, struct names *ret) must_use;
 int job_action(struct job *j, const struct policy_action *a) must_use;

@@ -184,6 +184,14 @@ void subject_unlink_all(struct subjects *t, struct subject *agent)
 int subject_pend(struct subjects *t, struct subject *s, struct span rule,
                  enum event_type type, struct span jti, struct span feed)
 {
+    LIST_EACH (k, next, &s->pending) {
+        const struct pending_rule *have =
+            container_of(k, struct pending_rule, link);
+        if (have->type == type && span_eq(span_str((char *)have->rule), rule) &&
+            span_eq(span_str((char *)have->jti), jti) &&
+            span_eq(span_str((char *)have->feed), feed))
+            return 0;
+    }
     if (s->pending_count >= SUBJECT_PENDING_MAX)
         return RC_LIMIT;
     struct pending_rule *p = mem_alloc(t->mem, sizeof *p);

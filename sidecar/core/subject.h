@@ -151,7 +151,7 @@ int subject_link(struct subjects *t, struct subject *agent, enum edge_kind kind,
                  struct subject *other) must_use;
 void subject_unlink_all(struct subjects *t, struct subject *agent);
 
-/* Remembers a rule; silently full at SUBJECT_PENDING_MAX (the subject is
+/* Remembers a rule, once; silently full at SUBJECT_PENDING_MAX (the subject is
  * stale anyway, and the event's other rules ran): returns RC_LIMIT. */
 int subject_pend(struct subjects *t, struct subject *s, struct span rule,
                  enum event_type type, struct span jti,

@@ -285,16 +285,21 @@ static void take_job(struct world *w, const struct out *o)
 
 static void take_read(struct world *w, const struct out *o)
 {
+    CHECK(o->read.timeout_ms > 0);
+    /* One in flight for a subject, unless the other was lost. */
+    for (unsigned i = 0; i < w->read_count; i++) {
+        if (!span_eq(w->reads[i].uri, o->read.uri))
+            continue;
+        CHECK(w->now >= w->reads[i].timeout_ms);
+        w->reads[i] = w->reads[--w->read_count];
+    }
     struct out_read *r = SLOT(w, reads, read_count);
     *r = o->read;
+    r->timeout_ms = w->now + 2 * o->read.timeout_ms; /* given up then */
     r->uri = copy(w, o->read.uri);
     r->if_none_match = copy(w, o->read.if_none_match);
     r->attributes = copy_names(w, o->read.attributes);
     w->reads_started++;
-    CHECK(o->read.timeout_ms > 0);
-    /* One in flight for a subject. */
-    for (unsigned i = 0; i + 1 < w->read_count; i++)
-        CHECK(!span_eq(w->reads[i].uri, r->uri));
 }
 
 static void take_directive(struct world *w, const struct out *o)
@@ -585,7 +590,10 @@ static uint64_t ask(struct world *w, struct in_ask q, bool begin)
                             .begin = begin};
     struct in in = {.kind = begin ? IN_BEGIN : IN_ASK};
     in.ask = q;
-    (void)world_step(w, in);
+    if (world_step(w, in) < 0 && !a->answered) {
+        a->answered = true; /* the shell refuses it itself */
+        a->answer.reason = REASON_LIMIT_REACHED;
+    }
     return q.token;
 }
 
