@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Private to the loader of policies: load.c (the machinery and the top level),
- * load_rule.c (rules, steps, gate), load_action.c (actions).
+ * load_rule.c (rules, steps, gate), load_action.c (actions), load_test.c (tests).
  *
  * Loading is a walk over member tables: each row names a key and the function
  * that reads its value into a field. All functions add notes and go on, so
@@ -93,6 +93,7 @@ void load_tools(struct loader *l, const struct doc *d, void *tool_set_field);
 void load_actions(struct loader *l, const struct doc *d, void *policy);
 void load_rules(struct loader *l, const struct doc *d, void *policy);
 void load_gates(struct loader *l, const struct doc *d, void *policy);
+void load_tests(struct loader *l, const struct doc *d, void *policy);
 void load_step(struct loader *l, const struct doc *d, struct policy_step *s);
 /* A list of nodes with a limit; NULL after a note, or when it is empty. */
 void *load_list(struct loader *l, const struct doc *d, const char *what,

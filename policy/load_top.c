@@ -265,40 +265,6 @@ static void load_feeds(struct loader *l, const struct doc *d, void *field)
     }
 }
 
-static void want_map(struct loader *l, const struct doc *d, void *field)
-{
-    (void)field;
-    if (d->kind != DOC_MAP)
-        load_error(l, d, NULL, "this must be a map, not %s",
-                   doc_kind_word(d->kind));
-}
-
-static void want_text(struct loader *l, const struct doc *d, void *field)
-{
-    (void)field;
-    (void)load_is_text(l, d, "a name");
-}
-
-static const struct member test_members[] = {
-    {"name", want_text, 0, true},
-    {"given", want_map, 0, true},
-    {"event", want_map, 0, false},
-    {"expect", want_map, 0, true},
-};
-
-static void load_tests(struct loader *l, const struct doc *d, void *field)
-{
-    struct policy *p = field;
-    if (d->kind != DOC_LIST) {
-        load_error(l, d, NULL, "tests must be a list");
-        return;
-    }
-    DOC_EACH (it, d)
-        (void)LOAD_MEMBERS(l, it, "a test", test_members, p);
-    p->tests = doc_copy(l->m, d);
-    l->no_memory = l->no_memory || p->tests == NULL;
-}
-
 /* ---- the file ---- */
 
 static void want_version(struct loader *l, const struct doc *d, void *field)

@@ -184,7 +184,8 @@ struct policy {
      * an extension schema are "<urn>:<name>", as SCIM's `attributes` parameter
      * wants them. No two are equal when case is ignored. */
     struct names attributes;
-    const struct doc *tests;  /* list node, or NULL */
+    const struct policy_test *tests; /* policy/test.h */
+    unsigned test_count;
     unsigned char digest[32]; /* set by the loader's caller: SHA-256 of text */
     char digest_hex[65];
 };

@@ -9,6 +9,7 @@
 
 #include "sidecar/base/json_out.h"
 #include "sidecar/cli.h"
+#include "sidecar/cmd_policy_test.h"
 #include "sidecar/config/policy_file.h"
 #include "sidecar/policy_text.h"
 #include "sidecar/term.h"
@@ -108,29 +109,60 @@ static int with_policy(struct work *w, int (*run)(struct work *))
     return code;
 }
 
+static int test(struct policy_test_args *args)
+{
+    if (args->file_count == 0)
+        return cli_usage("policy test needs a policy or a file of tests");
+    if (args->json && args->tap)
+        return cli_usage("policy test: --json or --tap, not both");
+    return policy_test_run(args);
+}
+
+static int choose(struct work *w, const char *const *words, unsigned count,
+                  struct policy_test_args *args)
+{
+    args->files = words + 1;
+    args->file_count = count > 0 ? count - 1 : 0;
+    args->json = w->json;
+    w->file = count > 1 ? words[1] : NULL;
+    if (count > 0 && strcmp(words[0], "test") == 0)
+        return test(args);
+    if (args->tap || args->verbose || args->coverage || args->junit != NULL)
+        return cli_usage(
+            "policy: --tap, --junit, --coverage and -v are for test");
+    if (count > 2)
+        return cli_usage("policy: what is '%s' for? see `bailiff help policy`",
+                         words[2]);
+    if (count > 0 && strcmp(words[0], "check") == 0)
+        return count == 2 ? with_policy(w, check)
+                          : cli_usage("policy check needs one policy file");
+    if (count > 0 && strcmp(words[0], "show") == 0)
+        return with_policy(w, show);
+    return cli_usage(
+        "policy: 'check FILE', 'test FILE...' or 'show [FILE]', not '%s'",
+        count > 0 ? words[0] : "");
+}
+
 int cmd_policy(int argc, char **argv)
 {
     struct work *w = mem_alloc(mem_system(), sizeof *w);
-    const char *words[2] = {"", NULL};
-    if (w == NULL)
-        return EXIT_ENVIRONMENT;
-    const struct cli_option options[] = {{"json", 'j', &w->json, NULL},
-                                         {NULL, 0, NULL, NULL}};
-    const int count = cli_parse(argc, argv, options, words, 2);
-    const bool checking = strcmp(words[0], "check") == 0;
-    int code = EXIT_USAGE;
-    w->file = words[1];
-    if (count < 0)
-        code = EXIT_USAGE;
-    else if (checking && count != 2)
-        code = cli_usage("policy check needs one policy file");
-    else if (checking)
-        code = with_policy(w, check);
-    else if (strcmp(words[0], "show") == 0)
-        code = with_policy(w, show);
-    else
-        code = cli_usage("policy: 'check FILE' or 'show [FILE]', not '%s'",
-                         words[0]);
+    const char **words =
+        mem_array(mem_system(), (size_t)argc + 1, sizeof *words);
+    struct policy_test_args args = {.junit = NULL};
+    int code = EXIT_ENVIRONMENT;
+    if (w != NULL && words != NULL) {
+        const struct cli_option options[] = {
+            {"json", 'j', &w->json, NULL},
+            {"tap", 0, &args.tap, NULL},
+            {"junit", 0, NULL, &args.junit},
+            {"coverage", 0, &args.coverage, NULL},
+            {"verbose", 'v', &args.verbose, NULL},
+            {NULL, 0, NULL, NULL}};
+        const int count = cli_parse(argc, argv, options, words, (unsigned)argc);
+        code =
+            count < 0 ? EXIT_USAGE : choose(w, words, (unsigned)count, &args);
+    }
+    mem_release(mem_system(), words);
     mem_release(mem_system(), w);
     return code;
 }

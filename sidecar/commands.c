@@ -33,14 +33,22 @@ const struct command commands[] = {
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
-    {"set up", "policy", cmd_policy, "check show",
+    {"set up", "policy", cmd_policy, "check test show",
      "usage: bailiff policy check FILE\n"
+     "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
      "       bailiff policy show [FILE]",
-     "check or show a policy file",
+     "check, test or show a policy file",
      "check  every error in the file, with its place\n"
+     "test   the tests of policies, or of files of kind PolicyTest, through "
+     "the\n"
+     "       engine itself; exit code 1 when one fails\n"
      "show   the policy as bailiff understood it; without FILE the built-in\n"
      "       policy, which is in force when bailiff.yaml names none\n",
-     "  -j, --json          findings as JSON\n"},
+     "  -j, --json          findings or results as JSON\n"
+     "      --tap           test: results in the Test Anything Protocol\n"
+     "      --junit FILE    test: also write results as JUnit XML\n"
+     "      --coverage      test: which rules no test has reached\n"
+     "  -v, --verbose       test: also the decision log of every test\n"},
     {"operate", "status", cmd_status, "", "usage: bailiff status [--json]",
      "is the sidecar well?",
      "Exit code 1 when the store or the decision log cannot be written.\n",

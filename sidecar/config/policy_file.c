@@ -54,3 +54,68 @@ int policy_file_load(struct mem *m, struct span path, const struct policy **ret,
         root = &nothing;
     return compile(m, root, *ret_source, ret, notes, f);
 }
+
+/* ---- tests ---- */
+
+static int parse(struct mem *m, struct span path, struct span *ret_source,
+                 const struct doc **ret, struct policy_notes *notes,
+                 struct fail *f)
+{
+    TRY(config_read_file(m, path, POLICY_FILE_BYTES_MAX, false, ret_source, f));
+    int rc =
+        yaml_doc_parse(m, *ret_source, POLICY_FILE_BYTES_MAX, ret, notes, f);
+    if (rc == RC_SYNTAX)
+        return fail(f, RC_CONFIG, "%.*s: not valid", PRSPAN(path));
+    return rc < 0 ? fail_wrap(f, "%.*s", PRSPAN(path)) : 0;
+}
+
+/* Beside `beside`, unless it is absolute; NUL-terminated. */
+static int resolve(struct mem *m, struct span beside, struct span path,
+                   struct span *ret, struct fail *f)
+{
+    size_t dir = beside.n;
+    while (dir > 0 && beside.p[dir - 1] != '/')
+        dir--;
+    if (path.p[0] == '/')
+        dir = 0;
+    unsigned char *to = mem_alloc(m, dir + path.n + 1);
+    if (to == NULL)
+        return fail(f, RC_NO_MEMORY, "out of memory");
+    if (dir > 0)
+        memcpy(to, beside.p, dir);
+    memcpy(to + dir, path.p, path.n);
+    *ret = span_of(to, dir + path.n);
+    return 0;
+}
+
+int policy_test_file_load(struct mem *m, struct span path,
+                          struct policy_test_file *ret,
+                          struct policy_notes *notes, struct fail *f)
+{
+    const struct doc *root = NULL;
+    *notes = (struct policy_notes){.count = 0};
+    *ret = (struct policy_test_file){
+        .path = path, .policy_path = path, .read_path = path};
+    TRY(parse(m, path, &ret->source, &root, notes, f));
+    struct span policy = doc_text(root, SPAN("policy"));
+    if (!span_eq(doc_text(root, SPAN("kind")), SPAN("PolicyTest"))) {
+        TRY(policy_file_load(m, path, &ret->policy, notes, &ret->source, f));
+        ret->tests = ret->policy->tests;
+        ret->test_count = ret->policy->test_count;
+        return 0;
+    }
+    struct span source = SPAN("");
+    ret->policy_path = SPAN("");
+    if (policy.n > 0)
+        TRY(resolve(m, path, policy, &ret->policy_path, f));
+    int rc =
+        policy_file_load(m, ret->policy_path, &ret->policy, notes, &source, f);
+    if (rc < 0) {
+        ret->read_path = ret->policy_path;
+        ret->source = source;
+        return rc;
+    }
+    *notes = (struct policy_notes){.count = 0}; /* its warnings are its own */
+    return policy_tests_load(m, ret->policy, root, &ret->tests,
+                             &ret->test_count, notes, f);
+}

@@ -5,6 +5,7 @@
 
 #include "sidecar/base/log.h"
 #include "sidecar/config/policy_file.h"
+#include "sidecar/policy_world.h"
 #include "sidecar/run/app.h"
 
 #define POLICY_ARENA_BYTES (32 * 1024 * 1024)
@@ -150,6 +151,16 @@ static void report_notes(const struct app *a, const struct policy_notes *notes,
     buf_fini(&text);
 }
 
+/* A policy whose own tests fail is refused like one with errors. */
+static int run_tests(const struct app *a, const struct policy *p,
+                     struct fail *f)
+{
+    unsigned passed;
+    if (policy_world_check(p, &passed, f) == 0)
+        return 0;
+    return fail_wrap(f, "%.*s", PRSPAN(a->config->policy_file));
+}
+
 /* Into the slot that is not in use; the caller switches. */
 int conf_load_policy(struct app *a, const char **ret_digest, struct fail *f)
 {
@@ -169,6 +180,8 @@ int conf_load_policy(struct app *a, const char **ret_digest, struct fail *f)
     if (rc < 0)
         report_notes(a, notes, source);
     else
+        rc = run_tests(a, slot->policy, f);
+    if (rc == 0)
         *ret_digest = slot->policy->digest_hex;
     mem_release(mem_system(), notes);
     return rc;

@@ -121,7 +121,7 @@ static void example(void **state)
     CHECK_UINT(policy_feed_may(p, SPAN("hr")), MAY_SUSPEND | MAY_REFRESH);
     CHECK_UINT(policy_feed_may(p, SPAN("other")), MAY_ALL);
     CHECK_SPAN(p->actions[0].method, SPAN("DELETE"));
-    CHECK_UINT(p->tests->count, 1);
+    CHECK_UINT(p->test_count, 1);
     arena_fini(&l.arena);
     buf_fini(&text);
 }

@@ -75,7 +75,7 @@ static void print_policy(const struct policy *p, struct buf *out)
     }
     buf_printf(out, "  actions %u, feeds %u, tests %u\n  attributes",
                p->action_count, p->feed_count,
-               p->tests == NULL ? 0 : p->tests->count);
+               p->test_count);
     print_names(&p->attributes, out);
 }
 

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * `bailiff policy test FILE...`: runs the tests of policies.
+ */
+#include "sidecar/cmd_policy_test.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "sidecar/cli.h"
+#include "sidecar/io/file.h"
+#include "sidecar/policy_report.h"
+
+#define TEST_MEMORY_MAX (512u * 1024 * 1024)
+
+struct run {
+    const struct policy_test_args *args;
+    struct arena arena;
+    struct term term;
+    struct buf out;
+    struct policy_report_file *files;
+    struct policy_report report;
+    struct policy_notes notes;
+    unsigned wrong; /* files that cannot be tested */
+};
+
+/* ---- loading ---- */
+
+static int load(struct run *r, const char *path, struct policy_report_file *to)
+{
+    struct fail f = {0};
+    int rc = policy_test_file_load(&r->arena.mem, span_str(path), &to->file,
+                                   &r->notes, &f);
+    if (r->notes.count > 0 && !r->args->json && !r->args->tap) {
+        char name[FILE_PATH_MAX];
+        (void)snprintf(name, sizeof name, "%.*s", PRSPAN(to->file.read_path));
+        policy_notes_print(&r->notes, name, to->file.source, r->term.colour,
+                           &r->out);
+    }
+    if (rc < 0 && (r->notes.error_count == 0 || r->args->json || r->args->tap))
+        (void)cli_fail(&f);
+    if (rc < 0 && r->notes.error_count == 0)
+        return EXIT_ENVIRONMENT;
+    r->wrong += rc < 0;
+    return rc < 0 ? EXIT_NO : EXIT_YES;
+}
+
+/* Files of one policy share what they cover. */
+static const struct world_coverage *coverage_for(struct run *r, unsigned at)
+{
+    struct policy_report_file *file = &r->files[at];
+    for (unsigned i = 0; i < at; i++) {
+        struct policy_report_file *other = &r->files[i];
+        if (memcmp(other->file.policy->digest, file->file.policy->digest,
+                   sizeof file->file.policy->digest) != 0)
+            continue;
+        other->last_of_policy = false;
+        return other->coverage;
+    }
+    return mem_alloc(&r->arena.mem, sizeof(struct world_coverage));
+}
+
+/* ---- running ---- */
+
+static int run_file(struct run *r, unsigned at)
+{
+    struct policy_report_file *file = &r->files[at];
+    struct mem *m = &r->arena.mem;
+    struct fail f = {0};
+    unsigned count = file->file.test_count;
+    struct world_result **results = mem_array(m, count, sizeof(void *));
+    struct world_coverage *coverage =
+        (struct world_coverage *)(uintptr_t)coverage_for(r, at);
+    if (results == NULL || coverage == NULL)
+        return fail(NULL, RC_NO_MEMORY, "no memory");
+    file->results = (const struct world_result *const *)results;
+    file->coverage = coverage;
+    file->last_of_policy = true;
+    for (unsigned i = 0; i < count; i++) {
+        results[i] = mem_alloc(m, sizeof *results[i]);
+        if (results[i] == NULL)
+            return fail(NULL, RC_NO_MEMORY, "no memory");
+        int rc = policy_world_run(m, file->file.policy, &file->file.tests[i],
+                                  coverage, results[i], &f);
+        if (rc < 0) {
+            (void)cli_fail(&f);
+            return rc;
+        }
+        if (results[i]->failure_count > 0)
+            r->report.failed++;
+        else
+            r->report.passed++;
+    }
+    return 0;
+}
+
+static int write_junit(struct run *r)
+{
+    struct span path = span_str(r->args->junit);
+    struct fail f = {0};
+    struct buf xml;
+    size_t dir = path.n;
+    while (dir > 0 && path.p[dir - 1] != '/')
+        dir--;
+    buf_init(&xml, &r->arena.mem, TERM_OUT_MAX);
+    policy_report_junit(&r->report, &xml);
+    int rc = buf_ok(&xml)
+                 ? file_replace(dir == 0 ? SPAN(".") : span_sub(path, 0, dir),
+                                r->args->junit + dir, buf_span(&xml), 0644, &f)
+                 : fail(&f, RC_NO_MEMORY, "no memory for %s", r->args->junit);
+    return rc < 0 ? cli_fail(&f) : EXIT_YES;
+}
+
+static int run_all(struct run *r)
+{
+    unsigned loaded = 0;
+    r->files = mem_array(&r->arena.mem, r->args->file_count, sizeof *r->files);
+    if (r->files == NULL)
+        return EXIT_ENVIRONMENT;
+    for (unsigned i = 0; i < r->args->file_count; i++) {
+        int code = load(r, r->args->files[i], &r->files[loaded]);
+        if (code == EXIT_ENVIRONMENT)
+            return code;
+        if (code == EXIT_YES && run_file(r, loaded++) < 0)
+            return EXIT_ENVIRONMENT;
+    }
+    r->report.files = r->files;
+    r->report.file_count = loaded;
+    r->report.verbose = r->args->verbose;
+    r->report.coverage = r->args->coverage;
+    if (r->args->json)
+        policy_report_json(&r->report, &r->out);
+    else if (r->args->tap)
+        policy_report_tap(&r->report, &r->out);
+    else
+        policy_report_text(&r->report, &r->term, &r->out);
+    if (r->args->junit != NULL && write_junit(r) != EXIT_YES)
+        return EXIT_ENVIRONMENT;
+    return r->report.failed > 0 || r->wrong > 0 ? EXIT_NO : EXIT_YES;
+}
+
+int policy_test_run(const struct policy_test_args *args)
+{
+    struct run *r = mem_alloc(mem_system(), sizeof *r);
+    if (r == NULL)
+        return EXIT_ENVIRONMENT;
+    r->args = args;
+    arena_init(&r->arena, mem_system(), TEST_MEMORY_MAX);
+    buf_init(&r->out, mem_system(), TERM_OUT_MAX);
+    term_init(&r->term, STDOUT_FILENO);
+    int code = run_all(r);
+    if (term_write(STDOUT_FILENO, buf_span(&r->out)) < 0)
+        code = EXIT_ENVIRONMENT;
+    buf_fini(&r->out);
+    arena_fini(&r->arena);
+    mem_release(mem_system(), r);
+    return code;
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sidecar/policy_report.h"
+
+#include "sidecar/base/json_out.h"
+
+static bool has_values(const struct world_failure *f)
+{
+    return f->expected.n > 0 || f->got.n > 0;
+}
+
+static const char *plural(unsigned n)
+{
+    return n == 1 ? "" : "s";
+}
+
+/* ---- coverage ---- */
+
+struct counts {
+    unsigned rules, gates;
+};
+
+static struct counts covered(const struct policy_report_file *f)
+{
+    struct counts c = {0, 0};
+    for (unsigned i = 0; i < f->file.policy->rule_count; i++)
+        c.rules += f->coverage->rules[i] > 0;
+    for (unsigned i = 0; i < f->file.policy->gate_count; i++)
+        c.gates += f->coverage->gates[i].asked > 0;
+    return c;
+}
+
+/* NULL when there is nothing to say about the gate rule. */
+static const char *gate_gap(const struct policy_report_file *f, unsigned i)
+{
+    const struct policy_gate *g = &f->file.policy->gates[i];
+    if (f->coverage->gates[i].asked == 0)
+        return "was never asked";
+    if (g->require != NULL && f->coverage->gates[i].denied == 0)
+        return "never denied";
+    return NULL;
+}
+
+static void put_coverage(const struct policy_report_file *f,
+                         const struct term *term, struct buf *out)
+{
+    const struct policy *p = f->file.policy;
+    const struct counts c = covered(f);
+    term_put(out, f->file.policy_path);
+    buf_printf(out, ": tests reach %u of %u rule%s, %u of %u gate rule%s\n",
+               c.rules, p->rule_count, plural(p->rule_count), c.gates,
+               p->gate_count, plural(p->gate_count));
+    for (unsigned i = 0; i < p->rule_count; i++) {
+        if (f->coverage->rules[i] > 0)
+            continue;
+        buf_printf(out, "  %.*s:%u: rule %.*s ", PRSPAN(f->file.policy_path),
+                   p->rules[i].line, PRSPAN(p->rules[i].name));
+        term_tone(term, out, TONE_WARN, SPAN("never matched"));
+        buf_put_str(out, "\n");
+    }
+    for (unsigned i = 0; i < p->gate_count; i++) {
+        const char *gap = gate_gap(f, i);
+        if (gap == NULL)
+            continue;
+        buf_printf(out, "  %.*s:%u: gate rule %.*s ",
+                   PRSPAN(f->file.policy_path), p->gates[i].line,
+                   PRSPAN(p->gates[i].name));
+        term_tone(term, out, TONE_WARN, span_str(gap));
+        buf_put_str(out, "\n");
+    }
+}
+
+/* ---- text ---- */
+
+static void put_failure(const struct policy_report_file *f,
+                        const struct world_failure *failure,
+                        const struct term *term, struct buf *out)
+{
+    buf_put_str(out, "      ");
+    term_put(out, f->file.path);
+    buf_printf(out, ":%u: ", failure->line);
+    term_put(out, failure->what);
+    buf_put_str(out, "\n");
+    if (!has_values(failure))
+        return;
+    buf_put_str(out, "        expected  ");
+    term_tone(term, out, TONE_GOOD, failure->expected);
+    buf_put_str(out, "\n        got       ");
+    term_tone(term, out, TONE_BAD, failure->got);
+    buf_put_str(out, "\n");
+}
+
+static void put_result(const struct policy_report *r,
+                       const struct policy_report_file *f,
+                       const struct world_result *one, const struct term *term,
+                       struct buf *out)
+{
+    bool passed = one->failure_count == 0;
+    buf_put_str(out, "  ");
+    term_tone(term, out, passed ? TONE_GOOD : TONE_BAD,
+              passed ? SPAN("pass") : SPAN("FAIL"));
+    buf_put_str(out, "  ");
+    term_put(out, one->test->name);
+    if (r->verbose)
+        buf_printf(out, " (line %u, %u check%s)", one->test->line, one->checks,
+                   plural(one->checks));
+    buf_put_str(out, "\n");
+    for (unsigned i = 0; i < one->failure_count; i++)
+        put_failure(f, &one->failures[i], term, out);
+    if (r->verbose)
+        buf_put(out, one->trace);
+}
+
+void policy_report_text(const struct policy_report *r, const struct term *term,
+                        struct buf *out)
+{
+    for (unsigned i = 0; i < r->file_count; i++) {
+        const struct policy_report_file *f = &r->files[i];
+        term_tone(term, out, TONE_BOLD, f->file.path);
+        buf_printf(out, "%s\n", f->file.test_count == 0 ? ": no tests" : "");
+        for (unsigned k = 0; k < f->file.test_count; k++)
+            put_result(r, f, f->results[k], term, out);
+    }
+    for (unsigned i = 0; r->coverage && i < r->file_count; i++)
+        if (r->files[i].last_of_policy)
+            put_coverage(&r->files[i], term, out);
+    char text[64];
+    int n = snprintf(text, sizeof text, "%u passed, %u failed", r->passed,
+                     r->failed);
+    term_tone(term, out, r->failed > 0 ? TONE_BAD : TONE_GOOD,
+              span_of(text, n < 0 ? 0 : (size_t)n));
+    buf_put_str(out, "\n");
+}
+
+/* ---- JSON ---- */
+
+static void json_result(struct json_out *j, const struct world_result *one)
+{
+    json_open_map(j, NULL);
+    json_text(j, "name", one->test->name);
+    json_u64(j, "line", one->test->line);
+    json_bool(j, "passed", one->failure_count == 0);
+    json_u64(j, "checks", one->checks);
+    json_open_list(j, "failures");
+    for (unsigned i = 0; i < one->failure_count; i++) {
+        const struct world_failure *f = &one->failures[i];
+        json_open_map(j, NULL);
+        json_u64(j, "line", f->line);
+        json_text(j, "what", f->what);
+        if (has_values(f)) {
+            json_text(j, "expected", f->expected);
+            json_text(j, "got", f->got);
+        }
+        json_close_map(j);
+    }
+    json_close_list(j);
+    json_close_map(j);
+}
+
+static void json_coverage(struct json_out *j,
+                          const struct policy_report_file *f)
+{
+    const struct policy *p = f->file.policy;
+    json_open_map(j, "coverage");
+    json_open_list(j, "rules");
+    for (unsigned i = 0; i < p->rule_count; i++) {
+        json_open_map(j, NULL);
+        json_text(j, "name", p->rules[i].name);
+        json_u64(j, "line", p->rules[i].line);
+        json_u64(j, "matched", f->coverage->rules[i]);
+        json_close_map(j);
+    }
+    json_close_list(j);
+    json_open_list(j, "gate");
+    for (unsigned i = 0; i < p->gate_count; i++) {
+        json_open_map(j, NULL);
+        json_text(j, "name", p->gates[i].name);
+        json_u64(j, "line", p->gates[i].line);
+        json_u64(j, "asked", f->coverage->gates[i].asked);
+        json_u64(j, "denied", f->coverage->gates[i].denied);
+        json_close_map(j);
+    }
+    json_close_list(j);
+    json_close_map(j);
+}
+
+void policy_report_json(const struct policy_report *r, struct buf *out)
+{
+    struct json_out j;
+    json_out_init(&j, out);
+    json_open_map(&j, NULL);
+    json_bool(&j, "ok", r->failed == 0);
+    json_u64(&j, "passed", r->passed);
+    json_u64(&j, "failed", r->failed);
+    json_open_list(&j, "files");
+    for (unsigned i = 0; i < r->file_count; i++) {
+        const struct policy_report_file *f = &r->files[i];
+        json_open_map(&j, NULL);
+        json_text(&j, "file", f->file.path);
+        json_text(&j, "policy", f->file.policy_path);
+        json_str(&j, "digest", f->file.policy->digest_hex);
+        json_open_list(&j, "tests");
+        for (unsigned k = 0; k < f->file.test_count; k++)
+            json_result(&j, f->results[k]);
+        json_close_list(&j);
+        if (f->last_of_policy)
+            json_coverage(&j, f);
+        json_close_map(&j);
+    }
+    json_close_list(&j);
+    json_close_map(&j);
+    buf_put_str(out, "\n");
+}
+
+/* ---- TAP ---- */
+
+/* A description cannot hold `#`, which begins a directive, or a line end. */
+static void tap_text(struct buf *out, struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '#' || s.p[i] == '\\')
+            buf_put_u8(out, '\\');
+        buf_put_u8(out, s.p[i] < 0x20 || s.p[i] == 0x7f ? ' ' : s.p[i]);
+    }
+}
+
+/* The diagnostic block is YAML, and JSON text is YAML. */
+static void tap_value(struct buf *out, const char *key, struct span s)
+{
+    struct json_out j;
+    buf_printf(out, "%s: ", key);
+    json_out_init(&j, out);
+    json_text(&j, NULL, s);
+    buf_put_str(out, "\n");
+}
+
+static void tap_failures(struct buf *out, const struct policy_report_file *f,
+                         const struct world_result *one)
+{
+    buf_put_str(out, "  ---\n");
+    tap_value(out, "  file", f->file.path);
+    buf_put_str(out, "  failures:\n");
+    for (unsigned i = 0; i < one->failure_count; i++) {
+        const struct world_failure *failure = &one->failures[i];
+        buf_printf(out, "    - line: %u\n", failure->line);
+        tap_value(out, "      what", failure->what);
+        if (!has_values(failure))
+            continue;
+        tap_value(out, "      expected", failure->expected);
+        tap_value(out, "      got", failure->got);
+    }
+    buf_put_str(out, "  ...\n");
+}
+
+void policy_report_tap(const struct policy_report *r, struct buf *out)
+{
+    unsigned number = 0;
+    buf_printf(out, "TAP version 14\n1..%u\n", r->passed + r->failed);
+    for (unsigned i = 0; i < r->file_count; i++) {
+        const struct policy_report_file *f = &r->files[i];
+        for (unsigned k = 0; k < f->file.test_count; k++) {
+            const struct world_result *one = f->results[k];
+            buf_printf(out, "%s %u - ",
+                       one->failure_count == 0 ? "ok" : "not ok", ++number);
+            tap_text(out, one->test->name);
+            buf_put_str(out, "\n");
+            if (one->failure_count > 0)
+                tap_failures(out, f, one);
+        }
+    }
+}
+
+/* ---- JUnit ---- */
+
+/* XML 1.0 has no control characters but tab and line ends. */
+static void xml_text(struct buf *out, struct span s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        switch (s.p[i]) {
+            case '&': buf_put_str(out, "&amp;"); break;
+            case '<': buf_put_str(out, "&lt;"); break;
+            case '>': buf_put_str(out, "&gt;"); break;
+            case '"': buf_put_str(out, "&quot;"); break;
+            default:
+                buf_put_u8(out, s.p[i] < 0x20 || s.p[i] == 0x7f ? ' ' : s.p[i]);
+                break;
+        }
+    }
+}
+
+static void xml_attribute(struct buf *out, const char *name, struct span s)
+{
+    buf_printf(out, " %s=\"", name);
+    xml_text(out, s);
+    buf_put_str(out, "\"");
+}
+
+static void junit_case(struct buf *out, const struct policy_report_file *f,
+                       const struct world_result *one)
+{
+    buf_put_str(out, "    <testcase");
+    xml_attribute(out, "name", one->test->name);
+    xml_attribute(out, "classname", f->file.path);
+    xml_attribute(out, "file", f->file.path);
+    buf_printf(out, " line=\"%u\" time=\"0\"", one->test->line);
+    if (one->failure_count == 0) {
+        buf_put_str(out, "/>\n");
+        return;
+    }
+    buf_put_str(out, ">\n      <failure");
+    xml_attribute(out, "message", one->failures[0].what);
+    buf_put_str(out, ">");
+    for (unsigned i = 0; i < one->failure_count; i++) {
+        const struct world_failure *failure = &one->failures[i];
+        xml_text(out, f->file.path);
+        buf_printf(out, ":%u: ", failure->line);
+        xml_text(out, failure->what);
+        if (has_values(failure)) {
+            buf_put_str(out, ": expected ");
+            xml_text(out, failure->expected);
+            buf_put_str(out, ", got ");
+            xml_text(out, failure->got);
+        }
+        buf_put_str(out, "\n");
+    }
+    buf_put_str(out, "</failure>\n    </testcase>\n");
+}
+
+static unsigned failed_of(const struct policy_report_file *f)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < f->file.test_count; i++)
+        n += f->results[i]->failure_count > 0;
+    return n;
+}
+
+void policy_report_junit(const struct policy_report *r, struct buf *out)
+{
+    buf_printf(out,
+               "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+               "<testsuites tests=\"%u\" failures=\"%u\">\n",
+               r->passed + r->failed, r->failed);
+    for (unsigned i = 0; i < r->file_count; i++) {
+        const struct policy_report_file *f = &r->files[i];
+        buf_put_str(out, "  <testsuite");
+        xml_attribute(out, "name", f->file.path);
+        buf_printf(out, " tests=\"%u\" failures=\"%u\">\n", f->file.test_count,
+                   failed_of(f));
+        for (unsigned k = 0; k < f->file.test_count; k++)
+            junit_case(out, f, f->results[k]);
+        buf_put_str(out, "  </testsuite>\n");
+    }
+    buf_put_str(out, "</testsuites>\n");
+}
