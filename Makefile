@@ -66,6 +66,8 @@ pick = $(filter %$(if $(T),$(1)_$(T),),$(2))
 UNIT := $(call programs,unit,test)
 # The unit tests that hold the files of tests/golden against the program.
 GOLDEN := $(filter %/test_config %/test_policy_golden,$(UNIT))
+# The unit tests of what runs threads, worth the time under tsan.
+THREADS := $(filter $(addprefix %/test_,store decision_log work fetch jwks scim),$(UNIT))
 SWEEP := $(call programs,sweep,sweep)
 FUZZ := $(call programs,fuzz,fuzz)
 BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
@@ -73,7 +75,7 @@ BENCHLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/lib/*.c))
 LINK = $(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS) -o $@
 export CC B
 
-.PHONY: all net demo test run-tests check unit golden vectors fuzz fuzz-replay sweep e2e cli bench lint \
+.PHONY: all net demo test run-tests check unit threads golden vectors fuzz fuzz-replay sweep e2e cli bench lint \
 	lint-fast layers purity headers rules tidy cppcheck fmt fmt-check analyze cov install uninstall dist clean help
 all: $(B)/bailiff ## build the program into build/<variant>/
 
@@ -129,6 +131,8 @@ check: ## the checks of every commit: unit tests, golden files, fast lint
 
 unit: $(UNIT) ## build and run the unit tests (T=name for one)
 	$(Q)tests/lib/run-unit unit $(if $(T),$(call pick,test,$(UNIT)),$(filter-out $(GOLDEN),$(UNIT)))
+threads: $(THREADS) ## the unit tests of modules with threads (for V=tsan)
+	$(Q)tests/lib/run-unit threads $(THREADS)
 golden: $(GOLDEN) ## compare with the files of tests/golden (also part of unit T=name)
 	$(Q)tests/lib/run-unit golden $(GOLDEN)
 sweep: $(SWEEP) ## fail every allocation, one after the other
@@ -178,20 +182,26 @@ analyze: ## gcc -fanalyzer over base, core, policy and io
 	$(Q)$(MAKE) -s V=analyze CC=gcc analyze-objects
 analyze-objects: $(filter $(B)/policy/% $(B)/sidecar/base/% $(B)/sidecar/core/% $(B)/sidecar/io/%,$(OBJ))
 cov: ## line and branch coverage of policy/ and sidecar/core/
-	$(Q)$(MAKE) -s V=cov CC=gcc unit sweep fuzz-replay
+	$(Q)find build/cov -name '*.gcda' -delete 2>/dev/null || true
+	$(Q)$(MAKE) -s V=cov CC=gcc unit golden sweep fuzz-replay
 	$(Q)tests/lib/coverage build/cov
 
 D = $(DESTDIR)$(PREFIX)
+COMPLETIONS := bash-completion/completions/bailiff zsh/site-functions/_bailiff fish/vendor_completions.d/bailiff.fish
 install: all ## install under $(DESTDIR)$(PREFIX)
-	install -d $(D)/bin $(D)/lib/systemd/system $(D)/share/doc/bailiff/examples $(D)/share/bash-completion/completions
+	install -d $(D)/bin $(D)/lib/systemd/system $(D)/share/doc/bailiff/examples $(D)/share/bash-completion/completions \
+		$(D)/share/zsh/site-functions $(D)/share/fish/vendor_completions.d
 	install -m 755 $(B)/bailiff $(D)/bin/bailiff
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/bailiff.service > $(D)/lib/systemd/system/bailiff.service
 	chmod 644 $(D)/lib/systemd/system/bailiff.service
 	install -m 644 $(wildcard examples/*.yaml) $(D)/share/doc/bailiff/examples
-	for f in $(wildcard docs/completion/bailiff); do install -m 644 $$f $(D)/share/bash-completion/completions/bailiff; done
+	$(B)/bailiff completion bash > $(D)/share/bash-completion/completions/bailiff
+	$(B)/bailiff completion zsh > $(D)/share/zsh/site-functions/_bailiff
+	$(B)/bailiff completion fish > $(D)/share/fish/vendor_completions.d/bailiff.fish
+	chmod 644 $(COMPLETIONS:%=$(D)/share/%)
 	for f in $(wildcard docs/man/*.[1-8]); do install -D -m 644 $$f $(D)/share/man/man$${f##*.}/$${f##*/}; done
 uninstall: ## remove what install put there
-	rm -f $(D)/bin/bailiff $(D)/lib/systemd/system/bailiff.service $(D)/share/bash-completion/completions/bailiff
+	rm -f $(D)/bin/bailiff $(D)/lib/systemd/system/bailiff.service $(COMPLETIONS:%=$(D)/share/%)
 	rm -rf $(D)/share/doc/bailiff
 	for f in $(wildcard docs/man/*.[1-8]); do rm -f $(D)/share/man/man$${f##*.}/$${f##*/}; done
 dist: ## source archive of the last commit in build/
