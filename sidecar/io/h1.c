@@ -134,8 +134,9 @@ static int stop(struct h1 *h, unsigned status)
 static int on_message_begin(llhttp_t *p)
 {
     struct h1 *h = p->data;
-    h->req = http_req_new(h->env.peer, h->env.limits->header_bytes,
-                          h->env.limits->body_bytes);
+    h->req =
+        http_req_new(mem_system(), h->env.peer, h->env.limits->header_bytes,
+                     h->env.limits->body_bytes);
     if (h->req == NULL)
         return stop(h, 503);
     h->state = H1_HEAD;

@@ -109,23 +109,24 @@ static void on_stream_deadline(struct deadline *d)
 
 static struct h2_stream *stream_new(struct h2 *h, int32_t id)
 {
-    struct h2_stream *s = mem_alloc(mem_system(), sizeof(*s));
+    struct mem *m = pool_mem(h->env.turn->pool);
+    struct h2_stream *s = mem_alloc(m, sizeof(*s));
     if (s == NULL)
         return NULL;
     const struct server_limits *l = h->env.limits;
     size_t body = l->body_bytes > l->message_bytes + 5 + STREAM_WINDOW_BYTES
                       ? l->body_bytes
                       : l->message_bytes + 5 + STREAM_WINDOW_BYTES;
-    s->req = http_req_new(h->env.peer, l->header_bytes, body);
+    s->req = http_req_new(m, h->env.peer, l->header_bytes, body);
     if (s->req == NULL) {
-        mem_release(mem_system(), s);
+        mem_release(m, s);
         return NULL;
     }
     s->h2 = h;
     s->id = id;
     s->deadline.fire = on_stream_deadline;
-    buf_init(&s->out, mem_system(), SIZE_MAX / 2);
-    buf_init(&s->call.text, mem_system(), 4096);
+    buf_init(&s->out, m, SIZE_MAX / 2);
+    buf_init(&s->call.text, m, 4096);
     list_push(&h->streams, &s->link);
     h->stream_count++;
     return s;
@@ -149,7 +150,7 @@ static void stream_free(struct h2_stream *s)
         h->idle_ms = now_ms(h);
     buf_fini(&s->out);
     buf_fini(&s->call.text);
-    mem_release(mem_system(), s);
+    mem_release(pool_mem(h->env.turn->pool), s);
 }
 
 void h2_held(struct h2 *h, size_t more, size_t less)
@@ -548,6 +549,26 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
 /* --- session ---------------------------------------------------------------
  */
 
+static void *lib_take(size_t n, void *pool)
+{
+    return pool_take(pool, n);
+}
+
+static void lib_give(void *p, void *pool)
+{
+    pool_give(pool, p);
+}
+
+static void *lib_zeroed(size_t n, size_t size, void *pool)
+{
+    return mem_array(pool_mem(pool), n, size);
+}
+
+static void *lib_retake(void *p, size_t n, void *pool)
+{
+    return pool_retake(pool, p, n);
+}
+
 static int make_session(struct h2 *h)
 {
     nghttp2_session_callbacks *cb;
@@ -568,7 +589,9 @@ static int make_session(struct h2 *h)
     nghttp2_option_set_max_outbound_ack(o, ACK_QUEUE_MAX);
     nghttp2_option_set_max_settings(o, SETTINGS_MAX);
     nghttp2_option_set_max_continuations(o, CONTINUATIONS_MAX);
-    int rc = nghttp2_session_server_new2(&h->session, cb, h, o);
+    nghttp2_mem mem = {h->env.turn->pool, lib_take, lib_give, lib_zeroed,
+                       lib_retake};
+    int rc = nghttp2_session_server_new3(&h->session, cb, h, o, &mem);
     nghttp2_option_del(o);
     nghttp2_session_callbacks_del(cb);
     return rc == 0 ? 0 : RC_NO_MEMORY;

@@ -33,15 +33,15 @@ void peer_box_drop(struct peer_box *b)
     mem_release(mem_system(), b);
 }
 
-struct http_req *http_req_new(struct peer_box *peer, size_t header_bytes,
-                              size_t body_bytes)
+struct http_req *http_req_new(struct mem *m, struct peer_box *peer,
+                              size_t header_bytes, size_t body_bytes)
 {
-    struct http_req *r = mem_alloc(mem_system(), sizeof(*r));
+    struct http_req *r = mem_alloc(m, sizeof(*r));
     if (r == NULL)
         return NULL;
     r->peer = peer_box_hold(peer);
-    buf_init(&r->fields, mem_system(), header_bytes);
-    buf_init(&r->body, mem_system(), body_bytes);
+    buf_init(&r->fields, m, header_bytes);
+    buf_init(&r->body, m, body_bytes);
     return r;
 }
 
@@ -49,10 +49,11 @@ void http_req_free(struct http_req *r)
 {
     if (r == NULL)
         return;
+    struct mem *m = r->fields.mem;
     peer_box_drop(r->peer);
     buf_fini(&r->fields);
     buf_fini(&r->body);
-    mem_release(mem_system(), r);
+    mem_release(m, r);
 }
 
 int http_req_field(struct http_req *r, struct span name, struct span value)

@@ -42,8 +42,8 @@ struct http_req {
 };
 
 /* NULL without memory. */
-struct http_req *http_req_new(struct peer_box *peer, size_t header_bytes,
-                              size_t body_bytes);
+struct http_req *http_req_new(struct mem *m, struct peer_box *peer,
+                              size_t header_bytes, size_t body_bytes);
 void http_req_free(struct http_req *r); /* NULL is legal */
 
 /* Adds a field; names must be lower case. RC_TOO_LARGE past header_bytes,

@@ -59,7 +59,9 @@ int turn_init(struct turn *t, uv_loop_t *loop)
     buf_init(&t->spare, mem_system(), TURN_SPARE_BYTES);
     t->read = mem_alloc(mem_system(), TURN_READ_BYTES);
     t->plain = mem_alloc(mem_system(), TURN_PLAIN_BYTES);
-    if (t->read == NULL || t->plain == NULL) {
+    t->pool = pool_new(mem_system(), TURN_POOL_BYTES);
+    if (t->read == NULL || t->plain == NULL || t->pool == NULL) {
+        pool_close(t->pool);
         mem_release(mem_system(), t->read);
         mem_release(mem_system(), t->plain);
         return RC_NO_MEMORY;
@@ -87,6 +89,7 @@ static void on_closed(uv_handle_t *h)
     mem_release(mem_system(), t->plain);
     mem_release(mem_system(), t->heap);
     buf_fini(&t->spare);
+    pool_close(t->pool);
     t->closed(t);
 }
 

@@ -2,7 +2,7 @@
 /*
  * What the network objects of one owner (a server, a client) share on the
  * loop: a list of things with output to flush once per turn, deadlines on one
- * timer, and scratch memory for reading.
+ * timer, scratch memory for reading, and a pool for what comes and goes.
  */
 #ifndef SIDECAR_IO_TURN_H
 #define SIDECAR_IO_TURN_H
@@ -11,10 +11,12 @@
 #include "sidecar/base/buf.h"
 #include "sidecar/base/fail.h"
 #include "sidecar/base/list.h"
+#include "sidecar/base/pool.h"
 
 #define TURN_READ_BYTES 65536
 #define TURN_PLAIN_BYTES 16384
 #define TURN_SPARE_BYTES (1u << 20)
+#define TURN_POOL_BYTES (2u << 20)
 #define TURN_NEVER UINT64_MAX
 
 /* Embedded in whatever has output. flush runs once per turn when marked. */
@@ -41,6 +43,7 @@ struct turn {
     struct buf spare;     /* output memory of whoever drained last */
     unsigned char *read;  /* TURN_READ_BYTES, valid during one read callback */
     unsigned char *plain; /* TURN_PLAIN_BYTES, decrypted bytes */
+    struct pool *pool;    /* streams, requests and nghttp2's memory */
     unsigned open_handles;
     void (*closed)(struct turn *t);
 };
