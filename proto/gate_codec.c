@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/gate_codec.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "proto/gate.pb-c.h"
@@ -218,9 +217,11 @@ static Bailiff__V1__Reason reason_message(enum reason why, struct span rule)
 
 static struct span id_text(char letter, uint64_t id, char out[ID_BYTES])
 {
-    int n =
-        snprintf(out, ID_BYTES, "%c%016llx", letter, (unsigned long long)id);
-    return span_of(out, (size_t)n);
+    static const char hex[] = "0123456789abcdef";
+    out[0] = letter;
+    for (unsigned i = 0; i < 16; i++)
+        out[1 + i] = hex[id >> (60 - 4 * i) & 15];
+    return span_of(out, 17);
 }
 
 static Bailiff__V1__Decision decision_of(const struct out_answer *o)

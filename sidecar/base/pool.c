@@ -7,9 +7,9 @@
 
 #include "sidecar/base/fail.h"
 
-/* Classes are 32, 64, ... 8192 bytes with the head; more is not kept. */
-#define CLASS_FIRST_SHIFT 5
-#define CLASSES 9
+/* Classes are 64, 128, ... 2048 bytes with the head; more is not kept. */
+#define CLASS_STEP 64
+#define CLASSES 32
 #define CLASS_NONE CLASSES
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -42,17 +42,13 @@ struct pool {
 
 static size_t class_bytes(unsigned class)
 {
-    return (size_t)1 << (class + CLASS_FIRST_SHIFT);
+    return (size_t)(class + 1) * CLASS_STEP;
 }
 
 static unsigned class_of(size_t total)
 {
-    if (total <= class_bytes(0))
-        return 0;
-    if (total > class_bytes(CLASSES - 1))
-        return CLASS_NONE;
-    unsigned bits = 64 - (unsigned)__builtin_clzll(total - 1);
-    return bits - CLASS_FIRST_SHIFT;
+    return total > CLASSES * CLASS_STEP ? CLASS_NONE
+                                        : (unsigned)((total - 1) / CLASS_STEP);
 }
 
 static struct block *block_of(void *p)

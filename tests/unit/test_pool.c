@@ -37,7 +37,7 @@ static void steady_load_allocates_nothing(void **state)
     unsigned long first = 0;
     for (unsigned round = 0; round < 10; round++) {
         void *a = pool_take(p, 1), *b = pool_take(p, 500),
-             *c = pool_take(p, 5000);
+             *c = pool_take(p, 1500);
         CHECK(a != NULL && b != NULL && c != NULL);
         pool_give(p, b);
         pool_give(p, a);
