@@ -344,6 +344,12 @@ void grpc_stream_late(struct h2_stream *s)
     grpc_finish(&s->call, GRPC_DEADLINE_EXCEEDED, "deadline exceeded");
 }
 
+void grpc_stream_drain(struct h2_stream *s)
+{
+    if (s->call.opened && s->call.method->server_streams)
+        grpc_finish(&s->call, GRPC_UNAVAILABLE, "shutting down");
+}
+
 void grpc_stream_closed(struct h2_stream *s)
 {
     struct grpc_call *c = &s->call;

@@ -731,5 +731,7 @@ void h2_drain(struct h2 *h)
     if (nghttp2_submit_shutdown_notice(h->session) != 0)
         h2_broken(h);
     h->drain_ms = now_ms(h) + DRAIN_NOTICE_MS;
+    LIST_EACH (k, next, &h->streams)
+        grpc_stream_drain(container_of(k, struct h2_stream, link));
     h->env.dirty(h->env.ctx);
 }

@@ -118,7 +118,8 @@ void grpc_stream_head(struct h2_stream *s);
 void grpc_stream_body(struct h2_stream *s);
 /* The caller will send no more. */
 void grpc_stream_whole(struct h2_stream *s);
-void grpc_stream_late(struct h2_stream *s); /* the deadline is over */
+void grpc_stream_late(struct h2_stream *s);  /* the deadline is over */
+void grpc_stream_drain(struct h2_stream *s); /* ends a stream of answers */
 void grpc_stream_closed(struct h2_stream *s);
 /* Sends the response head (with END_STREAM and status when finished). */
 int grpc_submit_head(struct h2_stream *s) must_use;

@@ -110,7 +110,8 @@ void action_run(struct app *a, const struct out_job *o)
     struct attempt *t = mem_alloc(mem_system(), sizeof *t);
     if (t != NULL)
         arena_init(&t->arena, mem_system(), ATTEMPT_BYTES_MAX);
-    if (t == NULL || !copy_action(t, o->action)) {
+    if (a->fetch == NULL || /* stopping */
+        t == NULL || !copy_action(t, o->action)) {
         if (t != NULL)
             attempt_free(t);
         outbound_job_result(a, o->job_id, o->attempt, JOB_DONE_RETRY, -1,

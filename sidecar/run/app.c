@@ -105,7 +105,7 @@ static void apply_journal(struct app *a, const struct out *o)
     struct in now = {.kind = IN_TICK};
     struct fail f;
     app_now(&now);
-    if (a->store == NULL)
+    if (a->store == NULL || a->store_closing)
         return; /* stopping: what this would have changed is done again */
     if (store_append(a->store, o->journal.seq, now.wall_ms, o->journal.body,
                      &f) >= 0)

@@ -163,6 +163,7 @@ struct app {
     uint64_t logged_ticket; /* latest `written` not yet stepped */
     bool ready, stopping, failed;
     bool durable;                 /* store and log have their threads */
+    bool store_closing;           /* no row may be appended any more */
     unsigned stop_phase, closing; /* stop.c */
     int exit_code;
     struct {

@@ -74,7 +74,7 @@ static void answer_refused(struct waiter *w, enum set_err err, const char *text)
 {
     if (w->kind == WAIT_PUSH)
         reply_error(w->req, err, text);
-    else
+    else if (w->feed->poller != NULL) /* NULL: stopping */
         ignore_rc(poller_reject(w->feed->poller, span_of(w->text, w->text_n),
                                 span_str(set_err_word(err)),
                                 span_str(text))); /* else it comes again */
@@ -94,7 +94,7 @@ void intake_acked(struct app *a, struct waiter *w)
     (void)a;
     if (w->kind == WAIT_PUSH)
         reply_empty(w->req, 202);
-    else
+    else if (w->feed->poller != NULL) /* NULL: stopping */
         ignore_rc(poller_ack(w->feed->poller,
                              span_of(w->text, w->text_n))); /* as above */
     waiter_free(w);
@@ -178,6 +178,11 @@ static void refused(struct intake *t)
 static void on_done(struct work_item *item)
 {
     struct intake *t = container_of(item, struct intake, work);
+    if (t->feed->app->jwks == NULL) { /* stopping: too late to judge */
+        answer_later(t->waiter);
+        intake_free(t);
+        return;
+    }
     if (t->rc < 0 && t->result.why == JWS_NO_KEY && !t->asked_keys) {
         t->asked_keys = true;
         jwks_want(t->feed->keys, kid_of(t), &t->want);

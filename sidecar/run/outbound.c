@@ -93,7 +93,8 @@ void outbound_read(struct app *a, const struct out_read *o)
             o->attributes.count == 0 ? SPAN("members") : buf_span(&names),
         .timeout_ms = (uint32_t)o->timeout_ms,
     };
-    if (scim_read(a->scim, &req, on_scim, r, &call, &f) < 0)
+    if (a->scim == NULL || /* stopping */
+        scim_read(a->scim, &req, on_scim, r, &call, &f) < 0)
         read_refused(r, "the read could not be started");
     buf_fini(&names);
     buf_fini(&etag);
@@ -196,7 +197,7 @@ static void start_revoke(struct app *a, const struct out_job *o)
     buf_put_u8(&aad, 0);
     buf_put(&aad, o->credential_id);
     struct running *r = running_new(a, o);
-    int rc = r == NULL
+    int rc = r == NULL || a->oauth == NULL /* stopping */
                  ? RC_NO_MEMORY
                  : seal_get(a->seal, o->sealed, buf_span(&aad), &token, &f);
     const struct revoke_req req = {

@@ -296,6 +296,8 @@ static void reload_tls(struct app *a)
 static void on_signal(uv_signal_t *s, int signum)
 {
     struct app *a = s->data;
+    if (a->stopping && signum != SIGUSR2)
+        return; /* what it asks for is being closed */
     if (signum == SIGHUP) {
         reload_policy(a);
         reload_tls(a);

@@ -134,6 +134,7 @@ static void close_store(struct app *a)
     if (a->store == NULL)
         return;
     if (a->durable) {
+        a->store_closing = true;
         a->closing++;
         store_close(a->store, store_closed, a);
         return;
