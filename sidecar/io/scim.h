@@ -15,6 +15,7 @@
 #define SCIM_BASES_MAX CONFIG_FEEDS_MAX
 #define SCIM_QUEUE_MAX 4096               /* per base, waiting */
 #define SCIM_BODY_BYTES_MAX (1024 * 1024) /* 7644-R26 */
+#define SCIM_MEMBERS_MAX 256              /* of one object in an answer */
 #define SCIM_ARENA_BYTES_MAX (24 * 1024 * 1024)
 #define SCIM_RATE_DEFAULT 50
 #define SCIM_CONCURRENCY_DEFAULT 8

@@ -69,6 +69,41 @@ int scim_url_put(struct buf *out, struct span base, struct span uri,
     return buf_ok(out) ? 0 : fail(f, RC_INVALID, "too long a URL");
 }
 
+/* RFC 7643 2.1: names ignore case, so `active` beside `Active` says two
+ * things, and which one would be heard is not for the server to choose. */
+static int check_names(const struct doc *map, struct fail *f)
+{
+    if (map->count > SCIM_MEMBERS_MAX)
+        return fail(f, RC_TOO_LARGE, "an object of %u members", map->count);
+    DOC_EACH (a, map)
+        for (const struct doc *b = a->next; b != NULL; b = b->next)
+            if (span_ieq(a->key, b->key))
+                return fail(f, RC_PROTOCOL, "the answer has \"%.*s\" twice",
+                            PRSPAN(b->key));
+    return 0;
+}
+
+static int check_all_names(const struct doc *d, struct fail *f)
+{
+    const struct doc *rest[DOC_DEPTH_MAX + 1]; /* siblings to come back to */
+    unsigned depth = 0;
+    while (d != NULL || depth > 0) {
+        if (d == NULL) {
+            d = rest[--depth];
+            continue;
+        }
+        if (d->kind == DOC_MAP)
+            TRY(check_names(d, f));
+        const struct doc *down = d->count > 0 ? d->first : NULL;
+        if (down != NULL) {
+            must(depth <= DOC_DEPTH_MAX);
+            rest[depth++] = d->next;
+        }
+        d = down != NULL ? down : d->next;
+    }
+    return 0;
+}
+
 int scim_answer_parse(struct mem *m, struct span body, struct span id,
                       const struct doc **ret, struct fail *f)
 {
@@ -77,6 +112,7 @@ int scim_answer_parse(struct mem *m, struct span body, struct span id,
     if (d->kind != DOC_MAP)
         return fail(f, RC_PROTOCOL, "a resource is an object, not a %s",
                     doc_kind_word(d->kind));
+    TRY(check_all_names(d, f));
     const struct doc *schemas = doc_iget(d, SPAN("schemas"));
     if (schemas != NULL && schemas->kind != DOC_LIST)
         return fail(f, RC_PROTOCOL, "schemas is a %s",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sidecar/io/scim.h"
+#include "sidecar/io/scim_answer.h"
 #include "tests/lib/outbound.h"
 
 struct world {
@@ -143,6 +144,15 @@ static const struct {
      OK_JSON "Content-Length: 24\r\n\r\n"
              "{\"id\":\"8\",\"active\":true}",
      "", RC_PROTOCOL, false, false, false, ""},
+    {"active and Active (7643 2.1)", "",
+     OK_JSON "Content-Length: 39\r\n\r\n"
+             "{\"id\":\"7\",\"active\":true,\"Active\":false}",
+     "", RC_PROTOCOL, false, false, false, ""},
+    {"the same, deeper", "",
+     OK_JSON
+     "Content-Length: 59\r\n\r\n"
+     "{\"id\":\"7\",\"active\":true,\"groups\":[1,{\"value\":2,\"VALUE\":3}]}",
+     "", RC_PROTOCOL, false, false, false, ""},
     {"no id", "", OK_JSON "Content-Length: 2\r\n\r\n{}", "", RC_PROTOCOL, false,
      false, false, ""},
     {"numeric id", "", OK_JSON "Content-Length: 8\r\n\r\n{\"id\":7}", "",
@@ -210,6 +220,27 @@ static void answers(void **state)
         mem_release(mem_system(), fill);
     }
     check_row(NULL);
+}
+
+static void many_members(void **state)
+{
+    struct buf b;
+    const struct doc *d;
+    struct fail f;
+    (void)state;
+    for (unsigned n = SCIM_MEMBERS_MAX - 1; n <= SCIM_MEMBERS_MAX; n++) {
+        struct arena a;
+        arena_init(&a, mem_system(), 1 << 20);
+        buf_init(&b, mem_system(), 1 << 20);
+        buf_put_str(&b, "{\"id\":\"7\"");
+        for (unsigned i = 0; i < n; i++)
+            buf_printf(&b, ",\"m%u\":[[{\"x\":{}}],[]]", i);
+        buf_put_str(&b, "}");
+        CHECK_INT(scim_answer_parse(&a.mem, buf_span(&b), SPAN("7"), &d, &f),
+                  n < SCIM_MEMBERS_MAX ? 0 : RC_TOO_LARGE);
+        buf_fini(&b);
+        arena_fini(&a);
+    }
 }
 
 static void request_line(void **state)
@@ -356,10 +387,10 @@ static void queue_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers),     cmocka_unit_test(request_line),
-        cmocka_unit_test(token_again), cmocka_unit_test(budget),
-        cmocka_unit_test(rate),        cmocka_unit_test(closes),
-        cmocka_unit_test(queue_limit),
+        cmocka_unit_test(answers),      cmocka_unit_test(many_members),
+        cmocka_unit_test(request_line), cmocka_unit_test(token_again),
+        cmocka_unit_test(budget),       cmocka_unit_test(rate),
+        cmocka_unit_test(closes),       cmocka_unit_test(queue_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
