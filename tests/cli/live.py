@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
+import threading
 
 import world
 
@@ -400,3 +402,31 @@ def test_live_probes():
         check(w.http("/metrics", "POST")[0] == 405)
         check(w.http("/")[0] == 404)
         check(w.http("/v1/agents")[0] == 404)
+
+
+def test_live_blocked_store():
+    hold = {"agent": "/Agents/1", "kind": "suspended", "reason": "x"}
+    answers = []
+    with Live() as w:
+        lock = sqlite3.connect(w.dir + "/data/bailiff.db",
+                               isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        first = threading.Thread(
+            target=lambda: answers.append(w.admin("/v1/holds", hold)))
+        first.start()
+        w.wait(lambda: w.http("/readyz")[0] == 503, "blocked store")
+        check(json.loads(w.http("/readyz")[1])["reasons"] ==
+              ["store_blocked"])
+        check(w.http("/healthz")[0] == 200)
+        check(metrics_of(w)[0]['bailiff_store_state{state="blocked"}'] == 1)
+        got, answer = w.admin("/v1/holds", hold)
+        check(got == 503 and answer["message"] == "the store is blocked", got,
+              answer)
+        has(w("status", code=1), "blocked")
+        check(not answers, "answered before it was durable", answers)
+        lock.execute("ROLLBACK")
+        lock.close()
+        first.join(timeout=30)
+        check(answers and answers[0][0] == 200, answers)
+        w.wait(lambda: w.http("/readyz")[0] == 200, "recovered store")
+        check(len(w.agent("/Agents/1")["holds"]) == 1)

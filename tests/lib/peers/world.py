@@ -191,12 +191,17 @@ class World:
         self.errors.close()
         return code
 
-    def __exit__(self, *_):
-        if getattr(self, "child", None) and self.child.poll() is None:
-            self.stop()
+    def __exit__(self, trouble=None, *_):
+        code = 0
+        if getattr(self, "child", None):
+            running = self.child.poll() is None
+            code = self.stop() if running else self.child.returncode
+        said = self.said() if code != 0 else ""
         self.scim.shutdown()
         self.scim.server_close()
         shutil.rmtree(self.dir)
+        if trouble is None and code != 0:
+            raise AssertionError(f"bailiff run ended with {code}: {said}")
 
     def let_others_in(self):
         """As if the socket's group had them: the program asks who it is."""
