@@ -133,11 +133,10 @@ export class Bailiff {
 
     get adminSocket() { return join(this.dir, 'admin.sock'); }
 
-    /** Lines of the decision log, parsed, oldest first. */
+    /** Whole lines of the decision log, parsed, oldest first. */
     log() {
         return readdirSync(this.logDir).filter((f) => f.endsWith('.jsonl')).sort()
-            .flatMap((f) => readFileSync(join(this.logDir, f), 'utf8').split('\n'))
-            .filter((line) => line !== '')
+            .flatMap((f) => readFileSync(join(this.logDir, f), 'utf8').split('\n').slice(0, -1))
             .map((line) => JSON.parse(line));
     }
 

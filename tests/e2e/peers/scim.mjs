@@ -14,12 +14,13 @@ const SCHEMAS = {
 const ALWAYS = ['schemas', 'id', 'meta'];
 const TYPE = 'application/scim+json';
 
-/** @typedef {{at: number, path: string, query: URLSearchParams, status: number,
- *     etag?: string, conditional?: string}} ScimRead `at` is when it arrived */
+/** @typedef {{at: number, path: string, query: URLSearchParams, status?: number,
+ *     etag?: string, conditional?: string}} ScimRead `at` is when it arrived;
+ *     `status` and `etag` are there once it is answered */
 
 export class Scim {
     bearer = `scim-${randomId()}`;
-    /** @type {ScimRead[]} reads of resources, as answered */
+    /** @type {ScimRead[]} reads of resources, in the order of their arrival */
     reads = [];
     /** Reads that have arrived and are not answered yet. */
     inFlight = 0;
@@ -97,8 +98,8 @@ export class Scim {
         };
         res.on('finish', () => {
             Object.assign(read, { status: res.statusCode, etag: res.etag });
-            if (path !== '/ServiceProviderConfig') this.reads.push(read);
         });
+        if (path !== '/ServiceProviderConfig') this.reads.push(read);
         this.inFlight++;
         res.on('close', () => { this.inFlight--; });
         if (fault?.slow) await sleep(fault.slow);

@@ -11,7 +11,7 @@ import { Idp } from './idp.mjs';
 import { randomId } from './keys.mjs';
 import { GateClient, Runtime } from './runtime.mjs';
 import { Scim } from './scim.mjs';
-import { freePort } from './wait.mjs';
+import { freePort, until } from './wait.mjs';
 
 /** What rules and gate rules the tests use when they bring none. */
 export const POLICY = `apiVersion: bailiff/v1
@@ -59,11 +59,12 @@ export class World {
         return w;
     }
 
-    /** make(), keys and a running bailiff. */
+    /** make(), keys and a running bailiff that knows the transmitter's keys. */
     static async start(options) {
         const w = await World.make(options);
         await w.bailiff.init();
         await w.bailiff.start();
+        await until('the key set', () => /event=loaded feed=hr /.test(w.bailiff.stderr));
         return w;
     }
 
