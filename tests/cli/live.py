@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import threading
+import time
 
 import world
 
@@ -430,3 +431,16 @@ def test_live_blocked_store():
         check(answers and answers[0][0] == 200, answers)
         w.wait(lambda: w.http("/readyz")[0] == 200, "recovered store")
         check(len(w.agent("/Agents/1")["holds"]) == 1)
+
+
+def test_live_ended_job_of_a_forgotten_agent():
+    """A read finds nobody, so the agent may be dropped; its job is shown."""
+    policy = world.POLICY.replace("[deactivate]", "[deactivate, operator]")
+    with Live(policy=policy) as w:
+        w("hold", "add", "/Agents/77", "--reason", "x")
+        job = w.json("jobs")["jobs"][0]
+        w("jobs", "abandon", job["id"], "--reason", "x")
+        has(w("hold", "lift", "/Agents/77", "--reason", "x"), "2 holds")
+        has(w.check("/Agents/77"), "unknown_agent")
+        time.sleep(6)  # nobody is remembered for 5 s
+        has(w("jobs"), "/Agents/77", "abandoned")

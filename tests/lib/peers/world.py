@@ -57,6 +57,9 @@ rules:
 actions:
   call-home: {http: {method: POST, url: "https://127.0.0.1:1/x", body: "{}"}}
 """
+AGENT_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Agent"
+CONFIG_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
+ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
 EVENTS = {"deactivate": "urn:ietf:params:scim:event:prov:deactivate",
           "put": "urn:ietf:params:scim:event:prov:put:notice"}
 
@@ -90,17 +93,25 @@ class Scim(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = self.path.split("?")[0]
         uri = "/" + "/".join(path.split("/")[2:])
-        found = uri in self.server.agents
-        body = json.dumps(
-            {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Agent"],
-             "id": uri.rsplit("/", 1)[1], "active": self.server.agents[uri],
-             "meta": {"version": 'W/"3"'}}
-            if found else {"status": "404"}).encode()
-        self.send_response(200 if found else 404)
+        if uri == "/ServiceProviderConfig":
+            self.reply(200, {"schemas": [CONFIG_SCHEMA],
+                             "patch": {"supported": True}})
+            return
+        if uri not in self.server.agents:
+            self.reply(404, {"schemas": [ERROR_SCHEMA], "status": "404"})
+            return
+        self.reply(200, {"schemas": [AGENT_SCHEMA],
+                         "id": uri.rsplit("/", 1)[1],
+                         "active": self.server.agents[uri],
+                         "meta": {"version": 'W/"3"'}})
+
+    def reply(self, status, resource):
+        body = json.dumps(resource).encode()
+        self.send_response(status)
         self.send_header("Content-Type", "application/scim+json")
         self.send_header("Content-Length", str(len(body)))
-        if found:
-            self.send_header("ETag", 'W/"3"')
+        if "meta" in resource:
+            self.send_header("ETag", resource["meta"]["version"])
         self.end_headers()
         self.wfile.write(body)
 
@@ -110,8 +121,9 @@ class ScimServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class World:
-    def __init__(self, program, feeds=("hr",), operator=None):
-        self.program, self.feeds = program, feeds
+    def __init__(self, program, feeds=("hr",), operator=None,
+                 policy=POLICY):
+        self.program, self.feeds, self.policy = program, feeds, policy
         self.operator = os.getuid() if operator is None else operator
         self.jti = self.runs = 0
 
@@ -151,7 +163,7 @@ class World:
         for name in ("push", "rt", "scim"):
             self.write(name + ".tok", f"secret-of-{name}")
         url = "http://127.0.0.1:%d" % self.scim.server_address[1]
-        self.write("policy.yaml", POLICY)
+        self.write("policy.yaml", self.policy)
         self.write("bailiff.yaml", CONFIG % (
             "".join(FEED % (f, f, f, url, f) for f in self.feeds),
             self.operator))
