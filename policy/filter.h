@@ -78,6 +78,13 @@ void filter_visit(const struct filter *flt,
                   void (*visit)(void *ctx, const struct attr_path *p),
                   void *ctx);
 
+/* The same terms in the same order; names without regard to case. */
+bool filter_same(const struct filter *a, const struct filter *b);
+
+/* NO when it can never hold, YES when it always holds, as far as terms that
+ * stand beside their own negation tell; else UNKNOWN. */
+enum tri filter_constant(const struct filter *flt);
+
 /* The normal form: one space, lower-case operators, needed parentheses only.
  * Parsing it again gives an equal filter. */
 struct buf;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What a compiled filter looks like inside: shared by the parser (filter.c),
- * the evaluator (filter_eval.c) and the printer (filter_print.c) only.
+ * the evaluator (filter_eval.c), the printer (filter_print.c) and those who
+ * explain filters to people (filter_look.c, filter_explain.c, warn*.c).
  *
  * `and` and `or` hold any number of children, so the height of a tree is
  * bounded by FILTER_DEPTH_MAX and not by the number of its terms.
@@ -58,5 +59,9 @@ struct filter {
 
 /* "eq". Never NULL. */
 const char *filter_op_word(enum filter_op op);
+
+/* Calls `each` for every node, parents first, also inside [ ]. */
+void filter_each(const struct filter *flt,
+                 void (*each)(void *ctx, const struct filter *node), void *ctx);
 
 #endif

@@ -18,6 +18,7 @@ void policy_note_add(struct policy_notes *notes, struct policy_place place,
 {
     va_list ap;
     notes->error_count += !warning;
+    notes->warning_count += warning;
     if (notes->count == POLICY_ERRORS_MAX)
         return;
     struct policy_note *n = &notes->at[notes->count++];
@@ -153,11 +154,15 @@ static void print_note(const struct policy_note *n, const char *file,
 void policy_notes_print(const struct policy_notes *notes, const char *file,
                         struct span source, bool colour, struct buf *out)
 {
-    unsigned errors = 0;
+    unsigned errors = 0, warnings = 0;
     for (unsigned i = 0; i < notes->count; i++) {
         print_note(&notes->at[i], file, source, colour ? &ansi : &plain, out);
         errors += !notes->at[i].warning;
+        warnings += notes->at[i].warning;
     }
+    if (notes->warning_count > warnings)
+        buf_printf(out, "%s: and %u more warnings\n", file,
+                   notes->warning_count - warnings);
     if (notes->error_count > errors)
         buf_printf(out, "%s: and %u more errors\n", file,
                    notes->error_count - errors);

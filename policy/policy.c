@@ -71,6 +71,21 @@ static bool changes_concern(const struct policy_rule *r,
     return false;
 }
 
+unsigned policy_step_needs(const struct policy_step *step)
+{
+    switch (step->kind) {
+        case STEP_HOLD:
+        case STEP_CANCEL: return MAY_SUSPEND;
+        case STEP_REFRESH: return MAY_REFRESH;
+        case STEP_REVOKE:
+        case STEP_PURGE: return MAY_REVOKE;
+        case STEP_RELEASE: return MAY_RELEASE;
+        case STEP_ACTION:
+        case STEP_KIND_COUNT: return 0;
+    }
+    return MAY_ALL;
+}
+
 bool policy_only_releases(const struct policy_rule *r)
 {
     for (unsigned i = 0; i < r->step_count; i++)

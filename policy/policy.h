@@ -198,10 +198,10 @@ struct policy_note {
     char advice[FAIL_TEXT_MAX]; /* "" when there is none */
 };
 
-/* `error_count` goes on counting when the table is full. */
+/* The counts go on when the table is full. */
 struct policy_notes {
     struct policy_note at[POLICY_ERRORS_MAX];
-    unsigned count, error_count;
+    unsigned count, error_count, warning_count;
 };
 
 struct policy_place {
@@ -253,6 +253,9 @@ struct rule_question {
  * steps are all STEP_RELEASE is not asked here; see policy_releases. */
 enum tri policy_rule_match(const struct policy_rule *r,
                            const struct rule_question *q);
+
+/* The bits of enum feed_may that a step needs. */
+unsigned policy_step_needs(const struct policy_step *s);
 
 /* True when every step is a release. */
 bool policy_only_releases(const struct policy_rule *r);

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "policy/warn.h"
 #include "sidecar/base/json_out.h"
 #include "sidecar/cli.h"
 #include "sidecar/cmd_policy_test.h"
 #include "sidecar/config/policy_file.h"
+#include "sidecar/config/yaml_doc.h"
 #include "sidecar/policy_text.h"
 #include "sidecar/term.h"
 
@@ -18,7 +20,7 @@
 
 struct work {
     const char *file; /* NULL: the built-in policy */
-    bool json;
+    bool json, strict, warn;
     struct arena arena;
     struct buf out;
     struct term term;
@@ -36,6 +38,8 @@ static void put_json(struct work *w, bool good)
     json_str(&j, "file", w->file);
     if (good)
         json_str(&j, "digest", w->policy->digest_hex);
+    json_u64(&j, "errors", w->notes.error_count);
+    json_u64(&j, "warnings", w->notes.warning_count);
     json_open_list(&j, "notes");
     for (unsigned i = 0; i < w->notes.count; i++) {
         const struct policy_note *n = &w->notes.at[i];
@@ -49,8 +53,23 @@ static void put_json(struct work *w, bool good)
         json_close_map(&j);
     }
     json_close_list(&j);
+    json_open_list(&j, "built_in_only");
+    for (unsigned t = 0; good && t < EVENT_TYPE_COUNT; t++)
+        if ((policy_unhandled(w->policy) & EVENT_BIT(t)) != 0)
+            json_str(&j, NULL, event_type_name((enum event_type)t));
+    json_close_list(&j);
     json_close_map(&j);
     buf_put_str(&w->out, "\n");
+}
+
+/* The tree is read once more: a policy does not keep it. */
+static int add_warnings(struct work *w, struct fail *f)
+{
+    const struct doc *root = NULL;
+    TRY(yaml_doc_parse(&w->arena.mem, w->source, POLICY_FILE_BYTES_MAX, &root,
+                       &w->notes, f));
+    policy_warn(w->policy, root, &w->notes);
+    return RC_OK;
 }
 
 /* Loads; prints what is wrong. */
@@ -59,6 +78,8 @@ static int load(struct work *w)
     struct fail f = {0};
     int rc = policy_file_load(&w->arena.mem, span_str(w->file), &w->policy,
                               &w->notes, &w->source, &f);
+    if (rc == RC_OK && w->warn)
+        rc = add_warnings(w, &f);
     if (!w->json && w->notes.count > 0)
         policy_notes_print(&w->notes, w->file == NULL ? "built-in" : w->file,
                            w->source, w->term.colour, &w->out);
@@ -67,25 +88,80 @@ static int load(struct work *w)
     return rc < 0 ? EXIT_NO : EXIT_YES;
 }
 
+static const char *plural(unsigned n)
+{
+    return n == 1 ? "" : "s";
+}
+
+/* "caep." of "caep.risk-level-change", else the whole name. */
+static struct span family_of(unsigned type)
+{
+    struct span name = span_str(event_type_name((enum event_type)type));
+    const size_t dot = span_find(name, '.', 0);
+    return dot < name.n ? span_sub(name, 0, dot + 1) : name;
+}
+
+static bool is_whole_family(event_mask set, unsigned type)
+{
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
+        if ((set & EVENT_BIT(t)) == 0 && span_eq(family_of(t), family_of(type)))
+            return false;
+    return family_of(type).p[family_of(type).n - 1] == '.';
+}
+
+/* What rules leave to the built-in reaction is no mistake, but worth to see. */
+static void put_built_in(struct work *w)
+{
+    event_mask open = policy_unhandled(w->policy) & ~EVENT_BIT(EVENT_REFRESHED);
+    size_t start = w->out.n;
+    buf_put_str(&w->out, "the built-in reaction alone applies to:");
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++) {
+        struct span word = span_str(event_type_name((enum event_type)t));
+        const bool whole = is_whole_family(open, t);
+        if ((open & EVENT_BIT(t)) == 0 ||
+            (whole && t > 0 && span_eq(family_of(t - 1), family_of(t))))
+            continue;
+        word = whole ? family_of(t) : word;
+        const bool wrap = w->out.n - start + word.n > 76;
+        start = wrap ? w->out.n + 1 : start;
+        buf_printf(&w->out, "%s%.*s%s", wrap ? "\n  " : " ", PRSPAN(word),
+                   whole ? "*" : "");
+    }
+    buf_put_str(&w->out, open == 0 ? " nothing\n" : "\n");
+}
+
+static void put_summary(struct work *w, bool good)
+{
+    const struct policy *p = w->policy;
+    const unsigned warnings = w->notes.warning_count;
+    const struct policy_notes *n = &w->notes;
+    if (!good) {
+        buf_printf(&w->out, "%u error%s\n", n->error_count,
+                   plural(n->error_count));
+        return;
+    }
+    put_built_in(w);
+    buf_printf(&w->out, "%s: ", w->file);
+    term_tone(&w->term, &w->out, warnings == 0 ? TONE_GOOD : TONE_WARN,
+              SPAN("ok"));
+    buf_printf(&w->out, ", %u rule%s, %u gate rule%s, ", p->rule_count,
+               plural(p->rule_count), p->gate_count, plural(p->gate_count));
+    if (warnings > 0)
+        buf_printf(&w->out, "%u warning%s, ", warnings, plural(warnings));
+    buf_printf(&w->out, "digest %s\n", p->digest_hex);
+}
+
 static int check(struct work *w)
 {
+    w->warn = true;
     const int code = load(w);
     if (code == EXIT_ENVIRONMENT)
         return code;
-    if (w->json) {
+    if (w->json)
         put_json(w, code == EXIT_YES);
-    } else if (code == EXIT_YES) {
-        const struct policy *p = w->policy;
-        buf_printf(&w->out, "%s: ", w->file);
-        term_tone(&w->term, &w->out, TONE_GOOD, SPAN("ok"));
-        buf_printf(&w->out, ", %u rule%s, %u gate rule%s, digest %s\n",
-                   p->rule_count, p->rule_count == 1 ? "" : "s", p->gate_count,
-                   p->gate_count == 1 ? "" : "s", p->digest_hex);
-    } else {
-        buf_printf(&w->out, "%u error%s\n", w->notes.error_count,
-                   w->notes.error_count == 1 ? "" : "s");
-    }
-    return code;
+    else
+        put_summary(w, code == EXIT_YES);
+    return w->strict && w->notes.warning_count > 0 ? EXIT_NO : code;
 }
 
 static int show(struct work *w)
@@ -153,6 +229,7 @@ int cmd_policy(int argc, char **argv)
     if (w != NULL && words != NULL) {
         const struct cli_option options[] = {
             {"json", 'j', &w->json, NULL},
+            {"strict", 's', &w->strict, NULL},
             {"tap", 0, &args.tap, NULL},
             {"junit", 0, NULL, &args.junit},
             {"coverage", 0, &args.coverage, NULL},

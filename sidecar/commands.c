@@ -34,17 +34,20 @@ const struct command commands[] = {
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
     {"set up", "policy", cmd_policy, "check test show",
-     "usage: bailiff policy check FILE\n"
+     "usage: bailiff policy check FILE [--strict] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
      "       bailiff policy show [FILE]",
      "check, test or show a policy file",
-     "check  every error in the file, with its place\n"
+     "check  every error in the file, with its place, and what is allowed but\n"
+     "       probably not meant: rules that never match, requirements on\n"
+     "       display names, holds that nothing ends, unused actions\n"
      "test   the tests of policies, or of files of kind PolicyTest, through "
      "the\n"
      "       engine itself; exit code 1 when one fails\n"
      "show   the policy as bailiff understood it; without FILE the built-in\n"
      "       policy, which is in force when bailiff.yaml names none\n",
      "  -j, --json          findings or results as JSON\n"
+     "  -s, --strict        check: exit code 1 for warnings too\n"
      "      --tap           test: results in the Test Anything Protocol\n"
      "      --junit FILE    test: also write results as JUnit XML\n"
      "      --coverage      test: which rules no test has reached\n"

@@ -134,22 +134,6 @@ static void step_hold(struct engine *e, struct subject *agent,
 
 /* -------------------------------------------------------------- steps */
 
-/* The feeds.<name>.may bits that a step needs. */
-static unsigned needs(const struct policy_step *step)
-{
-    switch (step->kind) {
-        case STEP_HOLD:
-        case STEP_CANCEL: return MAY_SUSPEND;
-        case STEP_REFRESH: return MAY_REFRESH;
-        case STEP_REVOKE:
-        case STEP_PURGE: return MAY_REVOKE;
-        case STEP_RELEASE: return MAY_RELEASE;
-        case STEP_ACTION:
-        case STEP_KIND_COUNT: return 0;
-    }
-    return MAY_ALL;
-}
-
 static void record_step_only(struct engine *e, const struct subject *s,
                              const struct cause *c, struct span rule,
                              const struct policy_step *step,
@@ -201,7 +185,7 @@ static void run_steps(struct engine *e, struct subject *agent,
             continue;
         if (!is_agent(e, agent) && step->kind != STEP_ACTION)
             continue;
-        if ((needs(step) & ~c->may) != 0)
+        if ((policy_step_needs(step) & ~c->may) != 0)
             record_step_only(e, agent, c, r->name, step, "not_permitted",
                              false);
         else if (audit_mode(e))

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * tests/golden/policy/NAME.yaml is loaded and what a person would see must be
- * NAME.want, byte for byte. GOLDEN_UPDATE=1 writes the .want files instead;
- * look at the difference before you commit it.
+ * NAME.want, byte for byte; for tests/golden/policy-warn with all warnings.
+ * GOLDEN_UPDATE=1 writes the .want files instead; look at the difference before
+ * you commit it.
  */
 #include <dirent.h>
 #include <setjmp.h>
@@ -14,14 +15,21 @@
 #include <string.h>
 
 #include "policy/policy.h"
+#include "policy/warn.h"
 #include "sidecar/base/buf.h"
 #include "sidecar/config/yaml_doc.h"
 
 #include <cmocka.h> /* last: it has a macro named fail */
 
-#define DIR_NAME "tests/golden/policy"
 #define FILE_MAX (512 * 1024)
-#define GOLDEN_COUNT_MIN 20 /* a lost directory must not pass */
+
+/* A lost directory must not pass. */
+static const struct suite {
+    const char *dir;
+    bool warn;
+    unsigned count_min;
+} suites[] = {{"tests/golden/policy", false, 20},
+              {"tests/golden/policy-warn", true, 9}};
 
 static void read_all(const char *path, struct buf *out)
 {
@@ -79,7 +87,8 @@ static void print_policy(const struct policy *p, struct buf *out)
     print_names(&p->attributes, out);
 }
 
-static void load_one(struct span text, const char *name, struct buf *out)
+static void load_one(struct span text, const char *name, bool warn,
+                     struct buf *out)
 {
     struct arena a;
     struct fail f = {0};
@@ -92,8 +101,12 @@ static void load_one(struct span text, const char *name, struct buf *out)
         yaml_doc_parse(&a.mem, text, POLICY_FILE_BYTES_MAX, &root, &notes, &f);
     if (rc == 0)
         rc = policy_load(&a.mem, root, &p, &notes, &f);
+    if (rc == 0 && warn)
+        policy_warn(p, root, &notes);
     policy_notes_print(&notes, name, text, false, out);
-    if (rc == 0)
+    if (rc == 0 && warn)
+        buf_printf(out, "%u warnings\n", notes.warning_count);
+    else if (rc == 0)
         print_policy(p, out);
     else
         buf_printf(out, "%s: %s\n", rc_word(rc), f.text);
@@ -101,18 +114,18 @@ static void load_one(struct span text, const char *name, struct buf *out)
     arena_fini(&a);
 }
 
-static void check_file(const char *name)
+static void check_file(const struct suite *suite, const char *name)
 {
     char in_path[512], want_path[512];
     struct buf in, got, want;
-    (void)snprintf(in_path, sizeof in_path, "%s/%s", DIR_NAME, name);
+    (void)snprintf(in_path, sizeof in_path, "%s/%s", suite->dir, name);
     (void)snprintf(want_path, sizeof want_path, "%.*s.want",
                    (int)(strlen(in_path) - 5), in_path);
     buf_init(&in, mem_system(), FILE_MAX);
     buf_init(&got, mem_system(), FILE_MAX);
     buf_init(&want, mem_system(), FILE_MAX);
     read_all(in_path, &in);
-    load_one(buf_span(&in), name, &got);
+    load_one(buf_span(&in), name, suite->warn, &got);
     assert_true(buf_ok(&got));
     if (getenv("GOLDEN_UPDATE") != NULL) {
         FILE *f = fopen(want_path, "wb");
@@ -128,24 +141,36 @@ static void check_file(const char *name)
     buf_fini(&want);
 }
 
-static void golden(void **state)
+static void check_suite(const struct suite *suite)
 {
-    (void)state;
-    DIR *dir = opendir(DIR_NAME);
+    DIR *dir = opendir(suite->dir);
     unsigned count = 0;
     assert_non_null(dir);
     for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
         if (!span_ends(span_str(e->d_name), SPAN(".yaml")))
             continue;
-        check_file(e->d_name);
+        check_file(suite, e->d_name);
         count++;
     }
     (void)closedir(dir);
-    assert_true(count >= GOLDEN_COUNT_MIN);
+    assert_true(count >= suite->count_min);
+}
+
+static void golden(void **state)
+{
+    (void)state;
+    check_suite(&suites[0]);
+}
+
+static void warnings(void **state)
+{
+    (void)state;
+    check_suite(&suites[1]);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(golden)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(golden),
+                                       cmocka_unit_test(warnings)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Private to the warnings: warn.c (the entry, what is unused or unhandled),
+ * warn_rule.c (one rule), warn_gate.c (gate rules), warn_filter.c (conditions).
+ */
+#ifndef POLICY_WARN_NOTE_H
+#define POLICY_WARN_NOTE_H
+
+#include "policy/warn.h"
+
+struct warner {
+    const struct policy *p;
+    const struct doc *root;
+    struct policy_notes *notes;
+};
+
+/* Events that are about no agent and so ask no rule. */
+#define EVENTS_WITHOUT_SUBJECT                                                 \
+    (EVENT_BIT(EVENT_FEED_SILENT) | EVENT_BIT(EVENT_SSF_VERIFICATION) |        \
+     EVENT_BIT(EVENT_SSF_STREAM_UPDATED))
+/* Events that come from reads and operators, not from a feed. */
+#define EVENTS_WITHOUT_FEED                                                    \
+    (EVENT_BIT(EVENT_REFRESHED) | EVENT_BIT(EVENT_FOUND_INACTIVE) |            \
+     EVENT_BIT(EVENT_FOUND_GONE) | EVENT_BIT(EVENT_FEED_SILENT) |              \
+     EVENT_BIT(EVENT_OPERATOR))
+
+/* A warning at a value, or at its key; NULL `d` is the start of the file.
+ * `advice` may be NULL. */
+void warn_at(struct warner *w, const struct doc *d, const char *advice,
+             const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void warn_at_key(struct warner *w, const struct doc *d, const char *advice,
+                 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* At the first place of `word` inside the text of `d`. */
+void warn_inside(struct warner *w, const struct doc *d, struct span word,
+                 const char *advice, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Appends the names of `events`, separated by commas; cut with "..." */
+void warn_event_names(event_mask events, char *to, size_t size);
+
+void warn_rule(struct warner *w, const struct doc *d,
+               const struct policy_rule *r);
+void warn_gates(struct warner *w);
+
+/* What deserves a word in any condition: display names, terms that stand
+ * beside their own negation. `is_requirement`: of a gate rule. */
+void warn_filter(struct warner *w, const struct doc *d,
+                 const struct filter *flt, bool is_requirement);
+
+#endif
