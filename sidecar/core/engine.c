@@ -630,5 +630,6 @@ int engine_start(struct engine *e, uint64_t last_seq,
     restore_clocks(e);
     on_tick(e);
     row_close(e);
+    e->boot_row = e->seq;
     return e->rc < 0 ? fail(f, e->rc, "engine start") : 0;
 }

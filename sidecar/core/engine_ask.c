@@ -28,12 +28,13 @@ static enum reason hold_reason(enum hold_kind k)
     return REASON_AGENT_SUSPENDED;
 }
 
-/* The sidecar itself cannot answer for anything now. */
-static enum reason own_trouble(const struct engine *e)
+enum reason own_trouble(const struct engine *e)
 {
     if (e->poisoned)
         return REASON_STORE_POISONED;
-    if (e->blocked)
+    /* Before the boot is counted on disk, a crash would make the next one
+     * give out its epochs and decision numbers again. */
+    if (e->blocked || e->stored < e->boot_row)
         return REASON_STORE_BLOCKED;
     if (e->log_broken)
         return REASON_LOG_BROKEN;

@@ -212,9 +212,8 @@ void stop_call(struct engine *e, struct call *call)
 void judge_call(struct engine *e, struct call *c)
 {
     struct decision d;
-    bool trouble = e->blocked || e->poisoned || e->log_broken || e->stopping;
-    if (c->state != CALL_RUNNING || trouble) /* trouble of ours, not theirs */
-        return;
+    if (c->state != CALL_RUNNING || own_trouble(e) != REASON_NONE)
+        return; /* trouble of ours cancels nothing */
     decide(e, c->agent, c->tool, c->run_id, &d);
     if (d.verdict == VERDICT_WAIT && e->policy->read_open_calls_now)
         want_read(e, c->agent);

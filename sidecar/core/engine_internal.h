@@ -111,6 +111,7 @@ struct engine {
     /* counters */
     uint64_t boot, input, seq, stored, ticket, logged, next_id;
     uint64_t policy_stamp, boot_stamp;
+    uint64_t boot_row; /* the row that counts this boot */
     bool blocked, poisoned, log_broken, stopping;
     int64_t wake_ms;
 
@@ -268,6 +269,8 @@ struct decision {
     uint64_t epoch;
     bool would; /* audit mode let it pass */
 };
+/* Why the sidecar itself cannot answer for anything now, or REASON_NONE. */
+enum reason own_trouble(const struct engine *e);
 void decide(struct engine *e, struct subject *s, struct span tool,
             struct span run_id, struct decision *d);
 void on_ask(struct engine *e, bool begin);

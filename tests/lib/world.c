@@ -174,6 +174,9 @@ int world_restart(struct world *w)
     w->ticket = w->logged = 0;
     for (unsigned i = 0; i < w->ask_count; i++)
         w->asks[i].answered = true; /* who asked is told by the transport */
+    for (unsigned i = 0; i < w->token_count; i++)
+        if (!w->tokens[i].acked)
+            w->tokens[i].rc = RC_CANCELLED; /* its row may be lost */
     uint64_t last = w->committed == 0 ? 0 : w->rows[w->committed - 1].seq;
     TRY(engine_new(w->mem, &w->conf, w->random, &w->e, &f));
     TRY(load_rows(w));
