@@ -454,7 +454,7 @@ static void page_add(struct page *p, const struct subject *s)
     if (p->count < p->want)
         p->count++;
     memmove(&p->at[low + 1], &p->at[low],
-            (p->count - low - 1) * sizeof p->at[0]);
+            (p->count - low - 1) * sizeof(struct subject *));
     p->at[low] = s;
 }
 
