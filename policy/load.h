@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Private to the loader of policies: load.c (the machinery and the top level),
- * load_rule.c (rules, steps, gate), load_action.c (actions), load_test.c (tests).
+ * load_rule.c (rules, steps, gate), load_action.c (actions), load_test.c
+ * (tests).
  *
  * Loading is a walk over member tables: each row names a key and the function
  * that reads its value into a field. All functions add notes and go on, so

@@ -21,6 +21,9 @@ struct span world_keep(struct world *w, struct span s)
 }
 
 static struct span format(struct world *w, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static struct span format(struct world *w, const char *fmt, va_list ap)
 {
     char text[2 * FAIL_TEXT_MAX];
     int n = vsnprintf(text, sizeof text, fmt, ap);

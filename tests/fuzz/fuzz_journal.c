@@ -15,8 +15,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         .base_count = 1,
         .feeds[0] = {.name = SPAN("hr")},
         .feed_count = 1,
-        .limits = {.subjects_max = 100, .calls_max = 10, .jobs_max = 10,
-                   .jtis_max = 100, .credentials_max = 10, .holds_max = 100}};
+        .limits = {.subjects_max = 100,
+                   .calls_max = 10,
+                   .jobs_max = 10,
+                   .jtis_max = 100,
+                   .credentials_max = 10,
+                   .holds_max = 100}};
     struct journal_body body;
     struct engine *e;
     struct fact fact;

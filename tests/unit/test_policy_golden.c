@@ -82,8 +82,7 @@ static void print_policy(const struct policy *p, struct buf *out)
         buf_put_u8(out, '\n');
     }
     buf_printf(out, "  actions %u, feeds %u, tests %u\n  attributes",
-               p->action_count, p->feed_count,
-               p->test_count);
+               p->action_count, p->feed_count, p->test_count);
     print_names(&p->attributes, out);
 }
 
