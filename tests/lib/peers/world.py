@@ -119,6 +119,9 @@ class Scim(http.server.BaseHTTPRequestHandler):
 class ScimServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
+    def handle_error(self, *_):
+        pass  # a client that is stopped hangs up
+
 
 class World:
     def __init__(self, program, feeds=("hr",), operator=None,
