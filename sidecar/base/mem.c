@@ -97,10 +97,12 @@ static struct arena *arena_of(struct mem *m)
 
 static struct arena_block *arena_grow(struct arena *a, size_t n)
 {
-    size_t cap = n > ARENA_BLOCK_BYTES ? n : ARENA_BLOCK_BYTES;
+    size_t cap = n > a->block_bytes ? n : a->block_bytes;
     struct arena_block *b = a->parent->alloc(a->parent, sizeof *b + cap);
     if (b == NULL)
         return NULL;
+    if (a->block_bytes < ARENA_BLOCK_BYTES)
+        a->block_bytes *= 2;
     b->cap = cap;
     b->next = a->blocks;
     a->blocks = b;
@@ -149,7 +151,14 @@ void arena_init(struct arena *a, struct mem *parent, size_t limit_bytes)
         .mem = {arena_alloc, arena_resize, arena_release},
         .parent = parent,
         .limit_bytes = limit_bytes,
+        .block_bytes = ARENA_BLOCK_BYTES,
     };
+}
+
+void arena_init_small(struct arena *a, struct mem *parent, size_t limit_bytes)
+{
+    arena_init(a, parent, limit_bytes);
+    a->block_bytes = ARENA_SMALL_BYTES;
 }
 
 static void arena_drop_blocks(struct arena *a, struct arena_block *keep)
@@ -165,6 +174,8 @@ static void arena_drop_blocks(struct arena *a, struct arena_block *keep)
     if (keep != NULL) {
         keep->next = NULL;
         keep->used = 0;
+        a->block_bytes = keep->cap < ARENA_BLOCK_BYTES / 2 ? 2 * keep->cap
+                                                           : ARENA_BLOCK_BYTES;
     }
     a->used_bytes = 0;
 }

@@ -48,6 +48,7 @@ struct span mem_place(unsigned char **at, struct span s);
 void mem_wipe(void *p, size_t n);
 
 #define ARENA_BLOCK_BYTES 4096
+#define ARENA_SMALL_BYTES 256
 
 struct arena_block;
 
@@ -61,9 +62,14 @@ struct arena {
     struct arena_block *blocks;
     size_t used_bytes;
     size_t limit_bytes;
+    size_t block_bytes; /* of the next block */
 };
 
 void arena_init(struct arena *a, struct mem *parent, size_t limit_bytes);
+
+/* For something of which there are very many: the first block is small, the
+ * later ones double up to ARENA_BLOCK_BYTES. */
+void arena_init_small(struct arena *a, struct mem *parent, size_t limit_bytes);
 
 /* Frees everything; the arena may be used again. */
 void arena_fini(struct arena *a);

@@ -235,7 +235,7 @@ static void keep_attributes(struct engine *e, struct subject *s,
             note_rc(e, RC_NO_MEMORY);
             return;
         }
-        arena_init(a, e->mem, SUBJECT_ATTRS_BYTES_MAX);
+        arena_init_small(a, e->mem, SUBJECT_ATTRS_BYTES_MAX);
         s->attrs_arena = a;
     }
     s->attrs = NULL;

@@ -124,6 +124,25 @@ static void arena_clear_keeps_the_first_block(void **state)
     memfault_check_clean(&mf);
 }
 
+/* Thousands of small arenas stay small, however often they are refilled. */
+static void small_arena_stays_small(void **state)
+{
+    (void)state;
+    struct memfault mf;
+    memfault_init(&mf);
+    struct arena a;
+    arena_init_small(&a, &mf.mem, 64 * 1024);
+    for (int turn = 0; turn < 50; turn++) {
+        arena_clear(&a);
+        for (int i = 0; i < 6; i++)
+            CHECK(mem_alloc(&a.mem, 100) != NULL);
+        CHECK(mf.live_bytes < 1000);
+    }
+    CHECK(mem_alloc(&a.mem, 20000) != NULL);
+    arena_fini(&a);
+    CHECK_UINT(mf.live, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +152,7 @@ int main(void)
         cmocka_unit_test(arena_limit_is_exact),
         cmocka_unit_test(arena_resizes_by_copy),
         cmocka_unit_test(arena_clear_keeps_the_first_block),
+        cmocka_unit_test(small_arena_stays_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
