@@ -425,14 +425,37 @@ static void on_store_state(struct engine *e)
     (void)record_now(e, &r, true);
 }
 
-static void on_policy(struct engine *e)
+static struct span digest_of(const struct policy *p)
 {
-    e->policy = e->in->policy;
-    e->policy_stamp = e->input; /* it may need attributes not read yet */
+    return p->digest_hex[0] == 0 ? SPAN("built-in") : span_str(p->digest_hex);
+}
+
+/* Which policy decides from now on, and which did before (NULL at a start). */
+static void record_policy(struct engine *e, const struct policy *before)
+{
     struct record r = record_of(RECORD_POLICY);
     r.outcome = SPAN("active");
-    r.why = span_str(e->policy->digest_hex);
+    r.action = audit_mode(e) ? SPAN("audit") : SPAN("enforce");
+    r.why = digest_of(e->policy);
+    if (before != NULL)
+        r.target = digest_of(before);
     record_row(e, &r);
+}
+
+static void on_policy_refused(struct engine *e)
+{
+    struct record r = record_of(RECORD_POLICY);
+    r.outcome = SPAN("refused");
+    r.why = e->in->policy_refused;
+    (void)record_now(e, &r, true);
+}
+
+static void on_policy(struct engine *e)
+{
+    const struct policy *before = e->policy;
+    e->policy = e->in->policy;
+    e->policy_stamp = e->input; /* it may need attributes not read yet */
+    record_policy(e, before);
     struct map_link *k = NULL;
     while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
         struct subject *s = container_of(k, struct subject, link);
@@ -506,6 +529,7 @@ static void dispatch(struct engine *e)
             deny_all_waiting(e, REASON_LOG_BROKEN);
             break;
         case IN_POLICY: on_policy(e); break;
+        case IN_POLICY_REFUSED: on_policy_refused(e); break;
         case IN_FEED: on_feed(e); break;
         case IN_OPERATOR: on_operator(e); break;
         case IN_TICK: on_tick(e); break;
@@ -623,6 +647,7 @@ int engine_start(struct engine *e, uint64_t last_seq,
     struct record r = record_of(RECORD_LOG);
     r.outcome = SPAN("started");
     record_row(e, &r);
+    record_policy(e, NULL);
     for (unsigned i = 0; i < e->conf->feed_count; i++) {
         e->feeds[i].last_sign_ms = now_ms;
         e->feeds[i].last_sign_wall_ms = 0;

@@ -88,6 +88,7 @@ enum in_kind {
     IN_STORE_STATE,
     IN_LOG_BROKEN,
     IN_POLICY,
+    IN_POLICY_REFUSED, /* a reload failed; the old one stays */
     IN_FEED,
     IN_OPERATOR,
     IN_TICK,
@@ -243,6 +244,7 @@ struct in {
             bool blocked, poisoned;
         } store;
         const struct policy *policy; /* stays valid until the next one */
+        struct span policy_refused;  /* IN_POLICY_REFUSED: why */
         struct in_feed feed;
         struct in_operator operator;
     };

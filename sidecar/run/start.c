@@ -273,7 +273,10 @@ static void reload_policy(struct app *a)
     const char *digest = "";
     if (conf_load_policy(a, &digest, &f) < 0) {
         log_error(LOG_POLICY, "reload_refused", kv_why(&f));
-        return; /* the old one stays */
+        struct in refused = {.kind = IN_POLICY_REFUSED};
+        refused.policy_refused = span_str(f.text);
+        ignore_rc(app_step(a, &refused)); /* a record; the old one stays */
+        return;
     }
     struct in in = {.kind = IN_POLICY};
     in.policy = a->policies[1 - a->policy_at].policy;
