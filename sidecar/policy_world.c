@@ -624,6 +624,18 @@ static void run(struct world *w)
         run_step(w, &w->test->steps[i]);
 }
 
+/* As they stand in the file. */
+static void sort_failures(struct world_result *r)
+{
+    for (unsigned i = 1; i < r->failure_count; i++)
+        for (unsigned k = i;
+             k > 0 && r->failures[k].line < r->failures[k - 1].line; k--) {
+            struct world_failure t = r->failures[k];
+            r->failures[k] = r->failures[k - 1];
+            r->failures[k - 1] = t;
+        }
+}
+
 int policy_world_run(struct mem *m, const struct policy *p,
                      const struct policy_test *test,
                      struct world_coverage *coverage, struct world_result *ret,
@@ -643,6 +655,7 @@ int policy_world_run(struct mem *m, const struct policy *p,
     int rc = build(w, f);
     if (rc == 0)
         run(w);
+    sort_failures(ret);
     ret->trace = buf_ok(&w->trace) ? buf_span(&w->trace) : SPAN("");
     engine_free(w->engine);
     arena_fini(&w->arena);
