@@ -442,6 +442,20 @@ static void resume_jobs(struct engine *e, struct runtime *r)
     }
 }
 
+/* Directives that were not acknowledged, but for those whose job has been
+ * confirmed some other way. */
+static void tell_again(struct engine *e, struct runtime *r)
+{
+    LIST_EACH (k, next, &r->directives) {
+        struct directive *d = container_of(k, struct directive, link);
+        const struct job *j = job_find(&e->jobs, d->job_id);
+        if (j != NULL && j->state == JOB_CONFIRMED)
+            directive_free(&e->calls, r, d);
+        else
+            emit_directive(e, r, d);
+    }
+}
+
 void on_hello(struct engine *e)
 {
     const struct in_hello *in = &e->in->hello;
@@ -459,8 +473,7 @@ void on_hello(struct engine *e)
                                     in->labels[i].value)); /* an action that
                                     needs a missing label fails and says so */
     drop_absent(e, r);
-    LIST_EACH (k, next, &r->directives) /* not acknowledged: once more */
-        emit_directive(e, r, container_of(k, struct directive, link));
+    tell_again(e, r);
     resume_jobs(e, r);
     for (unsigned i = 0; i < in->call_count; i++)
         adopt(e, r, &in->calls[i]);
