@@ -95,14 +95,23 @@ static struct arena *arena_of(struct mem *m)
     return (struct arena *)(void *)m; /* mem is the first member */
 }
 
+/* Small arenas grow by a quarter, so that little of them is unused. */
+static size_t next_block_bytes(const struct arena *a)
+{
+    size_t quarter = a->used_bytes / 4;
+    if (quarter < a->block_bytes)
+        return a->block_bytes;
+    return quarter < ARENA_BLOCK_BYTES ? quarter : ARENA_BLOCK_BYTES;
+}
+
 static struct arena_block *arena_grow(struct arena *a, size_t n)
 {
-    size_t cap = n > a->block_bytes ? n : a->block_bytes;
+    size_t cap = next_block_bytes(a);
+    if (cap < n)
+        cap = n;
     struct arena_block *b = a->parent->alloc(a->parent, sizeof *b + cap);
     if (b == NULL)
         return NULL;
-    if (a->block_bytes < ARENA_BLOCK_BYTES)
-        a->block_bytes *= 2;
     b->cap = cap;
     b->next = a->blocks;
     a->blocks = b;
@@ -174,8 +183,6 @@ static void arena_drop_blocks(struct arena *a, struct arena_block *keep)
     if (keep != NULL) {
         keep->next = NULL;
         keep->used = 0;
-        a->block_bytes = keep->cap < ARENA_BLOCK_BYTES / 2 ? 2 * keep->cap
-                                                           : ARENA_BLOCK_BYTES;
     }
     a->used_bytes = 0;
 }

@@ -62,13 +62,13 @@ struct arena {
     struct arena_block *blocks;
     size_t used_bytes;
     size_t limit_bytes;
-    size_t block_bytes; /* of the next block */
+    size_t block_bytes; /* of a block at least */
 };
 
 void arena_init(struct arena *a, struct mem *parent, size_t limit_bytes);
 
-/* For something of which there are very many: the first block is small, the
- * later ones double up to ARENA_BLOCK_BYTES. */
+/* For something of which there are very many: blocks are small at first and
+ * grow with what is there, up to ARENA_BLOCK_BYTES. */
 void arena_init_small(struct arena *a, struct mem *parent, size_t limit_bytes);
 
 /* Frees everything; the arena may be used again. */
