@@ -62,7 +62,8 @@ const struct command commands[] = {
      "who may act, and why not",
      "AGENT is the uri of the agent under its SCIM base: /Agents/7\n",
      OPERATOR_OPTIONS_HELP
-     "      --standing WORD may_act, stale, held, unknown or gone\n"
+     "      --standing WORD may_act, inactive, stale, held,\n"
+     "                      unknown or gone\n"
      "  -n, --limit N       at most N agents; default 1000\n"},
     {"operate", "hold", cmd_hold, "add lift",
      "usage: bailiff hold add AGENT --reason TEXT [--kind KIND] [--tools T,T]\n"

@@ -214,6 +214,7 @@ struct operator_words operator_standing(const struct doc *agent)
         }                                                                      \
     }
         W("may_act", "may act", TONE_GOOD),
+        W("inactive", "not active", TONE_BAD),
         W("stale", "stale, must be read first", TONE_WARN),
         W("held", "held", TONE_BAD),
         W("unknown", "unknown", TONE_WARN),

@@ -248,7 +248,9 @@ static const char *standing_word(const struct subject *s,
         return "gone";
     if (!s->known)
         return "unknown";
-    return st->stale ? "stale" : "may_act";
+    if (st->stale)
+        return "stale";
+    return s->active ? "may_act" : "inactive";
 }
 
 static const char *stale_word(const struct standing *st)
