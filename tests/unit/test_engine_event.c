@@ -128,6 +128,54 @@ static void test_every_event_makes_stale(void **state)
     world_close(w);
 }
 
+/* More statements of one rule than an agent can have holds: each of them is
+ * accepted, none of them lets go. */
+static void test_many_holds(void **state)
+{
+    (void)state;
+    struct world *w = world_open(STOP);
+    for (unsigned i = 0; i < HOLDS_PER_AGENT_MAX + 6; i++) {
+        struct span jti = world_text(w, "j%u", i);
+        uint64_t t = EVENT(w, .jti = (const char *)jti.p,
+                           .type = EVENT_DEACTIVATE, .uri = "/Agents/1");
+        CHECK(world_acked(w, t));
+    }
+    CHECK_UINT(world_holds(w, "/Agents/1"), HOLDS_PER_AGENT_MAX);
+    world_close(w);
+}
+
+/* A full table refuses and says so: nothing is acknowledged. */
+static void test_full(void **state)
+{
+    (void)state;
+    struct world *w = world_open(STOP);
+    w->conf.limits.holds_max = 0;
+    w->e->holds.max = 0;
+    uint64_t t =
+        EVENT(w, .jti = "a", .type = EVENT_DEACTIVATE, .uri = "/Agents/1");
+    CHECK_INT(w->rc, RC_LIMIT);
+    CHECK(!world_acked(w, t));
+    w->e->holds.max = 10;
+    t = EVENT(w, .jti = "a", .type = EVENT_DEACTIVATE, .uri = "/Agents/1");
+    CHECK(world_acked(w, t));
+    CHECK_UINT(world_holds(w, "/Agents/1"), 1);
+    world_close(w);
+}
+
+/* Old names are forgotten, here and in the store. */
+static void test_old_names_go(void **state)
+{
+    (void)state;
+    struct world *w = world_open(STOP);
+    (void)EVENT(w, .jti = "a", .type = EVENT_PATCH, .uri = "/Agents/1");
+    CHECK_UINT(w->e->dedupe.count, 1);
+    world_pass(w, 2 * 3600000);
+    CHECK_UINT(w->e->dedupe.count, 0);
+    CHECK_INT(world_restart(w), 0);
+    CHECK_UINT(w->e->dedupe.count, 0);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +185,9 @@ int main(void)
         cmocka_unit_test(test_equivocation),
         cmocka_unit_test(test_dirty),
         cmocka_unit_test(test_every_event_makes_stale),
+        cmocka_unit_test(test_many_holds),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_old_names_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
