@@ -16,7 +16,7 @@
 #define TURN_READ_BYTES 65536
 #define TURN_PLAIN_BYTES 16384
 #define TURN_SPARE_BYTES (1u << 20)
-#define TURN_POOL_BYTES (3u << 20)
+#define TURN_POOL_BYTES (1u << 20)
 #define TURN_NEVER UINT64_MAX
 
 /* Embedded in whatever has output. flush runs once per turn when marked. */
