@@ -25,6 +25,7 @@
 #include "sidecar/io/file.h"
 #include "sidecar/io/key_file.h"
 
+#define SPACE_MS 200 /* between tries on a full disk */
 #define FSYNC_MS 50
 #define CHECKPOINT_MS 1000
 #define ROTATE_BYTES (64ull * 1024 * 1024)
@@ -48,7 +49,7 @@ struct decision_log {
     struct buf pending;
     size_t batch_bytes; /* at work */
     uint64_t last_ticket;
-    bool want_checkpoint, want_reopen, closing, exited;
+    bool want_checkpoint, want_reopen, closing, exited, full;
     uint64_t written_ticket, synced_ticket;
     struct decision_log_stats stats;
     struct fail why;
@@ -70,7 +71,7 @@ struct decision_log {
     bool staged_checkpoint;
     unsigned handles;
     uint64_t told_written, told_synced;
-    bool told_broken;
+    bool told_broken, told_full;
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
@@ -390,14 +391,50 @@ static int wind_up(struct decision_log *l, struct fail *f)
     return file_sync_dir(l->conf.dir, f);
 }
 
+static void tell_full(struct decision_log *l, bool full, const struct fail *f)
+{
+    uv_mutex_lock(&l->mutex);
+    bool news = l->full != full;
+    l->full = full;
+    if (news && full)
+        l->why = *f;
+    uv_mutex_unlock(&l->mutex);
+    if (news)
+        ignore_rc(uv_async_send(&l->wake_loop)); /* as in set_synced */
+}
+
+/* Cuts the half line that a full disk left, so that the work can be done
+ * again, and waits. False when it is not worth waiting. */
+static bool wait_for_space(struct decision_log *l)
+{
+    uint64_t end = now_ms() + SPACE_MS, now;
+    if (l->tail.fd >= 0 &&
+        ftruncate(l->tail.fd, (off_t)l->tail.state.file_offset) != 0)
+        return false;
+    uv_mutex_lock(&l->mutex);
+    while (!l->closing && (now = now_ms()) < end)
+        ignore_rc(uv_cond_timedwait(&l->wake_thread, &l->mutex,
+                                    (end - now) * 1000000));
+    bool go_on = !l->closing;
+    uv_mutex_unlock(&l->mutex);
+    return go_on;
+}
+
 static void run_thread(void *arg)
 {
     struct decision_log *l = arg;
     struct fail f = {0};
     bool want_reopen;
     int rc = 0;
-    while (rc == 0 && next_work(l, &want_reopen))
-        rc = work(l, want_reopen, &f);
+    while (rc == 0 && next_work(l, &want_reopen)) {
+        while ((rc = work(l, want_reopen, &f)) == RC_NO_SPACE) {
+            tell_full(l, true, &f);
+            if (!wait_for_space(l))
+                break;
+        }
+        if (rc == 0)
+            tell_full(l, false, NULL);
+    }
     if (rc == 0)
         rc = wind_up(l, &f);
     uv_mutex_lock(&l->mutex);
@@ -446,6 +483,7 @@ static void on_wake(uv_async_t *h)
     uv_mutex_lock(&l->mutex);
     uint64_t written = l->written_ticket, synced = l->synced_ticket;
     bool broken = l->stats.broken, over = l->closing && l->exited;
+    bool full = l->full && !broken;
     struct fail why = l->why;
     uv_mutex_unlock(&l->mutex);
     if (written > l->told_written) {
@@ -456,6 +494,9 @@ static void on_wake(uv_async_t *h)
         l->told_synced = synced;
         l->conf.synced(l->conf.ctx, synced);
     }
+    if (full != l->told_full && l->conf.full != NULL)
+        l->conf.full(l->conf.ctx, full ? &why : NULL);
+    l->told_full = full;
     if (broken && !l->told_broken) {
         l->told_broken = true;
         l->conf.broken(l->conf.ctx, &why);

@@ -30,6 +30,9 @@ struct decision_log_conf {
     void (*written)(void *ctx, uint64_t upto_ticket);
     /* ... and fsynced (survives power loss). */
     void (*synced)(void *ctx, uint64_t upto_ticket);
+    /* Optional. The disk is full: lines wait until there is room again, which
+     * is told with NULL. */
+    void (*full)(void *ctx, const struct fail *f);
     /* Latched: the log cannot be written. */
     void (*broken)(void *ctx, const struct fail *f);
     void *ctx;

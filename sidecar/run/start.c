@@ -61,6 +61,15 @@ static void on_synced(void *ctx, uint64_t upto)
         store_logged(a->store, row);
 }
 
+static void on_log_full(void *ctx, const struct fail *f)
+{
+    (void)ctx; /* allows wait for their records and become log_stalled */
+    if (f != NULL)
+        log_error(LOG_RECORDS, "full", kv_why(f));
+    else
+        log_info(LOG_RECORDS, "recovered");
+}
+
 static void on_log_broken(void *ctx, const struct fail *f)
 {
     struct app *a = ctx;
@@ -120,6 +129,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                                          .rotate_bytes = c->log_rotate_bytes,
                                          .written = on_written,
                                          .synced = on_synced,
+                                         .full = on_log_full,
                                          .broken = on_log_broken,
                                          .ctx = a};
     TRY(seal_open_key(c->seal_key_file, &a->seal, f));
