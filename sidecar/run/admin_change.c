@@ -280,9 +280,9 @@ static void write_answer(struct app *a, const struct change *c, struct buf *to)
 void admin_done(struct app *a, struct waiter *w, int rc, struct span text)
 {
     (void)a;
-    if (rc < 0)
+    if (w->req != NULL && rc < 0)
         admin_refuse(w->req, rc, text);
-    else
+    else if (w->req != NULL) /* NULL: told that it may take long */
         admin_reply(w->req, &w->answer);
     w->req = NULL; /* for admin_change: it is answered */
     buf_fini(&w->answer);

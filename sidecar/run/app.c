@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "sidecar/base/log.h"
+#include "sidecar/run/admin.h"
 
 /* --------------------------------------------------- clock and randomness */
 
@@ -71,6 +72,26 @@ void waiter_free(struct waiter *w)
 {
     list_remove(&w->link);
     list_push(&w->app->spare_waiters, &w->link);
+}
+
+void app_blocked(struct app *a)
+{
+    LIST_EACH (k, next, &a->waiting) {
+        struct waiter *w = container_of(k, struct waiter, link);
+        if (w->kind == WAIT_PUSH) {
+            intake_blocked(w);
+        } else if (w->kind == WAIT_ADMIN && w->req != NULL) {
+            admin_refuse(w->req, RC_UNAVAILABLE,
+                         SPAN("in force, but not kept yet: the store is "
+                              "blocked"));
+            w->req = NULL;
+        } else if (w->kind == WAIT_CREDENTIAL && w->call != NULL) {
+            struct grpc_call *c = w->call;
+            grpc_set_user(c, NULL);
+            w->call = NULL;
+            grpc_finish(c, GRPC_UNAVAILABLE, "the store is blocked");
+        }
+    }
 }
 
 static struct waiter *waiter_of(uint64_t token)

@@ -184,6 +184,9 @@ int64_t app_boot_ms(void);
 uint64_t app_random(struct app *a);
 struct waiter *waiter_new(struct app *a, enum waiter_kind kind);
 void waiter_free(struct waiter *w);
+/* The store is blocked: who waits for a commit is told to come again. What
+ * they asked for stays under way. */
+void app_blocked(struct app *a);
 static inline uint64_t waiter_token(const struct waiter *w)
 {
     return (uint64_t)(uintptr_t)w;
@@ -230,6 +233,8 @@ void intake_poll_set(void *ctx, struct span outer_jti, struct span token);
 void intake_poll_alive(void *ctx, bool caught_up);
 void intake_poll_trouble(void *ctx, const struct fail *f, int64_t retry_ms);
 void intake_acked(struct app *a, struct waiter *w);
+/* The sender is not kept waiting for a disk; it comes again. */
+void intake_blocked(struct waiter *w);
 
 /* outbound.c --------------------------------------------------------------- */
 

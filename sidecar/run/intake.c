@@ -43,11 +43,15 @@ static void intake_free(struct intake *t)
 
 static void reply_empty(struct http_req *r, unsigned status)
 {
+    if (r == NULL)
+        return; /* sent away by intake_blocked */
     http_reply(r, status, NULL, 0, SPAN(""));
 }
 
 static void reply_busy(struct http_req *r)
 {
+    if (r == NULL)
+        return; /* sent away by intake_blocked */
     const struct http_header h[] = {{"retry-after", SPAN("1")}};
     http_reply(r, 503, h, 1, SPAN(""));
 }
@@ -66,7 +70,8 @@ static void reply_error(struct http_req *r, enum set_err err, const char *text)
     json_str(&j, "err", set_err_word(err));
     json_str(&j, "description", text);
     json_close_map(&j);
-    http_reply(r, 400, h, 3, buf_ok(&body) ? buf_span(&body) : SPAN("{}"));
+    if (r != NULL)
+        http_reply(r, 400, h, 3, buf_ok(&body) ? buf_span(&body) : SPAN("{}"));
     buf_fini(&body);
 }
 
@@ -87,6 +92,12 @@ static void answer_later(struct waiter *w)
     if (w->kind == WAIT_PUSH)
         reply_busy(w->req);
     waiter_free(w); /* an unanswered poll SET comes again */
+}
+
+void intake_blocked(struct waiter *w)
+{
+    reply_busy(w->req);
+    w->req = NULL;
 }
 
 void intake_acked(struct app *a, struct waiter *w)

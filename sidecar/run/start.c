@@ -37,6 +37,8 @@ static void on_store_state(void *ctx, enum store_state s, const struct fail *f)
                   kv_why(f));
     grpc_health_set(a->health, s == STORE_OK && !a->stopping);
     ignore_rc(app_step(a, &in)); /* a notice */
+    if (s != STORE_OK)
+        app_blocked(a);
     if (s == STORE_POISONED)
         app_fatal(a, "the store has failed; nothing more is acknowledged", f);
 }

@@ -2,9 +2,11 @@
 // Hostile peers, faults and wrong use against the running program. Best run
 // with the address sanitizer: BAILIFF=build/asan/bailiff tests/e2e/run.sh attack
 import assert from 'node:assert/strict';
-import { chmodSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import net from 'node:net';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import grpc from '@grpc/grpc-js';
@@ -319,5 +321,70 @@ gate:
         }
         await audited(w);
         await w.close();
+    });
+});
+
+/** A small file system at `dir`, or false where this user may not mount one. */
+function mountSmall(dir) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=0700', 'tmpfs', dir]);
+    return status === 0;
+}
+
+function fill(file) {
+    for (let bytes = 1 << 20; bytes > 10; bytes >>= 1) {
+        try {
+            for (;;) writeFileSync(file, Buffer.alloc(bytes), { flag: 'a' });
+        } catch { /* the next smaller piece */ }
+    }
+}
+
+describe('a full disk', () => {
+    it('denies and answers 503 at once, and recovers by itself', async (t) => {
+        const w = await World.make();
+        const dir = w.bailiff.dataDir;
+        if (!mountSmall(dir)) {
+            t.diagnostic('SKIP: mounting needs root');
+            await w.close();
+            return;
+        }
+        try {
+            await w.bailiff.init();
+            await w.bailiff.start();
+            const gate = w.gate();
+            const agent = await known(w, gate, '1');
+            const filler = join(dir, 'filler');
+            fill(filler);
+            const acked = [];
+            let refused = 0;
+            for (let i = 0; i < 40; i++) {
+                const answer = await w.idp.tell('patch:notice', agent);
+                if (answer.status === 202) acked.push(answer.set.jti);
+                else assert.equal(answer.status, 503);
+                refused += answer.status === 503;
+            }
+            assert.ok(refused > 0);
+            assert.equal(await ask(gate, agent), 'store_blocked');
+            await assert.rejects(gate.register(agent, 'x', { issuer: w.as.issuer },
+                { deadlineMs: 3000 }));
+            rmSync(filler);
+            await until('202 again', async () =>
+                (await w.idp.tell('patch:notice', agent)).status === 202, 15000);
+            await until('allow', async () => await ask(gate, agent) === 'allow', 15000);
+            const logged = new Set(w.bailiff.log().map((r) => r.jti));
+            for (const jti of acked) assert.ok(logged.has(jti), 'lost');
+            fill(filler);
+            await quiet(w.idp.tell('patch:notice', agent));
+            const { signal, ms } = await w.bailiff.stop();
+            assert.equal(signal, null, 'it hung');
+            assert.ok(ms < 8000, `it took ${ms} ms`);
+            rmSync(filler);
+            await w.bailiff.start();
+            await audited(w);
+        } finally {
+            if (w.bailiff.pid) await w.bailiff.kill();
+            spawnSync('umount', ['-l', dir]);
+            await w.close();
+        }
     });
 });
