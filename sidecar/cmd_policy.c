@@ -11,6 +11,7 @@
 #include "sidecar/base/json_out.h"
 #include "sidecar/cli.h"
 #include "sidecar/cmd_policy_test.h"
+#include "sidecar/cmd_policy_tool.h"
 #include "sidecar/config/policy_file.h"
 #include "sidecar/config/yaml_doc.h"
 #include "sidecar/policy_text.h"
@@ -219,8 +220,17 @@ static int choose(struct work *w, const char *const *words, unsigned count,
         count > 0 ? words[0] : "");
 }
 
+/* Commands with options of their own. */
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} tools[] = {{"schema", cmd_policy_schema}};
+
 int cmd_policy(int argc, char **argv)
 {
+    for (size_t i = 0; argc > 1 && i < sizeof tools / sizeof *tools; i++)
+        if (strcmp(argv[1], tools[i].name) == 0)
+            return tools[i].run(argc, argv);
     struct work *w = mem_alloc(mem_system(), sizeof *w);
     const char **words =
         mem_array(mem_system(), (size_t)argc + 1, sizeof *words);

@@ -33,9 +33,10 @@ const struct command commands[] = {
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
-    {"set up", "policy", cmd_policy, "check test show",
+    {"set up", "policy", cmd_policy, "check test schema show",
      "usage: bailiff policy check FILE [--strict] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
+     "       bailiff policy schema\n"
      "       bailiff policy show [FILE]",
      "check, test or show a policy file",
      "check  every error in the file, with its place, and what is allowed but\n"
@@ -44,6 +45,7 @@ const struct command commands[] = {
      "test   the tests of policies, or of files of kind PolicyTest, through "
      "the\n"
      "       engine itself; exit code 1 when one fails\n"
+     "schema the JSON Schema of policy files, for editors\n"
      "show   the policy as bailiff understood it; without FILE the built-in\n"
      "       policy, which is in force when bailiff.yaml names none\n",
      "  -j, --json          findings or results as JSON\n"

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The commands under `bailiff policy` that are files of their own. Each takes
+ * what cmd_policy got, its own name is argv[1], and returns an exit code of
+ * sidecar/cli.h.
+ */
+#ifndef SIDECAR_CMD_POLICY_TOOL_H
+#define SIDECAR_CMD_POLICY_TOOL_H
+
+int cmd_policy_schema(int argc, char **argv);
+
+#endif
