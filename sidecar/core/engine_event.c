@@ -418,6 +418,31 @@ void on_feed(struct engine *e)
     }
 }
 
+static bool any_rule_on(const struct engine *e, enum event_type type)
+{
+    for (unsigned i = 0; i < e->policy->rule_count; i++)
+        if ((e->policy->rules[i].events & EVENT_BIT(type)) != 0)
+            return true;
+    return false;
+}
+
+/* Rules on feed_silent are about every agent the feed speaks for. */
+static void run_silent_rules(struct engine *e, unsigned feed)
+{
+    const struct cause c = {.type = EVENT_FEED_SILENT,
+                            .feed = e->conf->feeds[feed].name,
+                            .jti = SPAN("feed_silent"),
+                            .may = MAY_ALL};
+    struct map_link *k = NULL;
+    if (!any_rule_on(e, EVENT_FEED_SILENT))
+        return;
+    while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
+        struct subject *s = container_of(k, struct subject, link);
+        if (s->base == e->conf->feeds[feed].base && s->known && is_agent(e, s))
+            run_rules(e, s, &c);
+    }
+}
+
 /* The dead man's switch: a feed that says nothing makes its agents stale. */
 void feed_tick(struct engine *e)
 {
@@ -440,6 +465,7 @@ void feed_tick(struct engine *e)
         if (e->policy->feed_silent_refresh)
             e->bases[e->conf->feeds[i].base].stamp = e->input;
         (void)record_now(e, &r, true);
+        run_silent_rules(e, i);
         judge_all_calls(e);
     }
 }

@@ -287,6 +287,28 @@ static void test_failures(void **state)
     world_close(w);
 }
 
+/* The dead man's switch: silence makes stale, and is an event for rules. */
+static void test_feed_silent(void **state)
+{
+    (void)state;
+    struct world *w = open_settled(
+        "defaults: {feed_silent: {after: 10m, then: refresh}}\n"
+        "rules:\n"
+        "  - {name: dark, events: feed_silent, do: [{hold: suspended}]}\n"
+        "  - {name: back, events: refreshed, where: 'active eq true',\n"
+        "     do: [{release: {suspended: {set_by: [dark]}}}]}\n");
+    CHECK_STR(world_may(w, A1, "deploy"), "allow");
+    world_pass(w, 10 * 60000 + 1);
+    CHECK_UINT(world_holds(w, A1), 1);
+    CHECK_STR(world_may(w, A1, "deploy"), "agent_suspended");
+    CHECK(world_records(w, "\"kind\":\"feed\"", "\"outcome\":\"silent\"") > 0);
+    (void)world_ask(w, A1, "deploy"); /* stale and held: it is read */
+    CHECK(world_reply(w, A1, READ_OK, "e0", ACTIVE));
+    CHECK_UINT(world_holds(w, A1), 0);
+    CHECK_STR(world_may(w, A1, "deploy"), "allow");
+    world_close(w);
+}
+
 /* A read that never comes back is given up, and the next one works. */
 static void test_lost_read(void **state)
 {
@@ -384,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_open_calls),
         cmocka_unit_test(test_read_of_the_event_qualifies),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_feed_silent),
         cmocka_unit_test(test_lost_read),
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_nobody),
