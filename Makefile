@@ -75,7 +75,7 @@ BENCHLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/lib/*.c))
 LINK = $(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS) -o $@
 export CC B
 
-.PHONY: all net demo test run-tests check unit threads golden vectors fuzz fuzz-replay sweep e2e cli bench lint \
+.PHONY: deps all net demo test run-tests check unit threads golden vectors fuzz fuzz-replay sweep e2e cli bench lint \
 	lint-fast layers purity headers rules tidy cppcheck fmt fmt-check analyze cov install uninstall dist clean help
 all: $(B)/bailiff ## build the program into build/<variant>/
 
@@ -117,6 +117,8 @@ $(BENCH): %: %.o $(BENCHLIB) $(LIB)
 
 # What a fresh machine lacks is installed first; the build then starts anew,
 # because this file asked pkg-config before the libraries were there.
+deps: ## install what building needs (Debian 12 and 13)
+	@tests/lib/install-deps build
 demo: ## build and show a complete world on this machine
 	@tests/lib/install-deps build demo
 	@$(MAKE) -s all && BAILIFF=$(B)/bailiff node examples/demo/demo.mjs
