@@ -78,6 +78,23 @@ void filter_visit(const struct filter *flt,
                   void (*visit)(void *ctx, const struct attr_path *p),
                   void *ctx);
 
+/* How a filter came to its value: `each` is called for every term, parents
+ * first, `depth` 0 for the whole. What stands inside [ ] belongs to the term
+ * before it. `found` is what a comparison looked at, or NULL. */
+struct filter_step {
+    const struct filter *term;
+    unsigned depth;
+    enum tri value;
+    bool known; /* false: nothing is known about `found` */
+    const struct doc *found;
+};
+void filter_explain(const struct filter *flt, const struct filter_env *env,
+                    void (*each)(void *ctx, const struct filter_step *s),
+                    void *ctx);
+
+/* "all of", "one of", "not" for a term of several; NULL for a comparison. */
+const char *filter_joint_word(const struct filter *term);
+
 /* The same terms in the same order; names without regard to case. */
 bool filter_same(const struct filter *a, const struct filter *b);
 

@@ -221,8 +221,8 @@ static bool find_in_resource(const struct attr_path *path,
            is_asked_for(env, core ? path->attr : qualified_name(path));
 }
 
-static bool find_value(const struct filter *t, const struct filter_env *env,
-                       const struct doc **ret)
+bool filter_find(const struct filter *t, const struct filter_env *env,
+                 const struct doc **ret)
 {
     const struct doc *from = env->call;
     *ret = NULL;
@@ -240,7 +240,7 @@ static bool find_value(const struct filter *t, const struct filter_env *env,
 static enum tri eval_test(const struct filter *t, const struct filter_env *env)
 {
     const struct doc *v;
-    if (!find_value(t, env, &v))
+    if (!filter_find(t, env, &v))
         return TRI_UNKNOWN;
     if (t->source == FILTER_RESOURCE || t->path.sub.n == 0)
         return test_holds(t, env, v);
@@ -269,7 +269,7 @@ static enum tri eval_element(const struct filter *n,
                              const struct filter_env *env)
 {
     const struct doc *v;
-    if (!find_value(n, env, &v))
+    if (!filter_find(n, env, &v))
         return TRI_UNKNOWN;
     if (n->source == FILTER_RESOURCE && n->path.sub.n > 0)
         v = doc_iget(v, n->path.sub);

@@ -60,6 +60,11 @@ struct filter {
 /* "eq". Never NULL. */
 const char *filter_op_word(enum filter_op op);
 
+/* What a TEST or an ELEMENT outside of [ ] looks at; `*ret` is NULL when there
+ * is no value. False when it is not known. */
+bool filter_find(const struct filter *t, const struct filter_env *env,
+                 const struct doc **ret);
+
 /* Calls `each` for every node, parents first, also inside [ ]. */
 void filter_each(const struct filter *flt,
                  void (*each)(void *ctx, const struct filter *node), void *ctx);

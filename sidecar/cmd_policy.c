@@ -224,7 +224,7 @@ static int choose(struct work *w, const char *const *words, unsigned count,
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} tools[] = {{"schema", cmd_policy_schema}};
+} tools[] = {{"schema", cmd_policy_schema}, {"explain", cmd_policy_explain}};
 
 int cmd_policy(int argc, char **argv)
 {

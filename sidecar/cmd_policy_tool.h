@@ -8,5 +8,6 @@
 #define SIDECAR_CMD_POLICY_TOOL_H
 
 int cmd_policy_schema(int argc, char **argv);
+int cmd_policy_explain(int argc, char **argv);
 
 #endif

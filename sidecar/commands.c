@@ -33,9 +33,12 @@ const struct command commands[] = {
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
-    {"set up", "policy", cmd_policy, "check test schema show",
+    {"set up", "policy", cmd_policy, "check test explain schema show",
      "usage: bailiff policy check FILE [--strict] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
+     "       bailiff policy explain FILE --event TYPE --subject PATH\n"
+     "               [--resource FILE] [--changed A,B] [--feed NAME]\n"
+     "       bailiff policy explain FILE --tool TOOL [--resource FILE]\n"
      "       bailiff policy schema\n"
      "       bailiff policy show [FILE]",
      "check, test or show a policy file",
@@ -45,11 +48,21 @@ const struct command commands[] = {
      "test   the tests of policies, or of files of kind PolicyTest, through "
      "the\n"
      "       engine itself; exit code 1 when one fails\n"
+     "explain  what every rule says about an event, or every gate rule about\n"
+     "       a tool, and which part of it decided; --resource is what a read\n"
+     "       found, without it conditions wait for a read\n"
      "schema the JSON Schema of policy files, for editors\n"
      "show   the policy as bailiff understood it; without FILE the built-in\n"
      "       policy, which is in force when bailiff.yaml names none\n",
      "  -j, --json          findings or results as JSON\n"
      "  -s, --strict        check: exit code 1 for warnings too\n"
+     "      --event TYPE    explain: a short name or URI\n"
+     "      --subject PATH  explain: /Agents/7, /Users/kim or /Groups/g-1\n"
+     "      --resource FILE explain: the SCIM resource as JSON\n"
+     "      --changed A,B   explain: what the event says has changed\n"
+     "      --payload FILE  explain: members of event.* or call.* as JSON\n"
+     "      --feed NAME     explain: the feed that the event comes from\n"
+     "      --tool TOOL     explain: the tool asked for\n"
      "      --tap           test: results in the Test Anything Protocol\n"
      "      --junit FILE    test: also write results as JUnit XML\n"
      "      --coverage      test: which rules no test has reached\n"

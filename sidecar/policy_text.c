@@ -160,8 +160,8 @@ static void put_bare(struct buf *out, struct span name,
     buf_put_str(out, "}");
 }
 
-static void put_step(struct buf *out, const struct policy *p,
-                     const struct policy_step *s)
+void policy_text_step(struct buf *out, const struct policy *p,
+                      const struct policy_step *s)
 {
     switch (s->kind) {
         case STEP_HOLD: put_hold(out, p, s); break;
@@ -265,7 +265,7 @@ static void put_rule(struct buf *out, const struct policy *p,
     buf_put_str(out, "    do:\n");
     for (unsigned i = 0; i < r->step_count; i++) {
         buf_put_str(out, "      - ");
-        put_step(out, p, &r->steps[i]);
+        policy_text_step(out, p, &r->steps[i]);
         buf_put_str(out, "\n");
     }
 }

@@ -12,4 +12,8 @@
 
 void policy_text_put(struct buf *out, const struct policy *p);
 
+/* One step as it stands under `do`, without "- ". */
+void policy_text_step(struct buf *out, const struct policy *p,
+                      const struct policy_step *s);
+
 #endif

@@ -1,0 +1,562 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * `bailiff policy explain`: what each rule says about one event or one tool,
+ * and which part of the rule decided. The answers come from the functions that
+ * the engine asks; here they are only taken apart.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "adapters/json_doc.h"
+#include "sidecar/base/json_out.h"
+#include "sidecar/cli.h"
+#include "sidecar/cmd_policy_tool.h"
+#include "sidecar/config/config.h"
+#include "sidecar/config/policy_file.h"
+#include "sidecar/policy_text.h"
+#include "sidecar/term.h"
+
+#define EXPLAIN_MEMORY_MAX (64u * 1024 * 1024)
+#define RESOURCE_BYTES_MAX (1024 * 1024)
+#define TEXT_MAX (64u * 1024)
+
+struct question {
+    const char *file, *event, *subject, *resource, *changed, *feed, *payload,
+        *tool;
+    bool json;
+};
+
+struct work {
+    struct question q;
+    struct arena arena;
+    struct buf out;
+    struct term term;
+    struct json_out j;
+    struct policy_notes notes;
+    const struct policy *p;
+    struct rule_question rule;
+    struct fail f;
+};
+
+/* What a rule says, and the part of it that decided. */
+struct verdict {
+    enum tri match;
+    const char *part;
+    struct buf why;
+};
+
+static const char *tri_word(enum tri v)
+{
+    return v == TRI_YES ? "yes" : v == TRI_NO ? "no" : "unknown";
+}
+
+/* ---- the question ---- */
+
+static int read_json(struct work *w, const char *path, const struct doc **ret)
+{
+    struct span text;
+    if (path == NULL)
+        return RC_OK;
+    TRY(config_read_file(&w->arena.mem, span_str(path), RESOURCE_BYTES_MAX,
+                         false, &text, &w->f));
+    int rc =
+        json_doc_parse(&w->arena.mem, text, RESOURCE_BYTES_MAX, ret, &w->f);
+    if (rc < 0)
+        return fail_wrap(&w->f, "%s", path);
+    return (*ret)->kind == DOC_MAP
+               ? RC_OK
+               : fail(&w->f, RC_SYNTAX, "%s: not a map", path);
+}
+
+static int read_changed(struct work *w)
+{
+    struct span text = span_str(w->q.changed);
+    struct rule_question *r = &w->rule;
+    unsigned most = 1;
+    for (size_t i = 0; i < text.n; i++)
+        most += text.p[i] == ',';
+    struct attr_path *at = mem_array(&w->arena.mem, most, sizeof *at);
+    r->changed = at;
+    for (size_t i = 0; at != NULL && i < text.n;) {
+        size_t end = span_find(text, ',', i);
+        TRY(attr_path_parse(&w->arena.mem, span_trim(span_sub(text, i, end)),
+                            &at[r->changed_count++], &w->f));
+        i = end + 1;
+    }
+    return RC_OK;
+}
+
+static bool read_subject(struct work *w)
+{
+    static const char *const segments[SUBJECT_KIND_COUNT] = {
+        "/Agents/", "/Users/", "/Groups/"};
+    for (unsigned i = 0; i < SUBJECT_KIND_COUNT; i++) {
+        w->rule.subject = (enum subject_kind)i;
+        if (span_starts(span_str(w->q.subject), span_str(segments[i])))
+            return true;
+    }
+    return false;
+}
+
+/* `event.*`: what every event says of itself, then the given payload. */
+static const struct doc *event_members(struct work *w,
+                                       const struct doc *payload)
+{
+    struct doc *map = payload == NULL ? doc_new(&w->arena.mem, DOC_MAP)
+                                      : doc_copy(&w->arena.mem, payload);
+    const struct {
+        struct span key, text;
+    } own[] = {{SPAN("type"), span_str(event_type_name(w->rule.type))},
+               {SPAN("feed"), w->rule.feed}};
+    for (size_t i = 0; map != NULL && i < sizeof own / sizeof *own; i++) {
+        struct doc *d = doc_new(&w->arena.mem, DOC_TEXT);
+        if (d == NULL || own[i].text.n == 0 || doc_get(map, own[i].key) != NULL)
+            continue;
+        d->key = own[i].key;
+        d->text = own[i].text;
+        doc_append(map, d);
+    }
+    return map;
+}
+
+/* `tool` and `tool_class` beside the given arguments. */
+static const struct doc *call_members(struct work *w, const struct doc *payload)
+{
+    struct span tool = span_str(w->q.tool);
+    uint32_t classes = policy_tool_classes(w->p, tool);
+    struct doc *map = payload == NULL ? doc_new(&w->arena.mem, DOC_MAP)
+                                      : doc_copy(&w->arena.mem, payload);
+    struct doc *name = doc_new(&w->arena.mem, DOC_TEXT);
+    struct doc *list = doc_new(&w->arena.mem, DOC_LIST);
+    if (map == NULL || name == NULL || list == NULL)
+        return NULL;
+    name->key = SPAN("tool");
+    name->text = tool;
+    doc_append(map, name);
+    list->key = SPAN("tool_class");
+    for (unsigned i = 0; i < w->p->class_count; i++) {
+        struct doc *d = doc_new(&w->arena.mem, DOC_TEXT);
+        if (d == NULL || (classes >> i & 1) == 0)
+            continue;
+        d->text = w->p->classes[i].name;
+        doc_append(list, d);
+    }
+    doc_append(map, list);
+    return map;
+}
+
+/* Changes are in doubt where an event may name attributes and --changed does
+ * not, and for what is not an event: a read may have found anything. */
+static bool may_have_changed_all(enum event_type t)
+{
+    return t == EVENT_CREATE || t == EVENT_PATCH || t == EVENT_PUT ||
+           t == EVENT_UNKNOWN || event_type_uri(t)[0] == 0;
+}
+
+static int read_question(struct work *w)
+{
+    const struct doc *payload = NULL;
+    TRY(read_json(w, w->q.resource, &w->rule.env.resource));
+    TRY(read_json(w, w->q.payload, &payload));
+    w->rule.feed = span_str(w->q.feed);
+    if (w->q.tool != NULL) {
+        w->rule.env.call = call_members(w, payload);
+        return RC_OK;
+    }
+    w->rule.env.event = event_members(w, payload);
+    w->rule.changed_anything = may_have_changed_all(w->rule.type);
+    if (w->q.changed != NULL) {
+        w->rule.changed_anything = false;
+        TRY(read_changed(w));
+    }
+    return RC_OK;
+}
+
+/* ---- terms of a condition ---- */
+
+static struct span term_text(struct work *w, const struct filter *term)
+{
+    const char *joint = filter_joint_word(term);
+    struct buf b;
+    if (joint != NULL)
+        return span_str(joint);
+    buf_init(&b, &w->arena.mem, TEXT_MAX);
+    filter_print(term, &b);
+    return buf_span(&b);
+}
+
+static struct span value_text(struct work *w, const struct doc *d)
+{
+    struct json_out j;
+    struct buf b;
+    buf_init(&b, &w->arena.mem, TEXT_MAX);
+    json_out_init(&j, &b);
+    json_doc(&j, NULL, d);
+    struct span s = buf_span(&b);
+    return s.n > 100 ? span_sub(s, 0, 100) : s;
+}
+
+static void term_to_text(void *ctx, const struct filter_step *s)
+{
+    struct work *w = ctx;
+    const enum tone tone = s->value == TRI_YES  ? TONE_GOOD
+                           : s->value == TRI_NO ? TONE_BAD
+                                                : TONE_WARN;
+    char word[16];
+    (void)snprintf(word, sizeof word, "%-8s", tri_word(s->value));
+    buf_put_str(&w->out, "        ");
+    term_tone(&w->term, &w->out, tone, span_str(word));
+    buf_printf(&w->out, "%*s", (int)(2 * s->depth), "");
+    term_put(&w->out, term_text(w, s->term));
+    if (filter_joint_word(s->term) == NULL) {
+        buf_put_str(&w->out, !s->known          ? "   (not read)"
+                             : s->found == NULL ? "   (no value)"
+                                                : "   is ");
+        if (s->known && s->found != NULL)
+            term_put(&w->out, value_text(w, s->found));
+    }
+    buf_put_str(&w->out, "\n");
+}
+
+static void term_to_json(void *ctx, const struct filter_step *s)
+{
+    struct work *w = ctx;
+    json_open_map(&w->j, NULL);
+    json_u64(&w->j, "depth", s->depth);
+    json_text(&w->j, "term", term_text(w, s->term));
+    json_str(&w->j, "value", tri_word(s->value));
+    if (filter_joint_word(s->term) == NULL) {
+        json_bool(&w->j, "known", s->known);
+        if (s->found != NULL)
+            json_doc(&w->j, "found", s->found);
+    }
+    json_close_map(&w->j);
+}
+
+static void put_terms(struct work *w, const struct filter *flt,
+                      const struct filter_env *env)
+{
+    if (w->q.json)
+        json_open_list(&w->j, "terms");
+    if (flt != NULL)
+        filter_explain(flt, env, w->q.json ? term_to_json : term_to_text, w);
+    if (w->q.json)
+        json_close_list(&w->j);
+}
+
+/* ---- rules ---- */
+
+static void put_event_names(struct buf *b, event_mask events)
+{
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
+        if ((events & EVENT_BIT(t)) != 0)
+            buf_printf(b, " %s", event_type_name((enum event_type)t));
+}
+
+/* A rule without its condition: does the rest match? */
+static bool rest_matches(const struct work *w, const struct policy_rule *r,
+                         bool with_changed)
+{
+    struct policy_rule rest = *r;
+    static const struct policy_step any = {.kind = STEP_REFRESH};
+    rest.where = NULL;
+    rest.steps = &any; /* a rule of releases is not asked as it stands */
+    rest.step_count = 1;
+    if (!with_changed)
+        rest.changed_count = 0;
+    return policy_rule_match(&rest, &w->rule) == TRI_YES;
+}
+
+static void judge(const struct work *w, const struct policy_rule *r,
+                  struct verdict *v)
+{
+    const bool releases = policy_only_releases(r);
+    event_mask events = r->events;
+    struct policy_rule asked = *r;
+    if (releases && (events & EVENT_BIT(EVENT_REFRESHED)) != 0)
+        asked.events |= EVENT_BIT(w->rule.type); /* the read that follows */
+    v->match = TRI_NO;
+    if ((asked.events & EVENT_BIT(w->rule.type)) == 0) {
+        v->part = "events";
+        buf_put_str(&v->why, "the rule is about");
+        put_event_names(&v->why, events);
+    } else if (r->subject != w->rule.subject) {
+        v->part = "subject";
+        buf_printf(&v->why, "the rule is about a %s",
+                   subject_kind_word(r->subject));
+    } else if (!rest_matches(w, &asked, false)) {
+        v->part = "feeds";
+        buf_printf(&v->why, "the rule does not listen to %s%.*s",
+                   w->rule.feed.n > 0 ? "" : "an unnamed feed",
+                   PRSPAN(w->rule.feed));
+    } else if (!rest_matches(w, &asked, true)) {
+        v->part = "changed";
+        buf_put_str(&v->why, "the event names no attribute of the rule");
+    } else {
+        v->part = r->where == NULL ? "all" : "where";
+        v->match =
+            r->where == NULL ? TRI_YES : filter_eval(r->where, &w->rule.env);
+        if (releases && w->rule.env.resource == NULL)
+            v->match = TRI_UNKNOWN;
+        if (v->match == TRI_UNKNOWN)
+            buf_put_str(&v->why, "waits for a read");
+    }
+}
+
+static const char *match_word(const struct policy_rule *r, enum tri v)
+{
+    const bool releases = policy_only_releases(r);
+    return v == TRI_YES  ? releases ? "releases on the read" : "matched"
+           : v == TRI_NO ? "not matched"
+                         : "pending";
+}
+
+static bool step_allowed(const struct work *w, const struct policy_step *s)
+{
+    if (event_type_uri(w->rule.type)[0] == 0 || s->kind == STEP_RELEASE)
+        return true;
+    unsigned may = policy_feed_may(w->p, w->rule.feed);
+    return (policy_step_needs(s) & ~may) == 0;
+}
+
+static void put_steps(struct work *w, const struct policy_rule *r)
+{
+    for (unsigned i = 0; i < r->step_count; i++) {
+        struct buf b;
+        buf_init(&b, &w->arena.mem, TEXT_MAX);
+        policy_text_step(&b, w->p, &r->steps[i]);
+        const bool allowed = step_allowed(w, &r->steps[i]);
+        if (w->q.json) {
+            json_open_map(&w->j, NULL);
+            json_text(&w->j, "step", buf_span(&b));
+            json_bool(&w->j, "permitted", allowed);
+            json_close_map(&w->j);
+            continue;
+        }
+        buf_put_str(&w->out, "        - ");
+        term_put(&w->out, buf_span(&b));
+        buf_put_str(&w->out, allowed ? "\n" : "   (the feed may not)\n");
+    }
+}
+
+static void put_rule_text(struct work *w, const struct policy_rule *r,
+                          const struct verdict *v)
+{
+    const enum tone tone = v->match == TRI_YES  ? TONE_GOOD
+                           : v->match == TRI_NO ? TONE_DIM
+                                                : TONE_WARN;
+    buf_printf(&w->out, "rule %.*s: ", PRSPAN(r->name));
+    term_tone(&w->term, &w->out, tone, span_str(match_word(r, v->match)));
+    if (v->match != TRI_YES)
+        buf_printf(&w->out, ", by %s", v->part);
+    if (v->why.n > 0) {
+        buf_put_str(&w->out, ": ");
+        term_put(&w->out, buf_span(&v->why));
+    }
+    buf_put_str(&w->out, "\n");
+    if (strcmp(v->part, "where") == 0)
+        put_terms(w, r->where, &w->rule.env);
+    if (v->match != TRI_NO)
+        put_steps(w, r);
+}
+
+static void put_rule_json(struct work *w, const struct policy_rule *r,
+                          const struct verdict *v)
+{
+    json_open_map(&w->j, NULL);
+    json_text(&w->j, "rule", r->name);
+    json_str(&w->j, "result", match_word(r, v->match));
+    json_str(&w->j, "decided_by", v->part);
+    if (v->why.n > 0)
+        json_text(&w->j, "why", buf_span(&v->why));
+    put_terms(w, strcmp(v->part, "where") == 0 ? r->where : NULL, &w->rule.env);
+    json_open_list(&w->j, "steps");
+    if (v->match != TRI_NO)
+        put_steps(w, r);
+    json_close_list(&w->j);
+    json_close_map(&w->j);
+}
+
+static void explain_event(struct work *w)
+{
+    if (w->q.json)
+        json_open_list(&w->j, "rules");
+    for (unsigned i = 0; i < w->p->rule_count; i++) {
+        const struct policy_rule *r = &w->p->rules[i];
+        struct verdict v = {.part = "all"};
+        buf_init(&v.why, &w->arena.mem, TEXT_MAX);
+        judge(w, r, &v);
+        if (w->q.json)
+            put_rule_json(w, r, &v);
+        else
+            put_rule_text(w, r, &v);
+    }
+    if (w->q.json)
+        json_close_list(&w->j);
+    else
+        buf_put_str(&w->out,
+                    "and the built-in reaction: the subject is stale "
+                    "until a read qualifies\n");
+}
+
+/* ---- gate ---- */
+
+static void put_gate(struct work *w, const struct policy_gate *g, bool named,
+                     const struct filter_env *env)
+{
+    const enum tri v = !named               ? TRI_UNKNOWN
+                       : g->require == NULL ? TRI_YES
+                                            : filter_eval(g->require, env);
+    const char *word = !named         ? "does not name the tool"
+                       : v == TRI_YES ? "fulfilled"
+                                      : "not fulfilled";
+    if (w->q.json) {
+        json_open_map(&w->j, NULL);
+        json_text(&w->j, "rule", g->name);
+        json_bool(&w->j, "names_tool", named);
+        json_str(&w->j, "result", word);
+        put_terms(w, named ? g->require : NULL, env);
+        json_close_map(&w->j);
+        return;
+    }
+    buf_printf(&w->out, "gate rule %.*s: ", PRSPAN(g->name));
+    term_tone(&w->term, &w->out,
+              !named         ? TONE_DIM
+              : v == TRI_YES ? TONE_GOOD
+                             : TONE_BAD,
+              span_str(word));
+    buf_put_str(&w->out, "\n");
+    put_terms(w, named ? g->require : NULL, env);
+}
+
+static int explain_tool(struct work *w)
+{
+    const struct span tool = span_str(w->q.tool);
+    const uint32_t classes = policy_tool_classes(w->p, tool);
+    struct filter_env strict = w->rule.env;
+    const struct gate_verdict v =
+        policy_gate_eval(w->p, tool, classes, &w->rule.env);
+    strict.absent_is_unknown = true;
+    if (w->q.json)
+        json_open_list(&w->j, "gate");
+    for (unsigned i = 0; i < w->p->gate_count; i++) {
+        const struct policy_gate *g = &w->p->gates[i];
+        put_gate(w, g, policy_tools_match(w->p, &g->tools, tool, classes),
+                 &strict);
+    }
+    const char *why = v.decider != NULL      ? "by gate rule "
+                      : v.named              ? ""
+                      : w->p->gate_count > 0 ? "no gate rule names the tool"
+                                             : "there are no gate rules";
+    const struct span who = v.decider != NULL ? v.decider->name : SPAN("");
+    if (w->q.json) {
+        json_close_list(&w->j);
+        json_str(&w->j, "decision", v.allowed ? "allow" : "deny");
+        json_text(&w->j, "decided_by", who);
+        json_i64(&w->j, "max_age_ms", v.max_age_ms);
+    } else {
+        term_tone(&w->term, &w->out, v.allowed ? TONE_GOOD : TONE_BAD,
+                  v.allowed ? SPAN("allow") : SPAN("deny"));
+        buf_printf(&w->out, "%s%s%.*s; the last read may be %lld s old\n",
+                   why[0] == 0 ? "" : ": ", why, PRSPAN(who),
+                   (long long)(v.max_age_ms / 1000));
+    }
+    return v.allowed ? EXIT_YES : EXIT_NO;
+}
+
+/* ---- the command ---- */
+
+static int load(struct work *w)
+{
+    struct span source;
+    int rc = policy_file_load(&w->arena.mem, span_str(w->q.file), &w->p,
+                              &w->notes, &source, &w->f);
+    if (rc < 0 && w->notes.error_count > 0) {
+        policy_notes_print(&w->notes, w->q.file, source, w->term.colour,
+                           &w->out);
+        return EXIT_NO;
+    }
+    if (rc == RC_OK)
+        rc = read_question(w);
+    return rc < 0 ? cli_fail(&w->f) : EXIT_YES;
+}
+
+static int run(struct work *w)
+{
+    int code = load(w);
+    if (code != EXIT_YES)
+        return code;
+    json_out_init(&w->j, &w->out);
+    if (w->q.json)
+        json_open_map(&w->j, NULL);
+    if (w->q.tool != NULL)
+        code = explain_tool(w);
+    else
+        explain_event(w);
+    if (w->q.json) {
+        json_close_map(&w->j);
+        buf_put_str(&w->out, "\n");
+    }
+    return code;
+}
+
+static int check_question(struct work *w, int words)
+{
+    const struct question *q = &w->q;
+    if (words != 2)
+        return cli_usage("policy explain needs one policy file");
+    if (q->tool != NULL && (q->event != NULL || q->changed != NULL))
+        return cli_usage("policy explain: --event or --tool, not both");
+    if (q->tool != NULL)
+        return EXIT_YES;
+    if (q->event == NULL || q->subject == NULL)
+        return cli_usage(
+            "policy explain needs --event and --subject, or "
+            "--tool");
+    if (!event_type_from_name(span_str(q->event), &w->rule.type))
+        return cli_usage("policy explain: there is no event '%s'", q->event);
+    if (!read_subject(w))
+        return cli_usage(
+            "policy explain: --subject is /Agents/ID, /Users/ID "
+            "or /Groups/ID");
+    return EXIT_YES;
+}
+
+static int explain(struct work *w, int argc, char **argv)
+{
+    struct question *q = &w->q;
+    const struct cli_option options[] = {{"event", 0, NULL, &q->event},
+                                         {"subject", 0, NULL, &q->subject},
+                                         {"resource", 0, NULL, &q->resource},
+                                         {"changed", 0, NULL, &q->changed},
+                                         {"payload", 0, NULL, &q->payload},
+                                         {"feed", 0, NULL, &q->feed},
+                                         {"tool", 0, NULL, &q->tool},
+                                         {"json", 'j', &q->json, NULL},
+                                         {NULL, 0, NULL, NULL}};
+    const char *words[2] = {NULL, NULL};
+    const int count = cli_parse(argc, argv, options, words, 2);
+    int code = count < 0 ? EXIT_USAGE : check_question(w, count);
+    if (code != EXIT_YES)
+        return code;
+    q->file = words[1];
+    arena_init(&w->arena, mem_system(), EXPLAIN_MEMORY_MAX);
+    buf_init(&w->out, mem_system(), TERM_OUT_MAX);
+    term_init(&w->term, STDOUT_FILENO);
+    code = run(w);
+    if (term_write(STDOUT_FILENO, buf_span(&w->out)) < 0)
+        code = EXIT_ENVIRONMENT;
+    buf_fini(&w->out);
+    arena_fini(&w->arena);
+    return code;
+}
+
+int cmd_policy_explain(int argc, char **argv)
+{
+    struct work *w = mem_alloc(mem_system(), sizeof *w);
+    if (w == NULL)
+        return EXIT_ENVIRONMENT;
+    const int code = explain(w, argc, argv);
+    mem_release(mem_system(), w);
+    return code;
+}
