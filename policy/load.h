@@ -94,7 +94,7 @@ void load_tools(struct loader *l, const struct doc *d, void *tool_set_field);
 void load_actions(struct loader *l, const struct doc *d, void *policy);
 void load_rules(struct loader *l, const struct doc *d, void *policy);
 void load_gates(struct loader *l, const struct doc *d, void *policy);
-void load_tests(struct loader *l, const struct doc *d, void *policy);
+void load_tests(struct loader *l, const struct doc *d, void *field);
 void load_step(struct loader *l, const struct doc *d, struct policy_step *s);
 /* A list of nodes with a limit; NULL after a note, or when it is empty. */
 void *load_list(struct loader *l, const struct doc *d, const char *what,

@@ -101,7 +101,7 @@ struct span world_keep(struct world *w, struct span s);
 
 /* policy_world_scim.c */
 int world_add_resource(struct world *w, const struct test_resource *r) must_use;
-void world_change(struct world *w, const struct test_resource *r);
+void world_change(struct world *w, const struct test_resource *change);
 /* NULL when the server has none. */
 const struct world_resource *world_find(struct world *w, struct span uri);
 /* A feed says something: the server follows, the engine is told. */

@@ -89,6 +89,7 @@ static int check_all_names(const struct doc *d, struct fail *f)
     unsigned depth = 0;
     while (d != NULL || depth > 0) {
         if (d == NULL) {
+            /* cppcheck-suppress uninitvar ; filled up to `depth` */
             d = rest[--depth];
             continue;
         }
