@@ -3,8 +3,10 @@
  * The dispatcher: one table of commands gives help, completion and the call.
  * Everything else is in sidecar/cmd_*.c.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sidecar/base/guess.h"
 #include "sidecar/cli.h"
@@ -73,7 +75,24 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
-int main(int argc, char **argv)
+/* A file or socket must not become standard output or error by chance. */
+static void open_standard_files(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            _exit(EXIT_ENVIRONMENT);
+}
+
+/* What could not be printed must not look like success. */
+static int printed(int code)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return code;
+    (void)fputs("bailiff: the output cannot be written\n", stderr);
+    return EXIT_ENVIRONMENT;
+}
+
+static int dispatch(int argc, char **argv)
 {
     if (argc < 2) {
         (void)print_overview(stderr);
@@ -93,4 +112,10 @@ int main(int argc, char **argv)
     if (wants_help(argc - 1, argv + 1))
         return print_command(c);
     return c->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_files();
+    return printed(dispatch(argc, argv));
 }

@@ -27,7 +27,9 @@ int file_path(char ret[FILE_PATH_MAX], struct span dir, const char *name,
 
 int file_rc(int err)
 {
-    return err == ENOSPC || err == EDQUOT ? RC_NO_SPACE : RC_IO;
+    bool passes = err == ENOSPC || err == EDQUOT || err == EMFILE ||
+                  err == ENFILE; /* there may be room later */
+    return passes ? RC_NO_SPACE : RC_IO;
 }
 
 int file_write_all(int fd, struct span s, struct fail *f)
@@ -49,7 +51,8 @@ int file_sync_dir(struct span dir, struct fail *f)
     TRY(file_path(path, dir, "", f));
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return fail(f, RC_IO, "open %s: %s", path, strerrordesc_np(errno));
+        return fail(f, file_rc(errno), "open %s: %s", path,
+                    strerrordesc_np(errno));
     int bad = fsync(fd) != 0 ? errno : 0;
     ignore_rc(close(fd)); /* nothing was written through it */
     return bad == 0

@@ -17,7 +17,8 @@
 int file_path(char ret[FILE_PATH_MAX], struct span dir, const char *name,
               struct fail *f) must_use;
 
-/* RC_NO_SPACE for a full disk or quota, RC_IO for the rest. */
+/* RC_NO_SPACE for a full disk or quota, or no descriptor left; RC_IO for the
+ * rest. */
 int file_rc(int err);
 
 /* Writes all of `s`, over short writes and EINTR. On failure an unknown part

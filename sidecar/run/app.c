@@ -126,7 +126,7 @@ static void apply_journal(struct app *a, const struct out *o)
     struct in now = {.kind = IN_TICK};
     struct fail f;
     app_now(&now);
-    if (a->store == NULL || a->store_closing)
+    if (a->store == NULL || a->store_closing || !a->durable)
         return; /* stopping: what this would have changed is done again */
     if (store_append(a->store, o->journal.seq, now.wall_ms, o->journal.body,
                      &f) >= 0)
@@ -142,7 +142,7 @@ static void apply_journal(struct app *a, const struct out *o)
 static void apply_log(struct app *a, const struct out *o)
 {
     struct fail f;
-    if (a->log == NULL)
+    if (a->log == NULL || !a->durable)
         return; /* stopping: copied from the journal at the next start */
     if (o->log.row != 0)
         mark_row(a, o->log.ticket, o->log.row);

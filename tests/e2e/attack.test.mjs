@@ -3,7 +3,10 @@
 // with the address sanitizer: BAILIFF=build/asan/bailiff tests/e2e/run.sh attack
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+    chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync,
+} from 'node:fs';
+import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { join } from 'node:path';
@@ -15,6 +18,8 @@ import { ask, audited, known, tell, useWorld } from './peers/scenario.mjs';
 import { sleep, until } from './peers/wait.mjs';
 import { World } from './peers/world.mjs';
 
+/** A token that must not be seen anywhere. */
+const CANARY = `canary-${randomId(24)}`;
 const quiet = (promise) => promise.catch((e) => e);
 const many = (n, work) => Promise.all(Array.from({ length: n }, (_, i) => work(i)));
 
@@ -386,5 +391,181 @@ describe('a full disk', () => {
             spawnSync('umount', ['-l', dir]);
             await w.close();
         }
+    });
+});
+
+/** Where `text` can be found in what the sidecar keeps, says and shows. */
+async function traces(w, text) {
+    const { bailiff: b } = w;
+    const found = [];
+    const look = (name, bytes) => { if (bytes.includes(text)) found.push(name); };
+    const files = readdirSync(b.dataDir, { recursive: true, withFileTypes: true });
+    for (const f of files) {
+        const path = join(f.path, f.name);
+        if (f.isFile()) look(path, readFileSync(path));
+    }
+    look('stderr', b.stderr);
+    for (const name of ['environ', 'cmdline']) {
+        look(name, readFileSync(`/proc/${b.pid}/${name}`));
+    }
+    for (const path of ['/metrics', '/readyz', '/healthz']) {
+        const answer = await quiet(fetch(`http://127.0.0.1:${w.ports.metrics}${path}`));
+        if (answer.text) look(path, await answer.text());
+    }
+    for (const what of ['status', 'agents', 'jobs', 'feeds']) look(what, (await b.ask(what)).stdout);
+    return found;
+}
+
+describe('peers that lie', () => {
+    const PAGES = [];
+    const pager = http.createServer((req, res) => {
+        PAGES.push(req.url);
+        req.resume().on('end', () => res.end());
+    });
+    let port;
+    const held = useWorld({
+        configure: async (c, w) => {
+            await new Promise((done) => { pager.listen(0, '127.0.0.1', done); });
+            port = pager.address().port;
+            w.adopt(() => { pager.closeAllConnections(); pager.close(); });
+            w.bailiff.writePolicy(`apiVersion: bailiff/v1
+kind: Policy
+defaults: {unknown_agent: lookup, refresh: {timeout: 2s}}
+rules:
+  - name: stop
+    events: [deactivate]
+    do:
+      - hold: suspended
+      - cancel: {calls: all, within: 1s, otherwise: [page-cancel]}
+      - revoke: {tokens: all, within: 2s, otherwise: [page-revoke]}
+actions:
+  page-cancel: {http: {method: POST, url: "http://127.0.0.1:${port}/cancel/{{agent.id}}"}}
+  page-revoke: {http: {method: POST, url: "http://127.0.0.1:${port}/revoke/{{agent.id}}"}}
+`);
+            return c;
+        },
+    });
+    const paged = (path) => until(`a page at ${path}`, () => PAGES.includes(path), 8000);
+
+    it('a SCIM server that lies is never believed to allow', async () => {
+        const { w } = held;
+        const gate = w.gate();
+        const lies = [
+            { wrongId: true }, { garbage: true }, { truncated: true }, { redirect: w.scim.base },
+            { status: 200 }, { status: 500 }, { status: 302 },
+            { edit: (r) => ({ ...r, active: 'true' }) }, { edit: (r) => ({ ...r, active: 1 }) },
+            { edit: (r) => ({ ...r, active: [true] }) }, { edit: () => [] },
+            { edit: (r) => ({ ...r, active: true, Active: false }) },
+            { edit: (r) => ({ Active: true, ...r, active: false }) },
+            { edit: (r) => ({ ...r, padding: 'x'.repeat(1100000) }) },
+            { edit: ({ active, ...rest }) => rest }, { slow: 2500 },
+        ];
+        for (const [i, lie] of lies.entries()) {
+            const agent = w.agent(`lie-${i}`);
+            w.scim.fault = lie;
+            assert.notEqual(await ask(gate, agent), 'allow', JSON.stringify(lie));
+        }
+        w.scim.fault = null;
+    });
+
+    it('an authorization server that refuses, hangs, or says come back in a year', async () => {
+        const { w } = held;
+        const runtime = await w.runtime();
+        const faults = [{ status: 503 }, { status: 503, headers: { 'retry-after': '31536000' } },
+            { status: 400 }, { status: 302, headers: { location: w.as.issuer } }];
+        for (const [i, fault] of faults.entries()) {
+            const agent = await known(w, runtime.gate, `as-${i}`);
+            await runtime.register(agent, CANARY, { issuer: w.as.issuer });
+            w.as.revocationFault = fault;
+            await tell(w, 'deactivate', agent);
+            await paged(`/revoke/as-${i}`);
+        }
+        w.as.revocationFault = null;
+    });
+
+    it('a runtime that never confirms, confirms the wrong thing, or for another', async () => {
+        const { w } = held;
+        const silent = await w.runtime('silent');
+        silent.manner = 'silent';
+        const liar = await w.runtime('liar');
+        const agent = await known(w, silent.gate, 'rt-0');
+        const { call } = await silent.begin(agent, 't');
+        await tell(w, 'deactivate', agent);
+        const order = await until('the cancel', () =>
+            silent.directives.find((d) => d.type === 'TYPE_CANCEL'));
+        const cancelled = [{ call_id: call.callId, outcome: 'OUTCOME_CANCELLED' }];
+        liar.confirm({ directive_id: order.directive_id }, cancelled);
+        for (const [runtime, id, calls] of [['liar', order.directive_id, cancelled],
+            ['silent', 'no-such', cancelled], ['silent', order.directive_id, []],
+            ['silent', order.directive_id, [{ call_id: 'x', outcome: 'OUTCOME_CANCELLED' }]]]) {
+            await quiet(silent.gate.ack(runtime, { directive_id: id, calls, done: true }));
+        }
+        await paged('/cancel/rt-0');
+    });
+
+    it('a transmitter that repeats, mislabels, refuses, and sends 5,000 at once', async () => {
+        const { w } = held;
+        const stream = w.idp.stream('hr');
+        const agent = await known(w, w.gate(), 'poll');
+        const [one, two] = await many(2, () => w.idp.mint('patch:notice', agent));
+        stream.queue('not-its-jti', one.token);
+        stream.queue('x'.repeat(2000), two.token);
+        for (const junk of ['', 'a.b.c', '{}', 'x'.repeat(100000)]) {
+            stream.queue(randomId(), junk);
+        }
+        await until('a refusal', () => stream.items.get('not-its-jti').err);
+        assert.equal(stream.items.get('not-its-jti').ackedAt, undefined);
+        for (const status of [401, 500, 302]) {
+            stream.fault = { status };
+            stream.wake();
+            await sleep(100);
+        }
+        stream.fault = { exceedMax: true };
+        const before = stream.acked.length;
+        const sets = await many(5000, () => w.idp.mint('patch:notice', agent));
+        for (const s of sets) stream.queue(s.jti, s.token);
+        await until('most of them', () => stream.acked.length > before + 4900, 30000, 200);
+    });
+
+    it('after all that no secret has left its place', async () => {
+        const { w } = held;
+        w.bailiff.signal('SIGUSR2');
+        await sleep(200);
+        for (const secret of [CANARY, w.pushBearer, w.scim.bearer, w.idp.pollToken,
+            w.as.clients.bailiff, Buffer.from(`bailiff:${w.as.clients.bailiff}`).toString('base64')]) {
+            assert.deepEqual(await traces(w, secret), [], secret);
+        }
+    });
+});
+
+describe('damage', () => {
+    it('a refusal to start is exit code 3, never a crash', async () => {
+        const w = await World.start();
+        const { bailiff: b } = w;
+        await known(w, w.gate(), '1');
+        await audited(w);
+        const save = `${b.dataDir}.save`;
+        cpSync(b.dataDir, save, { recursive: true });
+        const database = join(b.dataDir, 'bailiff.db');
+        const line = join(b.dataDir, 'log', '00000001.jsonl');
+        for (const damage of [
+            () => rmSync(database), () => writeFileSync(database, ''),
+            () => writeFileSync(database, Buffer.alloc(40000, 0x5a)),
+            () => truncateSync(database, 5000), () => truncateSync(line, 100),
+            () => writeFileSync(line, Buffer.alloc(99, 0x7a)),
+            () => rmSync(join(b.dataDir, 'keys', 'seal.key')),
+            () => chmodSync(join(b.dataDir, 'keys', 'seal.key'), 0o644),
+            () => chmodSync(b.dataDir, 0o777),
+        ]) {
+            damage();
+            await assert.rejects(b.start({ readyMs: 5000 }), String(damage));
+            assert.deepEqual(await b.exited, { code: 3, signal: null }, b.stderr);
+            rmSync(b.dataDir, { recursive: true });
+            cpSync(save, b.dataDir, { recursive: true });
+            chmodSync(b.dataDir, 0o700);
+        }
+        await b.start();
+        await audited(w);
+        await w.close();
     });
 });
