@@ -403,14 +403,19 @@ static void tell_full(struct decision_log *l, bool full, const struct fail *f)
         ignore_rc(uv_async_send(&l->wake_loop)); /* as in set_synced */
 }
 
-/* Cuts the half line that a full disk left, so that the work can be done
- * again, and waits. False when it is not worth waiting. */
+/* What a full disk left of a line, so that the work can be done again. */
+static int cut_half_line(struct decision_log *l, struct fail *f)
+{
+    if (l->tail.fd >= 0 &&
+        ftruncate(l->tail.fd, (off_t)l->tail.state.file_offset) != 0)
+        return fail(f, RC_BROKEN, "cut: %s", strerrordesc_np(errno));
+    return 0;
+}
+
+/* False when the next try must be the last. */
 static bool wait_for_space(struct decision_log *l)
 {
     uint64_t end = now_ms() + SPACE_MS, now;
-    if (l->tail.fd >= 0 &&
-        ftruncate(l->tail.fd, (off_t)l->tail.state.file_offset) != 0)
-        return false;
     uv_mutex_lock(&l->mutex);
     while (!l->closing && (now = now_ms()) < end)
         ignore_rc(uv_cond_timedwait(&l->wake_thread, &l->mutex,
@@ -427,10 +432,12 @@ static void run_thread(void *arg)
     bool want_reopen;
     int rc = 0;
     while (rc == 0 && next_work(l, &want_reopen)) {
-        while ((rc = work(l, want_reopen, &f)) == RC_NO_SPACE) {
+        bool last = false;
+        while ((rc = work(l, want_reopen, &f)) == RC_NO_SPACE && !last) {
             tell_full(l, true, &f);
-            if (!wait_for_space(l))
+            if ((rc = cut_half_line(l, &f)) < 0)
                 break;
+            last = !wait_for_space(l);
         }
         if (rc == 0)
             tell_full(l, false, NULL);
