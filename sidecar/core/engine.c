@@ -257,10 +257,9 @@ void row_close(struct engine *e)
     }
     r->seq = ++e->seq;
     list_push(&e->rows, &r->link);
-    while (!list_empty(&e->new_holds)) {
-        struct list_link *k = list_shift(&e->new_holds);
+    struct list_link *k;
+    while ((k = list_shift(&e->new_holds)) != NULL)
         container_of(k, struct hold, new_link)->unsaved = false;
-    }
     struct out *o = emit(e, OUT_JOURNAL);
     o->journal.seq = r->seq;
     o->journal.body = buf_span(&body);

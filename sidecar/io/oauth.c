@@ -24,6 +24,7 @@ struct entry {
     const struct config_auth *auth;
     const struct config_trust *trust;
     struct list waiting;
+    struct list answering;    /* taken from `waiting`, while answer_all runs */
     struct fetch_call *grant; /* in flight, or NULL */
     struct buf header;
     uint64_t token; /* number of the token in `header`; 0: none */
@@ -257,13 +258,11 @@ static void entry_load(struct entry *e)
 /* Answers those who waited when this began; new ones come with the timer. */
 static void answer_all(struct entry *e, int rc, const struct fail *why)
 {
-    struct list now;
     struct list_link *k;
     struct fail f = *why;
-    list_init(&now);
     while ((k = list_shift(&e->waiting)) != NULL)
-        list_push(&now, k);
-    while ((k = list_shift(&now)) != NULL) {
+        list_push(&e->answering, k);
+    while ((k = list_shift(&e->answering)) != NULL) {
         struct oauth_want *w = container_of(k, struct oauth_want, link);
         w->token = rc == 0 ? e->token : 0;
         w->got(w, rc, rc == 0 ? buf_span(&e->header) : SPAN(""), &f);
@@ -337,6 +336,7 @@ static struct entry *entry_get(struct oauth *o, const struct oauth_want *w)
     e->auth = w->auth;
     e->trust = w->trust;
     list_init(&e->waiting);
+    list_init(&e->answering);
     buf_init(&e->header, mem_system(), FORM_BYTES_MAX);
     list_push(&o->entries, &e->link);
     o->entry_count++;

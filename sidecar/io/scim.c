@@ -433,6 +433,7 @@ static int64_t pump_base(struct scim *s, struct base *b)
         if (wait > 0)
             return wait < next_ms ? wait : next_ms;
         struct list_link *k = list_shift(&b->waiting);
+        must(k != NULL);
         launch(s, b, container_of(k, struct scim_call, link));
     }
     return next_ms;

@@ -254,7 +254,7 @@ static int show(struct admin_ask *q, const struct route *route, struct fail *f)
 
 static int handle(struct admin_ask *q, struct fail *f)
 {
-    const struct route *route;
+    const struct route *route = NULL;
     if (q->who == NULL)
         return fail(f, RC_DENIED, "user %u is not an operator",
                     (unsigned)http_peer(q->req)->uid);
@@ -262,6 +262,7 @@ static int handle(struct admin_ask *q, struct fail *f)
         return fail(f, RC_UNAVAILABLE, "the sidecar is %s",
                     q->app->stopping ? "stopping" : "starting");
     TRY(find_route(q, &route, f));
+    must(route != NULL);
     const char *method = route->show != NULL ? "GET" : "POST";
     if (!span_eq(http_method(q->req), span_str(method)))
         return fail(f, RC_PROTOCOL, "only %s here", method);

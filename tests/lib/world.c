@@ -236,7 +236,7 @@ static void take_ack(struct world *w, const struct out *o)
 static void take_answer(struct world *w, const struct out *o)
 {
     struct world_ask *a = find_ask(w, o->answer.token);
-    CHECK(a != NULL);
+    must(a != NULL);
     CHECK(!a->answered); /* once */
     a->answered = true;
     a->answer = o->answer;
