@@ -151,6 +151,18 @@ static void report_notes(const struct app *a, const struct policy_notes *notes,
     buf_fini(&text);
 }
 
+/* All of them are on stderr; the record has room for one. */
+static int name_first_error(const struct policy_notes *notes, struct fail *f)
+{
+    for (unsigned i = 0; i < notes->count; i++) {
+        const struct policy_note *n = &notes->at[i];
+        if (!n->warning)
+            return fail(f, RC_CONFIG, "line %u, column %u: %s (error 1 of %u)",
+                        n->line, n->column, n->text, notes->error_count);
+    }
+    return f->rc;
+}
+
 /* A policy whose own tests fail is refused like one with errors. */
 static int run_tests(const struct app *a, const struct policy *p,
                      struct fail *f)
@@ -177,10 +189,12 @@ int conf_load_policy(struct app *a, const char **ret_digest, struct fail *f)
     else
         rc = policy_file_load(&slot->arena.mem, a->config->policy_file,
                               &slot->policy, notes, &source, f);
-    if (rc < 0)
+    if (rc < 0) {
         report_notes(a, notes, source);
-    else
+        rc = name_first_error(notes, f);
+    } else {
         rc = run_tests(a, slot->policy, f);
+    }
     if (rc == 0)
         *ret_digest = slot->policy->digest_hex;
     mem_release(mem_system(), notes);
