@@ -181,7 +181,8 @@ describe('jobs at an authorization server that fails', () => {
     it('a deadline that passes is a failure', async () => {
         const { w } = held;
         const { agent, job } = await stuck('4', 'session-revoked');
-        await untilRecord(w.bailiff, { kind: 'action', action: 'revoke', agent, outcome: 'failed' });
+        await untilRecord(w.bailiff,
+            { kind: 'action', action: 'revoke', agent, outcome: 'failed' });
         const [failed] = await jobs('--agent', agent, '--state', 'failed');
         assert.equal(failed.id, job.id);
         assert.equal((await change('retry', job.id)).code, 1, 'it has ended');

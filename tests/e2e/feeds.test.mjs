@@ -133,3 +133,27 @@ describe('two issuers', () => {
         assert.equal(records(w.bailiff, { outcome: 'equivocation' }).length, 0);
     });
 });
+
+describe('a transmitter changes its keys', () => {
+    const held = useWorld();
+
+    it('a key that it has taken back is not trusted after the next refresh', async () => {
+        const { w } = held;
+        const gate = w.gate();
+        const agent = await known(w, gate, '1');
+        const old = w.idp.keys.get('es256');
+        await tell(w, 'patch:notice', '/Agents/9', { key: old });
+        w.idp.addKey('es256', 'ES256');
+        await tell(w, 'patch:notice', '/Agents/9');
+        // Its name is unknown again: until the keys may be fetched, "come back later".
+        const renamed = { kid: w.idp.keys.get('es256').kid };
+        const nameless = { kid: undefined };
+        for (const [header, want] of [[{}, [400, 503]], [renamed, [400]], [nameless, [400]]]) {
+            const { status, json } = await w.idp.tell('deactivate', agent, { key: old, header });
+            assert.ok(want.includes(status), `${status} for ${JSON.stringify(header)}`);
+            if (status === 400) assert.match(json.err, /^invalid_(key|request)$/);
+        }
+        assert.equal(await ask(gate, agent), 'allow');
+        await tell(w, 'patch:notice', '/Agents/9', { key: 'rs256' });
+    });
+});
