@@ -148,6 +148,9 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     const struct store_reader reader = {
         .fact = load_fact, .row = load_row, .ctx = a};
     TRY(store_load(a->store, &reader, ret_last_seq, f));
+    if (ls.lines == 0 && *ret_last_seq > 0)
+        log_warn(LOG_RECORDS, "new_log_beside_old_database",
+                 kv_u64("rows", *ret_last_seq));
     TRY(decision_log_start(a->log, &a->loop, f));
     a->durable = true; /* from here on both are closed, not freed */
     TRY(store_scan(a->store, last_input + 1, recopy_row, a, f));
