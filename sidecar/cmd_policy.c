@@ -224,7 +224,9 @@ static int choose(struct work *w, const char *const *words, unsigned count,
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} tools[] = {{"schema", cmd_policy_schema}, {"explain", cmd_policy_explain}};
+} tools[] = {{"schema", cmd_policy_schema},
+             {"explain", cmd_policy_explain},
+             {"fmt", cmd_policy_fmt}};
 
 int cmd_policy(int argc, char **argv)
 {

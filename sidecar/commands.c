@@ -33,12 +33,13 @@ const struct command commands[] = {
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
-    {"set up", "policy", cmd_policy, "check test explain schema show",
+    {"set up", "policy", cmd_policy, "check test explain fmt schema show",
      "usage: bailiff policy check FILE [--strict] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
      "       bailiff policy explain FILE --event TYPE --subject PATH\n"
      "               [--resource FILE] [--changed A,B] [--feed NAME]\n"
      "       bailiff policy explain FILE --tool TOOL [--resource FILE]\n"
+     "       bailiff policy fmt FILE [--check | --write]\n"
      "       bailiff policy schema\n"
      "       bailiff policy show [FILE]",
      "check, test or show a policy file",
@@ -51,11 +52,15 @@ const struct command commands[] = {
      "explain  what every rule says about an event, or every gate rule about\n"
      "       a tool, and which part of it decided; --resource is what a read\n"
      "       found, without it conditions wait for a read\n"
+     "fmt    the canonical form of the file, with its comments\n"
      "schema the JSON Schema of policy files, for editors\n"
      "show   the policy as bailiff understood it; without FILE the built-in\n"
      "       policy, which is in force when bailiff.yaml names none\n",
      "  -j, --json          findings or results as JSON\n"
      "  -s, --strict        check: exit code 1 for warnings too\n"
+     "      --check         fmt: say whether it is canonical: exit code 1 if "
+     "not\n"
+     "  -w, --write         fmt: replace the file\n"
      "      --event TYPE    explain: a short name or URI\n"
      "      --subject PATH  explain: /Agents/7, /Users/kim or /Groups/g-1\n"
      "      --resource FILE explain: the SCIM resource as JSON\n"
