@@ -8,7 +8,7 @@
 #include "sidecar/io/address.h"
 
 #define LINGER_MS 1000
-#define LINGER_BYTES_MAX 65536
+#define LINGER_BYTES_MAX 1048576 /* many senders read when all is written */
 
 /*
  *   TLS -> CHOOSE -> OPEN -> LAST -> LINGER -> DEAD

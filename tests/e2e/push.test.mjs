@@ -59,7 +59,12 @@ describe('pushing', () => {
 
     it('refuses a body that is too large with 413', async () => {
         const { w } = held;
-        assert.equal((await w.idp.push('a'.repeat(300 * 1024), { http2: true })).status, 413);
+        for (const http2 of [false, true]) {
+            for (const kib of [257, 300, 768]) {
+                const { status } = await w.idp.push('a'.repeat(kib * 1024), { http2 });
+                assert.equal(status, 413, `${kib} KiB, http2 ${http2}`);
+            }
+        }
     });
 
     it('accepts parameters of the media type and a chunked body (8935-R21)', async () => {
