@@ -122,10 +122,10 @@ static bool is_block_text(const struct fmt *w, const struct doc *d)
 static size_t quoted_bytes(struct span s)
 {
     for (size_t i = 1; i < s.n; i++) {
-        if (s.p[0] == '"' && s.p[i] == '\\')
-            i++;
-        else if (s.p[i] == s.p[0] && s.p[0] == '\'' && i + 1 < s.n &&
-                 s.p[i + 1] == '\'')
+        bool escape = s.p[0] == '"' && s.p[i] == '\\';
+        bool twice = s.p[0] == '\'' && s.p[i] == '\'' && i + 1 < s.n &&
+                     s.p[i + 1] == '\'';
+        if (escape || twice)
             i++;
         else if (s.p[i] == s.p[0])
             return i + 1;
