@@ -81,21 +81,36 @@ static void decide_stale(struct engine *e, const struct subject *s,
     deny(d, REASON_REFRESH_FAILED, SPAN(""));
 }
 
-/* `tool`, `call.run_id` for conditions, without allocating. */
+/* `tool`, `tool_class` and `call.run_id` for conditions, without allocating. A
+ * tool may be in several classes: any of them may be the one asked for. */
 struct call_doc {
-    struct doc map, tool, run;
+    struct doc map, tool, run, classes;
+    struct doc in[POLICY_CLASSES_MAX];
 };
 
-static const struct doc *call_doc(struct call_doc *c, struct span tool,
-                                  struct span run_id)
+static const struct doc *call_doc(const struct policy *p, struct call_doc *c,
+                                  struct span tool, struct span run_id)
 {
-    *c = (struct call_doc){
-        .map = {.kind = DOC_MAP},
-        .tool = {.kind = DOC_TEXT, .key = SPAN("tool"), .text = tool},
-        .run = {.kind = DOC_TEXT, .key = SPAN("run_id"), .text = run_id}};
+    uint32_t classes = policy_tool_classes(p, tool);
+    c->map = (struct doc){.kind = DOC_MAP};
+    c->tool = (struct doc){.kind = DOC_TEXT, .key = SPAN("tool"), .text = tool};
+    c->run =
+        (struct doc){.kind = DOC_TEXT, .key = SPAN("run_id"), .text = run_id};
+    c->classes = (struct doc){.kind = DOC_LIST, .key = SPAN("tool_class")};
     doc_append(&c->map, &c->tool);
+    doc_append(&c->map, &c->classes);
     if (run_id.n > 0)
         doc_append(&c->map, &c->run);
+    for (unsigned i = 0; i < p->class_count && i < POLICY_CLASSES_MAX; i++) {
+        if ((classes >> i & 1) == 0)
+            continue;
+        c->in[i] = (struct doc){.kind = DOC_TEXT, .text = p->classes[i].name};
+        doc_append(&c->classes, &c->in[i]);
+    }
+    if (classes == 0) { /* not absent: `not (tool_class eq ...)` may hold */
+        c->in[0] = (struct doc){.kind = DOC_TEXT, .text = SPAN("none")};
+        doc_append(&c->classes, &c->in[0]);
+    }
     return &c->map;
 }
 
@@ -117,8 +132,8 @@ static struct gate_verdict ask_policy(struct engine *e, const struct subject *s,
                                       struct span tool, struct span run_id)
 {
     struct call_doc call;
-    const struct filter_env env = {.resource = s->attrs,
-                                   .call = call_doc(&call, tool, run_id)};
+    const struct filter_env env = {
+        .resource = s->attrs, .call = call_doc(e->policy, &call, tool, run_id)};
     return policy_gate_eval(e->policy, tool,
                             policy_tool_classes(e->policy, tool), &env);
 }

@@ -425,11 +425,11 @@ def test_live_blocked_store():
         check(got == 503 and answer["message"] == "the store is blocked", got,
               answer)
         has(w("status", code=1), "blocked")
-        check(not answers, "answered before it was durable", answers)
+        first.join(timeout=30)
+        check(answers and answers[0][0] == 503, "answered as not kept", answers)
+        check("not kept yet" in answers[0][1]["message"], answers)
         lock.execute("ROLLBACK")
         lock.close()
-        first.join(timeout=30)
-        check(answers and answers[0][0] == 200, answers)
         w.wait(lambda: w.http("/readyz")[0] == 200, "recovered store")
         check(len(w.agent("/Agents/1")["holds"]) == 1)
 

@@ -260,9 +260,30 @@ static void test_new_policy(void **state)
     world_close(w);
 }
 
+/* Conditions over the call: classes of the tool, the run. */
+static void test_call_conditions(void **state)
+{
+    (void)state;
+    struct world *w = world_open(
+        "tool_classes: {money: [\"pay.*\"], big: [\"pay.big*\"]}\n"
+        "gate:\n"
+        "  - {name: all, tools: [\"*\"], require: 'active eq true'}\n"
+        "  - {name: small, tools: [\"*\"],\n"
+        "     require: 'not (tool_class eq \"big\")'}\n"
+        "  - {name: named, tools: [deploy], require: 'call.run_id pr'}\n");
+    (void)world_ask(w, "/Agents/1", "kb.find");
+    CHECK(world_reply(w, "/Agents/1", READ_OK, "e0", "{\"active\":true}"));
+    CHECK_STR(world_may(w, "/Agents/1", "kb.find"), "allow");
+    CHECK_STR(world_may(w, "/Agents/1", "pay.small"), "allow");
+    CHECK_STR(world_may(w, "/Agents/1", "pay.big1"), "gate_rule");
+    CHECK_STR(world_may(w, "/Agents/1", "deploy"), "gate_rule");
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_call_conditions),
         cmocka_unit_test(test_callers),
         cmocka_unit_test(test_unknown_denied),
         cmocka_unit_test(test_answer_after_record),
