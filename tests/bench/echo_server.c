@@ -7,6 +7,7 @@
  *   echo_server [key=value ...]   keys: address cert key ca required
  *   drain and every field of struct server_limits
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -242,6 +243,7 @@ static void add_services(struct app *a, struct fail *f)
 
 int main(int argc, char **argv)
 {
+    (void)signal(SIGPIPE, SIG_IGN);
     static struct app a;
     struct fail f;
     struct server_conf c = {
