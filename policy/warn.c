@@ -167,12 +167,12 @@ static void warn_classes(struct warner *w)
 
 /* ---- feeds ---- */
 
-static bool listens_to(const struct policy_rule *r, struct span feed)
+bool policy_listens_to(const struct policy_rule *r, struct span feed)
 {
+    bool named = r->feeds.count == 0;
     for (unsigned i = 0; i < r->feeds.count; i++)
-        if (span_eq(r->feeds.at[i], feed))
-            return true;
-    return r->feeds.count == 0;
+        named = named || span_eq(r->feeds.at[i], feed);
+    return named && (r->events & ~EVENTS_WITHOUT_FEED) != 0;
 }
 
 /* What the statements of the feed would have to be allowed, for all rules. */
@@ -181,7 +181,7 @@ static unsigned wanted_of(const struct policy *p, struct span feed)
     unsigned wanted = 0;
     for (unsigned i = 0; i < p->rule_count; i++) {
         const struct policy_rule *r = &p->rules[i];
-        if (!listens_to(r, feed) || (r->events & ~EVENTS_WITHOUT_FEED) == 0)
+        if (!policy_listens_to(r, feed))
             continue;
         for (unsigned k = 0; k < r->step_count; k++)
             if (r->steps[k].kind != STEP_RELEASE)

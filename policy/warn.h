@@ -20,4 +20,7 @@ void policy_warn(const struct policy *p, const struct doc *root,
  * handles nothing. */
 event_mask policy_unhandled(const struct policy *p);
 
+/* Can an event of this feed reach the rule at all? */
+bool policy_listens_to(const struct policy_rule *r, struct span feed);
+
 #endif

@@ -18,6 +18,14 @@ struct list {
     uint64_t wanted, shown;
 };
 
+/* A stamp explains the standing only while nothing stronger does. */
+static struct span stale_why(const struct doc *agent)
+{
+    return span_eq(operator_text(agent, SPAN("standing")), SPAN("stale"))
+               ? doc_text(agent, SPAN("stale_reason"))
+               : SPAN("");
+}
+
 static struct span why(struct operator* o, const struct doc *agent)
 {
     const struct doc *holds = doc_get(agent, SPAN("holds"));
@@ -27,7 +35,7 @@ static struct span why(struct operator* o, const struct doc *agent)
     if (count > 0)
         return operator_printf(o, "%lld hold%s", (long long)count,
                                count == 1 ? "" : "s");
-    return doc_text(agent, SPAN("stale_reason"));
+    return stale_why(agent);
 }
 
 static void add_row(struct list *l, const struct doc *agent)
@@ -200,7 +208,7 @@ static void show_read(struct operator* o, const struct doc *agent)
 static void print_agent(struct operator* o, const struct doc *agent)
 {
     const struct operator_words standing = operator_standing(agent);
-    const struct span stale = doc_text(agent, SPAN("stale_reason"));
+    const struct span stale = stale_why(agent);
     line(o, "agent", operator_text(agent, SPAN("uri")), TONE_BOLD);
     line(o, "feed",
          operator_printf(o, "%.*s, %.*s",

@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "policy/warn.h"
 #include "sidecar/base/json_out.h"
 #include "sidecar/cli.h"
 #include "sidecar/config/config_rows.h"
 #include "sidecar/config/policy_file.h"
+#include "sidecar/io/checkpoint.h"
 #include "sidecar/term.h"
 
 #define CHECK_MEMORY_MAX (64u * 1024 * 1024)
@@ -152,6 +154,49 @@ static void check_feed_name(struct check *c, const char *where,
     find(c, FINDING_ERROR, where, c->config->policy_file, text);
 }
 
+/* `log verify` accepts only the name that `bailiff init` gave the key. */
+static void check_origin(struct check *c)
+{
+    const struct span origin = c->config->log_origin;
+    char pub[CHECKPOINT_NAME_MAX + 1], text[CHECKPOINT_NAME_MAX + 100];
+    struct fail f = {0};
+    if (checkpoint_name_beside(c->config->log_key_file, pub, &f) < 0) {
+        find(c, FINDING_ERROR, "log.origin", SPAN(""), f.text);
+    } else if (pub[0] == 0 && origin.n == 0) {
+        find(c, FINDING_HINT, "log.origin", SPAN(""),
+             "no name here or in log.pub: it will be 'bailiff'; two logs with "
+             "one name cannot be told apart");
+    } else if (pub[0] != 0 && origin.n > 0 && !span_eq(origin, span_str(pub))) {
+        (void)snprintf(text, sizeof text,
+                       "log.pub beside the key was made for '%s': leave origin "
+                       "out or write that",
+                       pub);
+        find(c, FINDING_ERROR, "log.origin", SPAN(""), text);
+    }
+}
+
+/* Restrictions that a rule asks for and the feed may not cause. */
+static void check_authority(struct check *c, const struct policy_rule *r,
+                            struct span feed)
+{
+    const unsigned may = policy_feed_may(c->policy, feed);
+    char where[128], text[FAIL_TEXT_MAX];
+    unsigned missing = 0;
+    for (unsigned k = 0; k < r->step_count; k++)
+        missing |= policy_step_needs(&r->steps[k]) & ~may;
+    if ((missing & (MAY_SUSPEND | MAY_REVOKE)) == 0)
+        return;
+    (void)snprintf(where, sizeof where, "policy rule %.*s", PRSPAN(r->name));
+    (void)snprintf(text, sizeof text,
+                   "feed '%.*s' may not %s: those steps will not be taken for "
+                   "its events",
+                   PRSPAN(feed),
+                   (missing & MAY_SUSPEND) == 0  ? "revoke (revoke, purge)"
+                   : (missing & MAY_REVOKE) == 0 ? "suspend (hold, cancel)"
+                                                 : "suspend or revoke");
+    find(c, FINDING_HINT, where, SPAN(""), text);
+}
+
 static void check_fit(struct check *c)
 {
     for (unsigned i = 0; i < c->policy->feed_count; i++)
@@ -163,10 +208,11 @@ static void check_fit(struct check *c)
                        PRSPAN(r->name));
         for (unsigned k = 0; k < r->feeds.count; k++)
             check_feed_name(c, where, r->feeds.at[k]);
+        for (unsigned k = 0; k < c->config->feed_count; k++)
+            if (policy_listens_to(r, c->config->feeds[k].name))
+                check_authority(c, r, c->config->feeds[k].name);
     }
-    if (span_eq(c->config->log_origin, SPAN("bailiff")))
-        find(c, FINDING_HINT, "log.origin", SPAN(""),
-             "the default name; two logs with one name cannot be told apart");
+    check_origin(c);
     if (c->config->feed_count == 0)
         find(c, FINDING_HINT, "feeds", SPAN(""),
              "no feed: bailiff will hear nothing about any identity");

@@ -133,9 +133,10 @@ static void put_text(struct buf *out, const struct term *t,
     bool ok = r->problem_count == 0;
     term_tone(t, out, ok ? TONE_GOOD : TONE_BAD,
               ok ? SPAN("intact") : SPAN("NOT INTACT"));
-    buf_printf(out, "  %s: %llu lines in %llu files, %llu signed\n", r->origin,
-               (unsigned long long)r->lines, (unsigned long long)r->files,
-               (unsigned long long)r->signed_lines);
+    buf_printf(out, "  %s: %llu line%s in %llu file%s, %llu signed\n",
+               r->origin, (unsigned long long)r->lines,
+               r->lines == 1 ? "" : "s", (unsigned long long)r->files,
+               r->files == 1 ? "" : "s", (unsigned long long)r->signed_lines);
     for (unsigned i = 0; i < r->problem_count && i < LOG_PROBLEMS_MAX; i++) {
         buf_put_str(out, "  ");
         term_tone(t, out, TONE_BAD,
@@ -238,8 +239,9 @@ static bool is_wanted(const struct query *q, const struct doc *d)
 
 static void put_record(struct query *q, const struct doc *d)
 {
-    static const char *const keys[] = {"agent", "tool", "rule", "outcome",
-                                       "reason"};
+    static const char *const keys[] = {
+        "feed",   "event", "agent",  "caller", "person",  "tool",   "call",
+        "action", "hold",  "target", "rule",   "outcome", "reason", "why"};
     const struct doc *seq = doc_get(d, SPAN("seq"));
     buf_printf(q->out, "%8lld  ", seq == NULL ? 0LL : (long long)seq->integer);
     term_put(q->out, doc_text(d, SPAN("time")));

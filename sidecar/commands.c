@@ -89,7 +89,8 @@ const struct command commands[] = {
      "usage: bailiff hold add AGENT --reason TEXT [--kind KIND] [--tools T,T]\n"
      "       bailiff hold lift AGENT --reason TEXT [--kind KIND] [--cause C]",
      "stop an agent, or let it go",
-     "A hold that an operator sets is lifted only by an operator. Lifting\n"
+     "A hold that an operator sets is lifted only by an operator. Without\n"
+     "--kind and --cause `lift` ends every hold, those of rules too. Lifting\n"
      "tells what still holds the agent; exit code 1 when nothing was lifted.\n",
      OPERATOR_OPTIONS_HELP OPERATOR_REASON_HELP
      "  -k, --kind KIND     suspended (default) or review\n"

@@ -468,7 +468,8 @@ static const char *problem_advice(const char *problem, const char *context)
     if (strstr(problem, "expected ':'") != NULL)
         return "a line of a map is 'key: value'";
     if (strstr(problem, "expected key") != NULL ||
-        strstr(problem, "block mapping") != NULL)
+        strstr(problem, "block mapping") != NULL ||
+        strstr(problem, "expected '-' indicator") != NULL)
         return "check the indentation of this line";
     if (strstr(problem, "unexpected end of stream") != NULL)
         return "a quote is not closed";

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 
 #include "sidecar/io/base64.h"
+#include "sidecar/io/file.h"
 #include "sidecar/io/tree_hash.h"
 
 #define ED25519 0x01
@@ -268,5 +269,27 @@ int checkpoint_open(struct span note, const struct checkpoint_public *p,
         return fail(f, RC_UNTRUSTED, "not signed by %s (it says %s)", p->name,
                     ret->origin);
     *ret_others = others;
+    return 0;
+}
+
+int checkpoint_name_beside(struct span key_file,
+                           char ret[CHECKPOINT_NAME_MAX + 1], struct fail *f)
+{
+    char path[FILE_PATH_MAX];
+    struct checkpoint_public p;
+    struct span text, dir = key_file;
+    ret[0] = 0;
+    while (dir.n > 0 && dir.p[dir.n - 1] != '/')
+        dir.n--;
+    TRY(file_path(path, dir.n == 0 ? SPAN(".") : dir, "log.pub", f));
+    int rc = file_read(mem_system(), path, 1024, &text, f);
+    if (rc == RC_UNKNOWN_NAME)
+        return 0;
+    TRY(rc);
+    rc = checkpoint_public_get(text, &p, f);
+    mem_release(mem_system(), (void *)(uintptr_t)text.p);
+    if (rc < 0)
+        return fail_wrap(f, "%s", path);
+    keep_name(ret, span_str(p.name));
     return 0;
 }

@@ -55,6 +55,12 @@ void checkpoint_public_put(struct buf *b, const struct checkpoint_public *p);
 int checkpoint_public_get(struct span text, struct checkpoint_public *ret,
                           struct fail *f) must_use;
 
+/* The name in log.pub beside the private key `key_file`; "" when there is no
+ * such file. */
+int checkpoint_name_beside(struct span key_file,
+                           char ret[CHECKPOINT_NAME_MAX + 1],
+                           struct fail *f) must_use;
+
 /* Reads the body of a note without looking at signatures. RC_SYNTAX. */
 int checkpoint_read(struct span note, struct checkpoint *ret,
                     struct fail *f) must_use;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sidecar/io/checkpoint.h"
 #include "sidecar/base/log.h"
 
 #define CONFIG_ARENA_BYTES (32 * 1024 * 1024)
@@ -113,11 +114,30 @@ static int recopy_row(void *ctx, uint64_t seq, int64_t wall_ms,
     return more;
 }
 
+/* What `log verify` expects is the name that `bailiff init` gave the key. */
+static int name_log(const struct config *c, char pub[CHECKPOINT_NAME_MAX + 1],
+                    struct span *ret, struct fail *f)
+{
+    TRY(checkpoint_name_beside(c->log_key_file, pub, f));
+    *ret = c->log_origin;
+    if (ret->n == 0)
+        *ret = pub[0] == 0 ? SPAN("bailiff") : span_str(pub);
+    if (pub[0] != 0 && !span_eq(*ret, span_str(pub)))
+        return fail(f, RC_CONFIG,
+                    "log.origin is '%.*s', but log.pub beside the key was made "
+                    "for '%s': `bailiff log verify` would not accept the log",
+                    PRSPAN(*ret), pub);
+    return 0;
+}
+
 static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
 {
     const struct config *c = a->config;
+    char pub[CHECKPOINT_NAME_MAX + 1];
+    struct span origin;
     bool created;
     uint64_t last_input;
+    TRY(name_log(c, pub, &origin, f));
     const struct store_conf sc = {.dir = c->store_dir,
                                   .keep_days = c->store_keep_days,
                                   .stored = on_stored,
@@ -125,7 +145,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                                   .ctx = a};
     const struct decision_log_conf lc = {.dir = c->log_dir,
                                          .key_file = c->log_key_file,
-                                         .origin = c->log_origin,
+                                         .origin = origin,
                                          .fsync_ms = c->log_fsync_ms,
                                          .checkpoint_ms = c->log_checkpoint_ms,
                                          .rotate_bytes = c->log_rotate_bytes,
