@@ -4,6 +4,7 @@
 
 #include "adapters/json_doc.h"
 #include "policy/policy.h"
+#include "policy/warn.h"
 #include "sidecar/base/buf.h"
 #include "sidecar/config/yaml_doc.h"
 #include "tests/lib/check.h"
@@ -118,12 +119,27 @@ static void example(void **state)
     CHECK(policy_only_releases(rule(&l, "come-back")));
     CHECK(!policy_only_releases(rule(&l, "stop")));
     CHECK_INT(p->gates[0].max_age_ms, 30000);
-    CHECK_UINT(policy_feed_may(p, SPAN("hr")), MAY_SUSPEND | MAY_REFRESH);
-    CHECK_UINT(policy_feed_may(p, SPAN("other")), MAY_ALL);
+    CHECK_UINT(policy_feed_may(p, SPAN("hr")), MAY_ALL);
+    CHECK_SPAN(p->feeds[0].meaning, SPAN("employment ended"));
     CHECK_SPAN(p->actions[0].method, SPAN("DELETE"));
     CHECK_UINT(p->test_count, 1);
     arena_fini(&l.arena);
     buf_fini(&text);
+}
+
+static void authority_of_feeds(void **state)
+{
+    (void)state;
+    static struct loaded l;
+    load_ok(&l, HEAD
+            "rules: [{name: a, events: patch, feeds: [crm], "
+            "do: [revoke]}]\n"
+            "feeds: {hr: {may: [suspend, refresh]}}\n");
+    CHECK_UINT(policy_feed_may(l.p, SPAN("hr")), MAY_SUSPEND | MAY_REFRESH);
+    CHECK_UINT(policy_feed_may(l.p, SPAN("other")), MAY_ALL);
+    CHECK(policy_listens_to(rule(&l, "a"), SPAN("crm")));
+    CHECK(!policy_listens_to(rule(&l, "a"), SPAN("hr")));
+    arena_fini(&l.arena);
 }
 
 /* A block of docs/policy.md is a whole policy but for its head; those that
@@ -598,6 +614,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example),
+        cmocka_unit_test(authority_of_feeds),
         cmocka_unit_test(documented_examples_load),
         cmocka_unit_test(built_in),
         cmocka_unit_test(rules_match),
