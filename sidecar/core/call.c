@@ -15,6 +15,7 @@ void calls_init(struct calls *t, struct mem *m, struct hash_key seed,
     map_init(&t->by_id, m, seed, max);
     map_init(&t->runtimes, m, seed, RUNTIMES_MAX);
     list_init(&t->leases);
+    list_init(&t->lost);
 }
 
 static void runtime_free(struct calls *t, struct runtime *r)
@@ -157,6 +158,8 @@ int call_put(struct calls *t, const struct call_spec *spec, struct call **ret,
     if (spec->call_id.n == 0 || spec->call_id.n > ENGINE_ID_MAX ||
         spec->tool.n > ENGINE_ID_MAX || spec->run_id.n > ENGINE_ID_MAX)
         return RC_INVALID;
+    if (t->by_id.count >= t->max && call_next_lost(t) != NULL)
+        call_free(t, call_next_lost(t));
     size_t key_n = r->link.key.n + 1 + spec->call_id.n;
     struct call *c =
         mem_alloc(t->mem, sizeof *c + key_n + spec->tool.n + spec->run_id.n);
@@ -193,8 +196,24 @@ int call_put(struct calls *t, const struct call_spec *spec, struct call **ret,
 void call_renew(struct calls *t, struct call *c, int64_t expires_ms)
 {
     c->expires_ms = expires_ms;
+    c->lost = false;
     list_remove(&c->lease_link);
     list_push(&t->leases, &c->lease_link);
+}
+
+void call_lose(struct calls *t, struct call *c, int64_t forget_ms)
+{
+    c->expires_ms = forget_ms;
+    c->lost = true;
+    list_remove(&c->lease_link);
+    list_push(&t->lost, &c->lease_link);
+}
+
+struct call *call_next_lost(const struct calls *t)
+{
+    return list_empty(&t->lost)
+               ? NULL
+               : container_of(t->lost.head.next, struct call, lease_link);
 }
 
 void call_free(struct calls *t, struct call *c)

@@ -14,11 +14,11 @@
 #define RUNTIMES_MAX 1024
 #define DIRECTIVES_PER_RUNTIME_MAX 4096
 #define LEASE_TEXT_BYTES 24
+#define CALL_LOST_KEPT_MS (INT64_C(3600) * 1000)
 
 enum call_state {
     CALL_RUNNING,
     CALL_STOPPING, /* told, or to be told, to stop */
-    CALL_LOST,     /* its lease ended without a word: unknown, never done */
 };
 
 struct call {
@@ -28,6 +28,7 @@ struct call {
     struct subject *agent;
     struct runtime *runtime;
     enum call_state state;
+    bool lost;  /* its lease ended without a word: unknown, never done */
     bool given; /* an allow for it has left */
     uint64_t lease;
     char lease_text[LEASE_TEXT_BYTES];
@@ -65,6 +66,7 @@ struct calls {
     struct mem *mem;
     struct map by_lease, by_id, runtimes;
     struct list leases; /* by expiry: every lease has the same length */
+    struct list lost;   /* calls whose lease has ended, oldest first */
     size_t max;
 };
 
@@ -90,8 +92,9 @@ struct call_spec {
     int64_t expires_ms, since_wall_ms;
 };
 
-/* Registers; an existing call of the same runtime and id is returned with
- * *ret_new false. RC_LIMIT, RC_NO_MEMORY, RC_INVALID. */
+/* Registers; when the table is full the oldest lost call makes room. An
+ * existing call of the same runtime and id is returned with *ret_new false.
+ * RC_LIMIT, RC_NO_MEMORY, RC_INVALID. */
 int call_put(struct calls *t, const struct call_spec *spec, struct call **ret,
              bool *ret_new) must_use;
 struct call *call_by_lease(const struct calls *t, struct span lease_text);
@@ -102,6 +105,11 @@ void call_free(struct calls *t, struct call *c);
 
 /* The lease that ends next, or NULL. */
 struct call *call_next_expiry(const struct calls *t);
+/* Its lease has ended; it stays known until `forget_ms`, so that it can still
+ * be cancelled, renewed or ended. */
+void call_lose(struct calls *t, struct call *c, int64_t forget_ms);
+/* The lost call to forget next, or NULL. */
+struct call *call_next_lost(const struct calls *t);
 
 /* Copies all names. RC_LIMIT, RC_NO_MEMORY. */
 int directive_put(struct calls *t, struct runtime *r,

@@ -82,8 +82,7 @@ static unsigned count_hits(const struct engine *e, const struct subject *agent,
     unsigned n = 0;
     LIST_EACH (k, next, &agent->calls) {
         const struct call *c = container_of(k, struct call, agent_link);
-        n += c->state != CALL_LOST && (r == NULL || c->runtime == r) &&
-             tools_hit(e, tools, c->tool);
+        n += (r == NULL || c->runtime == r) && tools_hit(e, tools, c->tool);
     }
     return n;
 }
@@ -99,8 +98,8 @@ static void add_targets(struct engine *e, struct job *j,
     }
     LIST_EACH (k, next, &j->agent->calls) {
         struct call *c = container_of(k, struct call, agent_link);
-        if (c->state == CALL_LOST || c->runtime != r ||
-            !tools_hit(e, tools, c->tool) || j->target_count >= count)
+        if (c->runtime != r || !tools_hit(e, tools, c->tool) ||
+            j->target_count >= count)
             continue;
         c->state = CALL_STOPPING;
         j->targets[j->target_count++] =
@@ -262,10 +261,8 @@ static const char *outcome_word(enum call_outcome o)
     return words[o];
 }
 
-/* `known`: the runtime said so. Otherwise the lease ran out: the call becomes
- * unknown, and a job that waits for it stays unconfirmed. */
-void call_ended(struct engine *e, struct call *c, enum call_outcome outcome,
-                bool known)
+static void record_call(struct engine *e, const struct call *c,
+                        const char *outcome)
 {
     struct record r = record_of(RECORD_ACTION);
     r.agent = c->agent->uri;
@@ -275,15 +272,25 @@ void call_ended(struct engine *e, struct call *c, enum call_outcome outcome,
     r.call = c->call_id;
     r.run = c->run_id;
     r.action = SPAN("tool_call");
-    r.outcome = known ? span_str(outcome_word(outcome)) : SPAN("unknown");
-    if (c->state == CALL_STOPPING || !known)
-        (void)record_now(e, &r, false);
+    r.outcome = span_str(outcome);
+    (void)record_now(e, &r, false);
+}
+
+/* `known`: the runtime said so. Otherwise nobody knows how it went, and a job
+ * that waits for it stays unconfirmed. */
+void call_ended(struct engine *e, struct call *c, enum call_outcome outcome,
+                bool known)
+{
+    if (c->state == CALL_STOPPING || (!known && !c->lost))
+        record_call(e, c, known ? outcome_word(outcome) : "unknown");
     if (known)
         settle_in_jobs(e, c->agent, c->runtime, c->call_id, outcome);
     call_free(&e->calls, c);
 }
 
-void lease_tick(struct engine *e)
+/* A lease that ends without a word: the call is unknown from now on. It may
+ * still run, so it stays in reach of cancellations for a while. */
+static void lose_expired(struct engine *e)
 {
     struct call *c;
     while ((c = call_next_expiry(&e->calls)) != NULL) {
@@ -291,7 +298,21 @@ void lease_tick(struct engine *e)
             wake_at(e, c->expires_ms);
             return;
         }
-        call_ended(e, c, CALL_UNKNOWN, false);
+        record_call(e, c, "unknown");
+        call_lose(&e->calls, c, e->in->now_ms + CALL_LOST_KEPT_MS);
+    }
+}
+
+void lease_tick(struct engine *e)
+{
+    struct call *c;
+    lose_expired(e);
+    while ((c = call_next_lost(&e->calls)) != NULL) {
+        if (e->in->now_ms < c->expires_ms) {
+            wake_at(e, c->expires_ms);
+            return;
+        }
+        call_free(&e->calls, c);
     }
 }
 
@@ -412,6 +433,8 @@ static void adopt(struct engine *e, struct runtime *r,
     };
     if (call_put(&e->calls, &spec, &c, &fresh) < 0)
         return;
+    if (!fresh) /* the runtime says that it runs: no longer lost */
+        call_renew(&e->calls, c, spec.expires_ms);
     wake_at(e, c->expires_ms);
     mark_stopping(e, r);
     c->given = true;

@@ -263,12 +263,12 @@ static const char *stale_word(const struct standing *st)
 
 static void show_call(struct json_out *j, const struct call *c)
 {
-    static const char *const words[] = {"running", "cancelling", "unknown"};
+    static const char *const words[] = {"running", "cancelling"};
     json_open_map(j, NULL);
     json_text(j, "call_id", c->call_id);
     json_text(j, "tool", c->tool);
     json_text(j, "runtime", c->runtime->name);
-    json_str(j, "state", words[c->state]);
+    json_str(j, "state", c->lost ? "unknown" : words[c->state]);
     json_time(j, "since", c->since_wall_ms);
     json_close_map(j);
 }

@@ -482,7 +482,7 @@ void world_check(struct world *w)
     CHECK_UINT(holds, e->holds.count);
     CHECK_UINT(calls, e->calls.by_id.count);
     CHECK_UINT(calls, e->calls.by_lease.count);
-    CHECK_UINT(calls, length(&e->calls.leases));
+    CHECK_UINT(calls, length(&e->calls.leases) + length(&e->calls.lost));
     CHECK_UINT(credentials, e->credential_count);
     CHECK_UINT(parked, e->parked_count);
     CHECK_UINT(length(&e->parked), e->parked_count);

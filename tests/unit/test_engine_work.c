@@ -120,6 +120,38 @@ static void test_lost_call(void **state)
     world_close(w);
 }
 
+/* A lost call may still run: it is told to stop like any other, and only its
+ * runtime's word makes it done. */
+static void test_lost_call_is_cancelled(void **state)
+{
+    (void)state;
+    struct world *w = open_running("r1");
+    struct out_directive d;
+    world_pass(w, 31000);
+    CHECK_UINT(world_records(w, "\"tool_call\"", "\"unknown\""), 1);
+    CHECK_UINT(w->e->calls.by_id.count, 1);
+    (void)stop(w, "a");
+    CHECK_UINT(world_records(w, "\"cancel\"", "nothing_registered"), 0);
+    CHECK_UINT(world_directives(w, DIRECTIVE_CANCEL, &d), 1);
+    world_ack(w, "r1", d.id, "c1", CALL_CANCELLED);
+    CHECK_UINT(world_records(w, "\"cancel\"", "\"outcome\":\"confirmed\""), 1);
+    CHECK_UINT(w->e->calls.by_id.count, 0);
+    world_close(w);
+}
+
+/* It is forgotten in the end, and a full table forgets it first. */
+static void test_lost_call_is_forgotten(void **state)
+{
+    (void)state;
+    struct world *w = open_running("r1");
+    world_pass(w, 31000);
+    CHECK_UINT(w->e->calls.by_id.count, 1);
+    world_pass(w, CALL_LOST_KEPT_MS + 1);
+    CHECK_UINT(w->e->calls.by_id.count, 0);
+    CHECK_UINT(world_records(w, "\"tool_call\"", "\"unknown\""), 1);
+    world_close(w);
+}
+
 static void test_ack_confirms(void **state)
 {
     (void)state;
@@ -291,6 +323,8 @@ int main(void)
         cmocka_unit_test(test_renew_and_end),
         cmocka_unit_test(test_renew_judges),
         cmocka_unit_test(test_lost_call),
+        cmocka_unit_test(test_lost_call_is_cancelled),
+        cmocka_unit_test(test_lost_call_is_forgotten),
         cmocka_unit_test(test_ack_confirms),
         cmocka_unit_test(test_empty_ack),
         cmocka_unit_test(test_hello),
