@@ -80,6 +80,7 @@ struct app_feed {
     double tokens;           /* push rate */
     int64_t refilled_ms;
     /* Why keys or polls fail now, for operators; "": they do not. */
+    unsigned keys_loaded, keys_skipped; /* as last reported */
     char key_trouble[APP_TROUBLE_BYTES], poll_trouble[APP_TROUBLE_BYTES];
 };
 

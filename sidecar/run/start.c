@@ -187,9 +187,15 @@ static struct app_feed *feed_of(struct app *a, const struct config_feed *feed)
 static void on_keys(void *ctx, const struct config_feed *feed, unsigned keys,
                     unsigned skipped)
 {
-    feed_of(ctx, feed)->key_trouble[0] = 0;
-    log_info(LOG_KEYS, "loaded", kv_span("feed", feed->name),
-             kv_u64("keys", keys), kv_u64("skipped", skipped));
+    struct app_feed *f = feed_of(ctx, feed);
+    bool news = keys != f->keys_loaded || skipped != f->keys_skipped ||
+                f->key_trouble[0] != 0;
+    f->keys_loaded = keys;
+    f->keys_skipped = skipped;
+    f->key_trouble[0] = 0;
+    if (news)
+        log_info(LOG_KEYS, "loaded", kv_span("feed", feed->name),
+                 kv_u64("keys", keys), kv_u64("skipped", skipped));
 }
 
 static void on_key_trouble(void *ctx, const struct config_feed *feed,
@@ -320,15 +326,20 @@ static void reload_policy(struct app *a)
     log_info(LOG_POLICY, "active", kv_str("digest", digest));
 }
 
-static void reload_tls(struct app *a)
+static void reload_one(struct server *server)
 {
     struct fail f;
+    if (server != NULL && server_reload_tls(server, &f) < 0)
+        log_error(LOG_SERVER, "tls_reload_refused", kv_why(&f));
+}
+
+static void reload_tls(struct app *a)
+{
     for (unsigned i = 0; i < a->config->push_count; i++)
-        if (a->push[i] != NULL && server_reload_tls(a->push[i], &f) < 0)
-            log_error(LOG_SERVER, "tls_reload_refused", kv_why(&f));
+        reload_one(a->push[i]);
     for (unsigned i = 0; i < a->config->gate_count; i++)
-        if (a->gate[i] != NULL && server_reload_tls(a->gate[i], &f) < 0)
-            log_error(LOG_SERVER, "tls_reload_refused", kv_why(&f));
+        reload_one(a->gate[i]);
+    reload_one(a->metrics);
 }
 
 static void on_signal(uv_signal_t *s, int signum)
