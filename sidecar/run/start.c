@@ -308,6 +308,30 @@ static int open_servers(struct app *a, struct fail *f)
 
 /* ----------------------------------------------------------------- signals */
 
+static void warn_unreadable(const struct policy_action *action,
+                            struct span path)
+{
+    char text[1024];
+    if (path.n == 0 || path.n >= sizeof text)
+        return;
+    (void)snprintf(text, sizeof text, "%.*s", PRSPAN(path));
+    if (access(text, R_OK) != 0)
+        log_warn(LOG_POLICY, "action_file_unreadable",
+                 kv_span("action", action->name), kv_str("file", text));
+}
+
+/* An action that cannot work is better known now than at the incident. */
+static void warn_actions(const struct policy *p)
+{
+    for (unsigned i = 0; i < p->action_count; i++) {
+        const struct policy_action *action = &p->actions[i];
+        warn_unreadable(action, action->url_file);
+        warn_unreadable(action, action->key_file);
+        warn_unreadable(action, action->bearer_file);
+        warn_unreadable(action, action->ca_file);
+    }
+}
+
 static void reload_policy(struct app *a)
 {
     struct fail f = {.rc = 0};
@@ -324,6 +348,7 @@ static void reload_policy(struct app *a)
     a->policy_at = 1 - a->policy_at;
     ignore_rc(app_step(a, &in)); /* the switch itself cannot fail */
     log_info(LOG_POLICY, "active", kv_str("digest", digest));
+    warn_actions(in.policy);
 }
 
 static void reload_one(struct server *server)
@@ -422,6 +447,7 @@ static int start_engine(struct app *a, struct fail *f)
                      now.now_ms, now.wall_ms, f));
     app_apply_start(a);
     log_info(LOG_POLICY, "active", kv_str("digest", digest));
+    warn_actions(a->policies[a->policy_at].policy);
     return 0;
 }
 
