@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What must hold in the world after every step, whatever has happened. */
+#include "tests/lib/world.h"
+
+static unsigned length(const struct list *l)
+{
+    unsigned n = 0;
+    LIST_EACH (k, next, l) {
+        CHECK(k->next->prev == k && k->prev->next == k);
+        n++;
+    }
+    return n;
+}
+
+static void check_subject(const struct world *w, const struct subject *s)
+{
+    CHECK_UINT(length(&s->out), s->out_count);
+    CHECK_UINT(length(&s->parked), s->parked_count);
+    CHECK_UINT(length(&s->pending), s->pending_count);
+    LIST_EACH (k, next, &s->out)
+        CHECK(container_of(k, struct edge, out_link)->agent == s);
+    LIST_EACH (i, next_i, &s->in)
+        CHECK(container_of(i, struct edge, in_link)->other == s);
+    /* Whoever waits is read, or its read is planned. */
+    bool read = s->read.id != 0 || s->read.wanted;
+    CHECK(s->parked_count == 0 || read || w->failing || w->e->stopping);
+    CHECK(!read || list_linked(&s->wake_link) || w->failing);
+}
+
+void world_check(struct world *w)
+{
+    const struct engine *e = w->e;
+    size_t holds = 0, calls = 0, credentials = 0;
+    unsigned parked = 0, jobs = 0;
+    struct map_link *k = NULL;
+    while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
+        const struct subject *s = container_of(k, struct subject, link);
+        check_subject(w, s);
+        holds += length(&s->holds);
+        calls += length(&s->calls);
+        credentials += length(&s->credentials);
+        parked += s->parked_count;
+        jobs += length(&s->jobs);
+    }
+    CHECK_UINT(holds, e->holds.count);
+    CHECK_UINT(calls, e->calls.by_id.count);
+    CHECK_UINT(calls, e->calls.by_lease.count);
+    CHECK_UINT(calls, length(&e->calls.leases) + length(&e->calls.lost));
+    CHECK_UINT(credentials, e->credential_count);
+    CHECK_UINT(parked, e->parked_count);
+    CHECK_UINT(length(&e->parked), e->parked_count);
+    CHECK_UINT(jobs, e->jobs.open_count);
+    CHECK_UINT(length(&e->jobs.open), e->jobs.open_count);
+    CHECK_UINT(length(&e->jobs.ended), e->jobs.ended_count);
+    CHECK(e->jobs.ended_count <= JOBS_ENDED_KEPT);
+    CHECK(e->pending_count <= e->pending_cap);
+    CHECK(e->parked_count <= w->conf.limits.parked_max);
+    uint64_t last = e->stored;
+    LIST_EACH (r, next, &e->rows) {
+        CHECK(container_of(r, struct row, link)->seq > last);
+        last = container_of(r, struct row, link)->seq;
+    }
+    CHECK(last <= e->seq);
+}
