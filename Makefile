@@ -157,7 +157,7 @@ bench: all $(BENCH) ## measure; prints each figure beside its limit, asserts not
 lint: ## every static check
 	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity symbols rules headers fmt-check cppcheck tidy
 lint-fast:
-	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity symbols rules headers fmt-check
+	$(Q)NAME=$@ MAKE='$(MAKE)' tests/lint/run layers purity symbols rules headers fmt-check
 layers rules: ## include table; banned calls and words
 	$(Q)tests/lint/$@
 purity: $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c sidecar/core/*.c)) ## symbols of the pure layers
