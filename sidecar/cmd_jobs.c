@@ -30,7 +30,14 @@ static void add_row(struct operator* o, struct table *t, const struct doc *job)
                   waits ? operator_ago(o, job, SPAN("next_at")) : SPAN("-"),
                   TONE_PLAIN);
     operator_cell(o, t, operator_ago(o, job, SPAN("deadline")), TONE_PLAIN);
-    operator_cell(o, t, doc_text(job, SPAN("last_error")), TONE_BAD);
+    const struct span error = doc_text(job, SPAN("last_error"));
+    const struct doc *down = doc_get(job, SPAN("target_down"));
+    operator_cell(
+        o, t,
+        down != NULL && down->truth
+            ? operator_printf(o, "target is down: %.*s", PRSPAN(error))
+            : error,
+        TONE_BAD);
 }
 
 static int list(struct operator* o, const struct filter_words *w)

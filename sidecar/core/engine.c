@@ -624,6 +624,8 @@ static void restore_clocks(struct engine *e)
         j->created_ms = j->next_ms = now;
         j->deadline_ms =
             now + remainder_ms(j->deadline_wall_ms, j->created_wall_ms, wall);
+        note_rc(e, job_enter(e, j));
+        job_plan(e, j);
     }
 }
 

@@ -181,6 +181,7 @@ struct in_job_done {
         JOB_DONE_RETRY,
         JOB_DONE_REFUSED
     } result;
+    bool answered; /* RETRY: the target is there, it has not done it yet */
     int64_t retry_after_ms;
     struct span why;
     const struct in_call_result *calls; /* CancelToolCalls answer */
@@ -407,8 +408,8 @@ int64_t engine_wake_ms(const struct engine *e);
 struct engine_stats {
     uint64_t events, duplicates, equivocations, refused, questions, allows,
         denies, parked_now, parked_refused, reads_started, reads_failed,
-        jobs_open, jobs_confirmed, jobs_failed, rows, records, holds_now,
-        calls_now, subjects_now, credentials_now, jtis_now;
+        jobs_open, jobs_confirmed, jobs_failed, targets_down, rows, records,
+        holds_now, calls_now, subjects_now, credentials_now, jtis_now;
     int64_t oldest_unconfirmed_ms; /* age of the oldest open cancel or revoke */
     bool audit;                    /* the policy is in audit mode now */
 };

@@ -246,13 +246,19 @@ void action_start(struct engine *e, struct subject *agent,
                   const struct cause *c, struct span rule, int action,
                   const struct policy_step *step);
 void finish_job(struct engine *e, struct job *j, enum job_state state);
-void on_job_done(struct engine *e);
 void on_credential(struct engine *e);
-void job_tick(struct engine *e);
 void credential_free(struct engine *e, struct credential *c);
 int credential_new(struct engine *e, struct subject *agent,
                    const struct in_credential *in, struct span runtime_key,
                    struct credential **ret) must_use;
+
+/* engine_dispatch.c */
+/* Gives the job its lane; once, before job_plan. RC_LIMIT, RC_NO_MEMORY. */
+int job_enter(struct engine *e, struct job *j) must_use;
+/* Where the job waits now, by its row, next_ms and deadline_ms. */
+void job_plan(struct engine *e, struct job *j);
+void on_job_done(struct engine *e);
+void job_tick(struct engine *e);
 
 /* engine_read.c */
 void want_read(struct engine *e, struct subject *s);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Jobs: made by rules, dispatched once their row is committed, retried with
- * backoff until their deadline, and ended by a confirmation, a refusal, the
- * deadline (then `otherwise` runs) or an operator. "Sent" is never "done".
+ * Jobs: made by rules, attempted once their row is committed
+ * (engine_dispatch.c), and ended by a confirmation, a refusal, the deadline
+ * (then `otherwise` runs) or an operator. "Sent" is never "done".
  */
 #include <string.h>
 
@@ -130,9 +130,10 @@ void arm_job(struct engine *e, struct job *j, int64_t within_ms,
     note_rc(e, job_names(j, otherwise, &j->otherwise));
     if (j->no_memory)
         note_rc(e, RC_NO_MEMORY);
+    note_rc(e, job_enter(e, j));
     fact_job(e, j, false);
     record_job(e, j, "started");
-    wake_at(e, j->next_ms);
+    job_plan(e, j);
     wake_at(e, j->deadline_ms);
 }
 
@@ -261,183 +262,9 @@ void finish_job(struct engine *e, struct job *j, enum job_state state)
     fact_job(e, j, true);
     if (state == JOB_FAILED || state == JOB_REFUSED)
         run_otherwise(e, j);
+    if (j->lane != NULL && !list_empty(&j->lane->waiting))
+        wake_at(e, e->in->now_ms); /* its place is free */
     job_end(&e->jobs, j, state);
-}
-
-/* ------------------------------------------------------------- dispatch */
-
-static bool is_served(const struct engine *e, struct span runtime_name)
-{
-    for (unsigned i = 0; i < e->conf->served_runtime_count; i++)
-        if (span_eq(e->conf->served_runtimes[i], runtime_name))
-            return true;
-    return false;
-}
-
-static struct span runtime_name(struct span key)
-{
-    return span_sub(key, span_find(key, 0, 0) + 1, key.n);
-}
-
-static struct names unsettled(struct engine *e, const struct job *j)
-{
-    struct span *at =
-        mem_array(&e->step_arena.mem, j->target_count, sizeof *at);
-    unsigned n = 0;
-    for (unsigned i = 0; at != NULL && i < j->target_count; i++)
-        if (!j->targets[i].settled)
-            at[n++] = j->targets[i].call_id;
-    return (struct names){at, n};
-}
-
-static void add_labels(const struct engine *e, const struct job *j,
-                       struct out_job *o)
-{
-    LIST_EACH (k, next, &j->agent->calls) {
-        const struct runtime *r =
-            container_of(k, struct call, agent_link)->runtime;
-        for (unsigned i = 0; i < r->label_count; i++) {
-            o->labels[i].name = r->labels[i].name;
-            o->labels[i].value = r->labels[i].value;
-        }
-        o->label_count = r->label_count;
-        o->runtime = r->name;
-        return;
-    }
-    (void)e;
-}
-
-static void dispatch_job(struct engine *e, struct job *j)
-{
-    int64_t left = j->deadline_ms - e->in->now_ms;
-    j->in_flight = true;
-    j->state = JOB_RUNNING;
-    j->attempts++;
-    struct out *out = emit(e, OUT_JOB);
-    struct out_job *o = &out->job;
-    *o = (struct out_job){
-        .job_id = j->id,
-        .attempt = j->attempts,
-        .kind = j->kind,
-        .key = j->key,
-        .base = j->agent->base,
-        .uri = j->agent->uri,
-        .purge = j->purge,
-        .sealed = j->sealed,
-        .credential_id = j->credential_id,
-        .issuer = j->issuer,
-        .refresh = j->refresh,
-        .action = &j->action,
-        .rule = j->rule,
-        .jti = j->jti,
-        .event_name = span_str(event_type_name(j->event)),
-        .feed = j->feed,
-        .epoch = j->epoch,
-        .timeout_ms =
-            left < JOB_ATTEMPT_TIMEOUT_MS ? left : JOB_ATTEMPT_TIMEOUT_MS,
-    };
-    if (j->kind == JOB_ACTION)
-        add_labels(e, j, o);
-    if (j->kind == JOB_CANCEL)
-        o->call_ids = unsettled(e, j);
-    if (j->kind == JOB_CANCEL || j->kind == JOB_PURGE)
-        o->runtime = runtime_name(j->runtime_key);
-}
-
-/* Directives do the work of these at watching runtimes; only runtimes that
- * serve CancelToolCalls get calls from us. */
-static bool needs_dispatch(const struct engine *e, const struct job *j)
-{
-    if (j->kind == JOB_REVOKE || j->kind == JOB_ACTION)
-        return true;
-    return is_served(e, runtime_name(j->runtime_key));
-}
-
-static void job_due(struct engine *e, struct job *j)
-{
-    if (e->in->now_ms >= j->deadline_ms) {
-        finish_job(e, j, JOB_FAILED);
-        return;
-    }
-    wake_at(e, j->deadline_ms);
-    if (j->in_flight || j->row > e->stored || !needs_dispatch(e, j))
-        return;
-    if (e->in->now_ms < j->next_ms)
-        wake_at(e, j->next_ms);
-    else if (!e->stopping && !e->poisoned)
-        dispatch_job(e, j);
-}
-
-void job_tick(struct engine *e)
-{
-    LIST_EACH (k, next, &e->jobs.open)
-        job_due(e, container_of(k, struct job, state_link));
-}
-
-/* -------------------------------------------------------------- results */
-
-static void apply_call_results(struct engine *e, struct job *j)
-{
-    const struct in_job_done *in = &e->in->job;
-    struct map_link *k = map_find(&e->calls.runtimes, j->runtime_key);
-    struct runtime *r =
-        k == NULL ? NULL : container_of(k, struct runtime, link);
-    uint64_t id = j->id;
-    for (unsigned i = 0; i < in->call_count; i++) {
-        if (in->calls[i].outcome == CALL_UNKNOWN)
-            continue;
-        struct call *c =
-            r == NULL ? NULL : call_by_id(&e->calls, r, in->calls[i].call_id);
-        if (c != NULL)
-            call_ended(e, c, in->calls[i].outcome, true);
-        j = job_find(&e->jobs, id); /* it may have ended just now */
-        if (j == NULL || j->state > JOB_RUNNING)
-            return;
-        for (unsigned t = 0; c == NULL && t < j->target_count; t++) {
-            if (j->targets[t].settled ||
-                !span_eq(j->targets[t].call_id, in->calls[i].call_id))
-                continue;
-            j->targets[t].settled = true;
-            j->targets[t].outcome = in->calls[i].outcome;
-            j->settled_count++;
-        }
-    }
-    if (j->settled_count == j->target_count)
-        finish_job(e, j, JOB_CONFIRMED);
-}
-
-static void plan_retry(struct engine *e, struct job *j)
-{
-    const struct in_job_done *in = &e->in->job;
-    int64_t wait = job_backoff_ms(j->attempts, e->in->random);
-    if (in->retry_after_ms > wait)
-        wait = in->retry_after_ms;
-    j->next_ms = e->in->now_ms + wait;
-    wake_at(e, j->next_ms < j->deadline_ms ? j->next_ms : j->deadline_ms);
-    record_job(e, j, "attempt_failed");
-}
-
-void on_job_done(struct engine *e)
-{
-    const struct in_job_done *in = &e->in->job;
-    struct job *j = job_find(&e->jobs, in->job_id);
-    if (j == NULL || j->state > JOB_RUNNING || in->attempt != j->attempts)
-        return; /* a late answer to an attempt that was given up */
-    j->in_flight = false;
-    struct span why = job_text(j, span_sub(in->why, 0, 200));
-    j->last_error = why.p == NULL ? SPAN("") : why;
-    if (j->kind == JOB_CANCEL && in->call_count > 0) {
-        apply_call_results(e, j);
-        j = job_find(&e->jobs, in->job_id);
-        if (j == NULL || j->state > JOB_RUNNING)
-            return;
-    }
-    if (in->result == JOB_DONE_CONFIRMED && j->kind != JOB_CANCEL)
-        finish_job(e, j, JOB_CONFIRMED);
-    else if (in->result == JOB_DONE_REFUSED)
-        finish_job(e, j, JOB_REFUSED);
-    else
-        plan_retry(e, j);
 }
 
 /* ---------------------------------------------------------- credentials */

@@ -179,7 +179,9 @@ static void change_job(struct engine *e)
     record_operator(e, j->agent, retry ? "job_retry" : "job_abandon", "done");
     if (retry) {
         j->next_ms = e->in->now_ms;
-        wake_at(e, j->next_ms);
+        if (j->lane != NULL) /* somebody knows better than the breaker */
+            lane_resume(&e->jobs.lanes, j->lane);
+        job_plan(e, j);
         job_tick(e);
     } else {
         finish_job(e, j, JOB_ABANDONED);

@@ -185,6 +185,8 @@ static void show_job(const struct engine *e, struct json_out *j,
     json_time(j, "since", job->created_wall_ms);
     if (open && !job->in_flight)
         json_time(j, "next_at", e->in->wall_ms + job->next_ms - e->in->now_ms);
+    if (open && job->lane != NULL && lane_is_down(job->lane))
+        json_bool(j, "target_down", true);
     show_time(j, "deadline", job->deadline_wall_ms);
     show_text(j, "last_error", job->last_error);
     json_close_map(j);
@@ -547,6 +549,7 @@ void engine_stats_get(const struct engine *e, struct engine_stats *ret)
     ret->jobs_open = e->jobs.open_count;
     ret->jobs_confirmed = e->jobs.confirmed;
     ret->jobs_failed = e->jobs.failed;
+    ret->targets_down = e->jobs.lanes.down;
     ret->holds_now = e->holds.count;
     ret->calls_now = e->calls.by_id.count;
     ret->subjects_now = e->subjects.by_key.count;

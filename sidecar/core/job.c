@@ -27,6 +27,8 @@ void jobs_init(struct jobs *t, struct mem *m, struct hash_key seed, size_t max)
     map_init(&t->by_id, m, seed, max + JOBS_ENDED_KEPT);
     list_init(&t->open);
     list_init(&t->ended);
+    list_init(&t->unstored);
+    lanes_init(&t->lanes, m, seed, max);
 }
 
 void jobs_fini(struct jobs *t)
@@ -34,6 +36,7 @@ void jobs_fini(struct jobs *t)
     struct map_link *k;
     while ((k = map_next(&t->by_id, NULL)) != NULL)
         job_drop(t, container_of(k, struct job, link));
+    lanes_fini(&t->lanes);
     map_fini(&t->by_id);
 }
 
@@ -125,9 +128,24 @@ int job_action(struct job *j, const struct policy_action *a)
     return 0;
 }
 
+/* Nothing more will be attempted. */
+static void job_rest(struct jobs *t, struct job *j)
+{
+    heap_remove(&t->due, &j->due);
+    list_remove(&j->queue_link);
+    if (j->lane == NULL)
+        return;
+    if (j->in_flight)
+        lane_give_up(&t->lanes, j->lane);
+    j->in_flight = false;
+    lane_leave(&t->lanes, j->lane, &j->queue_link);
+    j->lane = NULL;
+}
+
 void job_drop(struct jobs *t, struct job *j)
 {
     bool ended = j->state > JOB_RUNNING;
+    job_rest(t, j);
     map_remove(&t->by_id, &j->link);
     list_remove(&j->state_link);
     list_remove(&j->agent_link);
@@ -144,6 +162,7 @@ void job_drop(struct jobs *t, struct job *j)
 void job_end(struct jobs *t, struct job *j, enum job_state state)
 {
     must(j->state <= JOB_RUNNING && state > JOB_RUNNING);
+    job_rest(t, j);
     list_remove(&j->state_link);
     list_remove(&j->agent_link);
     t->open_count--;

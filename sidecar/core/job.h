@@ -4,11 +4,16 @@
  * ends confirmed, refused, failed (its deadline passed unconfirmed) or
  * abandoned (by an operator); "0 of 0" ends as nothing_registered and is never
  * called confirmed. Jobs keep the action they were created with.
+ *
+ * An open job is in one place: `unstored` (its row is not on disk yet), asleep
+ * (waiting for its next attempt or its deadline), waiting in its lane, or
+ * running. sidecar/core/engine_dispatch.c moves it.
  */
 #ifndef SIDECAR_CORE_JOB_H
 #define SIDECAR_CORE_JOB_H
 
 #include "sidecar/core/call.h"
+#include "sidecar/core/lane.h"
 
 #define JOB_TARGETS_MAX 4096
 #define JOB_BYTES_MAX (512 * 1024)
@@ -46,6 +51,9 @@ struct job {
     unsigned char key_bytes[8];
     struct list_link state_link; /* in jobs->open or jobs->ended */
     struct list_link agent_link; /* in subject->jobs while open */
+    struct list_link queue_link; /* in jobs->unstored or in its lane */
+    struct heap_link due;        /* in jobs->due: next attempt or deadline */
+    struct lane *lane;           /* NULL: nobody is called for it */
     uint64_t id, row;            /* row: journal row that made it */
     enum job_kind kind;
     enum job_state state;
@@ -71,7 +79,10 @@ struct job {
 struct jobs {
     struct mem *mem;
     struct map by_id;
-    struct list open, ended;
+    struct list open, ended; /* open: in the order of their rows */
+    struct list unstored;
+    struct heap due;
+    struct lanes lanes;
     unsigned open_count, ended_count;
     size_t max;
     uint64_t confirmed, failed;

@@ -55,6 +55,8 @@ static const struct row engine_rows[] = {
         "counter", "Jobs that ended confirmed"),
     ROW(engine_stats, jobs_failed, U64, "bailiff_jobs_failed_total", "counter",
         "Jobs that ended refused, or unconfirmed at their deadline"),
+    ROW(engine_stats, targets_down, U64, "bailiff_targets_down", "gauge",
+        "Targets of jobs that did not answer several times in a row"),
     ROW(engine_stats, rows, U64, "bailiff_journal_rows_total", "counter",
         "Journal rows written since the start"),
     ROW(engine_stats, records, U64, "bailiff_records_total", "counter",

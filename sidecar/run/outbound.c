@@ -224,6 +224,7 @@ static void runtime_answer(struct running *r, struct span message,
                            struct in *in)
 {
     bool done = false;
+    in->job.answered = true;
     if (r->kind == JOB_PURGE) {
         if (runtime_decode_purge(&r->arena, message, r->purge, &done) < 0)
             done = false;
