@@ -133,7 +133,8 @@ static struct gate_verdict ask_policy(struct engine *e, const struct subject *s,
 {
     struct call_doc call;
     const struct filter_env env = {
-        .resource = s->attrs, .call = call_doc(e->policy, &call, tool, run_id)};
+        .resource = subject_attrs(e, s),
+        .call = call_doc(e->policy, &call, tool, run_id)};
     return policy_gate_eval(e->policy, tool,
                             policy_tool_classes(e->policy, tool), &env);
 }

@@ -176,6 +176,11 @@ struct standing {
 };
 void standing_of(const struct engine *e, const struct subject *s,
                  int64_t max_age_ms, struct standing *ret);
+/* What the last read said of the attributes that the policy names, as a tree;
+ * NULL when nothing is known. Lives until the step ends or the next read of
+ * this subject is taken over. */
+const struct doc *subject_attrs(const struct engine *e,
+                                const struct subject *s);
 bool is_agent(const struct engine *e, const struct subject *s);
 struct span base_url(const struct engine *e, const struct subject *s);
 int kind_of_uri(const struct engine *e, unsigned base, struct span uri,

@@ -381,9 +381,10 @@ static void qualified(struct engine *e, struct subject *s,
     }
     if (s->active)
         s->left = false;
-    decide_pending(e, s, s->attrs);
+    const struct doc *fresh = subject_attrs(e, s);
+    decide_pending(e, s, fresh);
     struct cause c = {.type = EVENT_REFRESHED,
-                      .fresh = s->attrs,
+                      .fresh = fresh,
                       .jti = SPAN("read"),
                       .may = MAY_ALL};
     s->seen |= EVENT_BIT(EVENT_REFRESHED);
@@ -461,7 +462,7 @@ static void read_agent(struct engine *e, struct subject *s)
     /* 304: the state is that of the ETag that was sent, whatever the answer
      * carries. */
     bool same = in->result == READ_NOT_MODIFIED;
-    const struct doc *resource = same ? s->attrs : in->resource;
+    const struct doc *resource = same ? subject_attrs(e, s) : in->resource;
     struct span etag = same ? text_of(s->etag) : in->etag;
     int64_t again_ms;
     bool good = qualifies(e, s, etag, &again_ms);

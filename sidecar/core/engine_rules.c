@@ -302,8 +302,9 @@ static struct rule_question question_of(const struct engine *e,
 /* Over a fresh read the answer is final. Over an event it is final only when
  * it is yes: what is kept of the subject may be out of date, so "no" means
  * "a read must decide". The data of the event itself may make it true. */
-static enum tri match(const struct policy_rule *r, const struct subject *s,
-                      const struct cause *c, struct rule_question *q)
+static enum tri match(const struct engine *e, const struct policy_rule *r,
+                      const struct subject *s, const struct cause *c,
+                      struct rule_question *q)
 {
     if (c->fresh != NULL) {
         q->env.resource = c->fresh;
@@ -314,7 +315,7 @@ static enum tri match(const struct policy_rule *r, const struct subject *s,
     enum tri blind = policy_rule_match(r, q);
     if (blind != TRI_UNKNOWN)
         return blind;
-    const struct doc *over[] = {s->attrs, data};
+    const struct doc *over[] = {subject_attrs(e, s), data};
     for (unsigned i = 0; i < 2; i++) {
         q->env.resource = over[i];
         if (over[i] != NULL && policy_rule_match(r, q) == TRI_YES)
@@ -339,7 +340,7 @@ void run_rules(struct engine *e, struct subject *s, const struct cause *c)
         if ((r->events & EVENT_BIT(c->type)) == 0 || only_releases(r))
             continue;
         struct rule_question asked = q;
-        enum tri yes = match(r, s, c, &asked);
+        enum tri yes = match(e, r, s, c, &asked);
         if (yes == TRI_YES) {
             run_rule(e, s, r, c);
         } else if (yes == TRI_UNKNOWN) {

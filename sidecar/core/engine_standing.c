@@ -34,13 +34,19 @@ int kind_of_uri(const struct engine *e, unsigned base, struct span uri,
     return RC_UNKNOWN_NAME;
 }
 
+const struct doc *subject_attrs(const struct engine *e, const struct subject *s)
+{
+    (void)e;
+    return s->attrs;
+}
+
 bool is_agent(const struct engine *e, const struct subject *s)
 {
     if (s->kind == SUBJECT_AGENT)
         return true;
     if (s->kind != SUBJECT_USER || e->policy->agents_where == NULL)
         return false;
-    const struct filter_env env = {.resource = s->attrs};
+    const struct filter_env env = {.resource = subject_attrs(e, s)};
     return filter_eval(e->policy->agents_where, &env) == TRI_YES;
 }
 
