@@ -146,7 +146,10 @@ struct config {
     unsigned server_count;
     struct config_runtime runtimes[CONFIG_SERVERS_MAX];
     unsigned runtime_count;
-    struct span policy_file; /* empty: built-in default policy */
+    struct span policy_file;           /* empty: built-in default policy */
+    struct span policy_signature_file; /* empty without policy_file */
+    struct names policy_keys; /* paths; empty: no signature is asked for */
+    bool policy_watch;
     struct span store_dir;
     uint32_t store_keep_days;
     struct span log_dir, log_origin;

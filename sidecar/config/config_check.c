@@ -473,6 +473,9 @@ static void derive(struct loader *l, const struct doc *root, struct config *c)
             config_printf(l, "%.*s/keys/seal.key", PRSPAN(store));
     if (c->log_key_file.n == 0)
         c->log_key_file = config_printf(l, "%.*s/keys/log.key", PRSPAN(store));
+    if (c->policy_file.n > 0 && c->policy_signature_file.n == 0)
+        c->policy_signature_file =
+            config_printf(l, "%.*s.sig", PRSPAN(c->policy_file));
     const struct doc *admin = doc_get(listen, SPAN("admin"));
     if (admin != NULL)
         c->admin.line = admin->line;
@@ -484,6 +487,17 @@ static void check_limits(struct loader *l, const struct doc *root,
     if (c->limits.parked_per_agent > c->limits.parked_max)
         config_error(l, at(root, SPAN("limits"), SPAN("parked_per_agent")),
                      NULL, "parked_per_agent is more than parked_max");
+}
+
+static void check_policy(struct loader *l, const struct doc *root,
+                         const struct config *c)
+{
+    const bool asks = c->policy_keys.count > 0 || c->policy_watch ||
+                      c->policy_signature_file.n > 0;
+    if (asks && c->policy_file.n == 0)
+        config_error(l, doc_get(root, SPAN("policy")), NULL,
+                     "keys, signature and watch are about a file: file is "
+                     "missing");
 }
 
 void config_cross_check(struct loader *l, const struct doc *root,
@@ -510,5 +524,6 @@ void config_cross_check(struct loader *l, const struct doc *root,
     const struct doc *outbound = doc_get(root, SPAN("outbound"));
     check_servers(l, doc_get(outbound, SPAN("authorization_servers")), c);
     check_runtimes(l, doc_get(outbound, SPAN("runtimes")), c);
+    check_policy(l, root, c);
     check_limits(l, root, c);
 }

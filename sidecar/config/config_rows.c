@@ -131,6 +131,17 @@ static void visit_file(const struct visit *v, const char *prefix,
         v->visit(v->ctx, key, r->kind, *path);
 }
 
+static void visit_files(const struct visit *v, const char *prefix,
+                        const struct config_row *r, const char *base)
+{
+    const struct names *paths = (const void *)(base + r->offset);
+    for (unsigned i = 0; i < paths->count; i++) {
+        char key[160];
+        (void)snprintf(key, sizeof key, "%s%s[%u]", prefix, r->key, i);
+        v->visit(v->ctx, key, ROW_FILE, paths->at[i]);
+    }
+}
+
 // NOLINTNEXTLINE(misc-no-recursion)
 static void visit_object(const struct visit *v, const char *prefix,
                          enum config_object object, const char *base)
@@ -144,6 +155,8 @@ static void visit_object(const struct visit *v, const char *prefix,
             visit_list(v, prefix, r, base);
         else if (r->kind == ROW_MAP)
             visit_object(v, deeper, r->child, base + r->offset);
+        else if (r->kind == ROW_FILES)
+            visit_files(v, prefix, r, base);
         else if (r->kind == ROW_FILE || r->kind == ROW_SECRET ||
                  r->kind == ROW_DIR)
             visit_file(v, prefix, r, base);

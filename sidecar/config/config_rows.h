@@ -52,6 +52,7 @@ enum config_object {
     X(URL, "URL")                                                              \
     X(PATH, "path")                                                            \
     X(FILE, "file")                                                            \
+    X(FILES, "file or list of files")                                          \
     X(SECRET, "secret file")                                                   \
     X(DIR, "directory")                                                        \
     X(ADDRESS, "address")                                                      \
@@ -105,8 +106,8 @@ void config_rows_print(struct buf *out);
 #define PATH_TEXT_MAX 8192
 
 /* Calls `visit` for every file and directory that the snapshot names: `key` is
- * its place ("feeds[0].push.bearer_file"), `kind` ROW_FILE, ROW_SECRET or
- * ROW_DIR. */
+ * its place ("feeds[0].push.bearer_file"), `kind` ROW_FILE (also for each of
+ * ROW_FILES), ROW_SECRET or ROW_DIR. */
 typedef void (*config_file_fn)(void *ctx, const char *key, enum row_kind kind,
                                struct span path);
 void config_each_file(const struct config *c, config_file_fn visit, void *ctx);

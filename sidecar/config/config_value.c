@@ -100,11 +100,9 @@ static void put_name(const struct value *v, struct span *field)
     *field = keep(v->l, s);
 }
 
-static void put_file(const struct value *v, struct span *field)
+static void put_path_of(const struct value *v, struct span s,
+                        struct span *field)
 {
-    struct span s;
-    if (!text_of(v, &s))
-        return;
     if (s.p[0] == '~' || span_find(s, '$', 0) < s.n) {
         config_error(v->l, v->d, "write the path out",
                      "'%.*s': ~ and variables are not expanded", PRSPAN(s));
@@ -113,6 +111,13 @@ static void put_file(const struct value *v, struct span *field)
     *field = s.p[0] == '/' ? keep(v->l, s)
                            : config_printf(v->l, "%.*s/%.*s", PRSPAN(v->l->dir),
                                            PRSPAN(s));
+}
+
+static void put_file(const struct value *v, struct span *field)
+{
+    struct span s;
+    if (text_of(v, &s))
+        put_path_of(v, s, field);
 }
 
 /* ---- addresses and URLs ---- */
@@ -506,6 +511,21 @@ static void put_names(const struct value *v, struct names *field)
     *field = (struct names){list.at, list.count};
 }
 
+/* The same, each a path. */
+static void put_files(const struct value *v, struct names *field)
+{
+    struct names written = {NULL, 0};
+    put_names(v, &written);
+    struct span *at = mem_array(v->l->m, (size_t)written.count + 1, sizeof *at);
+    if (at == NULL) {
+        v->l->no_memory = true;
+        return;
+    }
+    for (unsigned i = 0; i < written.count; i++)
+        put_path_of(v, written.at[i], &at[i]);
+    *field = (struct names){at, written.count};
+}
+
 static bool alg_of(const struct value *v, enum jws_alg *ret)
 {
     if (v->d->kind == DOC_TEXT && jws_alg_from_name(v->d->text, ret))
@@ -617,6 +637,7 @@ void config_value(struct loader *l, const struct config_row *r,
             break;
         case ROW_DAYS: put_days(&v, field); break;
         case ROW_NAMES: put_names(&v, field); break;
+        case ROW_FILES: put_files(&v, field); break;
         case ROW_ALGS: put_algs(&v, field); break;
         case ROW_ALG: put_alg(&v, field); break;
         case ROW_TYPES: put_types(&v, feed_of(field)); break;

@@ -122,13 +122,20 @@ static void paths_are_relative_to_the_file(void **state)
     char want[128];
     load_text(&x,
               "store: {dir: state}\n"
-              "policy: {file: policy.yaml}\n"
+              "policy: {file: policy.yaml, keys: [a.pub, /etc/b.pub]}\n"
               "listen: {admin: {address: \"unix:admin.sock\"}}\n");
     CHECK_OK(x.rc, &x.f);
     (void)snprintf(want, sizeof want, "%s/state/log", dir);
     CHECK_SPAN(x.c->log_dir, span_str(want));
     (void)snprintf(want, sizeof want, "%s/policy.yaml", dir);
     CHECK_SPAN(x.c->policy_file, span_str(want));
+    (void)snprintf(want, sizeof want, "%s/policy.yaml.sig", dir);
+    CHECK_SPAN(x.c->policy_signature_file, span_str(want));
+    (void)snprintf(want, sizeof want, "%s/a.pub", dir);
+    CHECK_UINT(x.c->policy_keys.count, 2);
+    CHECK_SPAN(x.c->policy_keys.at[0], span_str(want));
+    CHECK_SPAN(x.c->policy_keys.at[1], SPAN("/etc/b.pub"));
+    CHECK(!x.c->policy_watch);
     (void)snprintf(want, sizeof want, "unix:%s/admin.sock", dir);
     CHECK_SPAN(x.c->admin.address, span_str(want));
     unload(&x);
