@@ -465,11 +465,19 @@ static void on_policy(struct engine *e)
     wake_at(e, e->in->now_ms); /* its deadlines may be earlier ones */
 }
 
+/* The wall clock as of the start plus what has passed since: what neither
+ * this nor the clock itself calls old was not jumped over. */
+static int64_t steady_wall_ms(const struct engine *e)
+{
+    return e->start_wall_ms + (e->in->now_ms - e->start_ms);
+}
+
 /* Old entries go in small steps; a token of before that is handled again. */
 static void jti_tick(struct engine *e)
 {
     int64_t keep_ms = e->conf->limits.jti_keep_ms;
-    int64_t before_s = (e->in->wall_ms - keep_ms) / 1000;
+    int64_t steady = steady_wall_ms(e), wall = e->in->wall_ms;
+    int64_t before_s = ((steady < wall ? steady : wall) - keep_ms) / 1000;
     struct dedupe_id id;
     if (keep_ms <= 0 || e->dedupe.count == 0 || before_s <= 0)
         return;
@@ -636,6 +644,8 @@ int engine_start(struct engine *e, uint64_t last_seq,
     const struct in in = {
         .kind = IN_TICK, .now_ms = now_ms, .wall_ms = wall_ms};
     e->policy = policy;
+    e->start_ms = now_ms;
+    e->start_wall_ms = wall_ms;
     e->seq = e->stored = last_seq;
     e->boot++;
     step_open(e, &in);

@@ -112,6 +112,7 @@ struct engine {
     uint64_t boot, input, seq, stored, ticket, logged, next_id;
     uint64_t policy_stamp, boot_stamp;
     uint64_t boot_row; /* the row that counts this boot */
+    int64_t start_ms, start_wall_ms;
     bool blocked, poisoned, log_broken, stopping;
     int64_t wake_ms;
 

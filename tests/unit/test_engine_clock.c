@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Wall clocks jump, in both directions (reliability F5, T31): that restricts
+ * nothing less, and nothing is forgotten by it. */
+#include "tests/lib/world.h"
+
+#define A1 "/Agents/1"
+#define HOUR_MS INT64_C(3600000)
+#define YEAR_MS (365 * 24 * HOUR_MS)
+
+static const char policy[] =
+    "rules:\n"
+    "  - name: stop\n"
+    "    events: deactivate\n"
+    "    do: [{hold: suspended}, {revoke: {tokens: all, within: 1h}}]\n";
+
+static uint64_t stop(struct world *w)
+{
+    return EVENT(w, .jti = "a", .type = EVENT_DEACTIVATE, .uri = A1);
+}
+
+/* A jump forward is no time that has passed: a redelivery is a duplicate. */
+static void test_jump_forgets_nothing(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy);
+    w->conf.limits.jti_keep_ms = HOUR_MS;
+    CHECK(world_acked(w, stop(w)));
+    w->wall += 10 * YEAR_MS;
+    world_pass(w, 600000);
+    CHECK(world_acked(w, stop(w)));
+    CHECK_UINT(world_records(w, "\"event\":\"deactivate\"", "accepted"), 1);
+    w->wall -= 10 * YEAR_MS;
+    world_pass(w, HOUR_MS * 4 / 5);
+    CHECK(world_acked(w, stop(w)));
+    CHECK_UINT(world_records(w, "\"event\":\"deactivate\"", "accepted"), 1);
+    CHECK_UINT(w->e->dedupe.count, 1);
+    world_pass(w, HOUR_MS / 2); /* now it is old by both clocks */
+    CHECK_UINT(w->e->dedupe.count, 0);
+    world_close(w);
+}
+
+/* Old and future statements tighten, and say nothing about what is newer. */
+static void test_times_of_events(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy);
+    (void)world_ask(w, A1, "deploy");
+    CHECK(world_reply(w, A1, READ_OK, "e0", ACTIVE));
+    CHECK_STR(world_may(w, A1, "deploy"), "allow");
+    w->wall -= 20 * YEAR_MS;
+    CHECK(world_acked(w, stop(w)));
+    CHECK_STR(world_may(w, A1, "deploy"), "agent_suspended");
+    w->wall += 40 * YEAR_MS;
+    CHECK_STR(world_may(w, A1, "deploy"), "agent_suspended");
+    CHECK_INT(world_restart(w), 0);
+    CHECK_STR(world_may(w, A1, "deploy"), "agent_suspended");
+    world_close(w);
+}
+
+/* Deadlines run on the monotonic clock; on load the sooner reading wins. */
+static void test_deadlines(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy);
+    CHECK(world_acked(w, world_credential(w, A1, "t", false)));
+    (void)stop(w);
+    w->wall += YEAR_MS;
+    world_pass(w, 60000);
+    CHECK_UINT(world_records(w, "\"revoke\"", "\"outcome\":\"failed\""), 0);
+    w->wall -= 2 * YEAR_MS;
+    world_pass(w, 3500000);
+    CHECK_UINT(world_records(w, "\"revoke\"", "\"outcome\":\"failed\""), 0);
+    world_pass(w, 60000);
+    CHECK_UINT(world_records(w, "\"revoke\"", "\"outcome\":\"failed\""), 1);
+    world_close(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_jump_forgets_nothing),
+        cmocka_unit_test(test_times_of_events),
+        cmocka_unit_test(test_deadlines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
