@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The commands. Each is one file, gets its own name as argv[0], and returns an
- * exit code of sidecar/cli.h. The table behind `bailiff help` is in main.c.
+ * The commands. Each is one file (backup and restore share one), gets its own
+ * name as argv[0], and returns an exit code of sidecar/cli.h. The table behind
+ * `bailiff help` is in main.c.
  */
 #ifndef SIDECAR_CMD_H
 #define SIDECAR_CMD_H
@@ -20,6 +21,8 @@ int cmd_review(int argc, char **argv);
 int cmd_jobs(int argc, char **argv);
 int cmd_feeds(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
+int cmd_backup(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 
 #endif

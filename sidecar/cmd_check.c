@@ -15,6 +15,8 @@
 #include "sidecar/config/config_rows.h"
 #include "sidecar/config/policy_file.h"
 #include "sidecar/io/checkpoint.h"
+#include "sidecar/io/file.h"
+#include "sidecar/io/store_backup.h"
 #include "sidecar/term.h"
 
 #define CHECK_MEMORY_MAX (64u * 1024 * 1024)
@@ -33,7 +35,7 @@ struct finding {
 
 struct check {
     const char *file;
-    bool json;
+    bool json, deep;
     struct arena arena;
     struct buf out;
     struct term term;
@@ -137,6 +139,28 @@ static void look_at_actions(struct check *c)
             if (files[k].n > 0)
                 look_at_file(c, key, files[k], k < 3);
         }
+    }
+}
+
+/* Every page, fact and row of the database. */
+static void look_at_store(struct check *c)
+{
+    char path[FILE_PATH_MAX], text[160];
+    struct store_report r;
+    struct fail f = {0};
+    const struct span dir = c->config->store_dir;
+    int rc = file_path(path, dir, "bailiff.db", &f);
+    if (rc == 0)
+        rc = store_verify(path, &r, &f);
+    if (rc == RC_UNKNOWN_NAME) {
+        find(c, FINDING_HINT, "store.dir", dir, "no database yet");
+    } else if (rc < 0) {
+        find(c, FINDING_ERROR, "store.dir", dir, f.text);
+    } else {
+        (void)snprintf(text, sizeof text,
+                       "database intact: %llu facts, %llu rows of history",
+                       (unsigned long long)r.facts, (unsigned long long)r.rows);
+        find(c, FINDING_OK, "store.dir", dir, text);
     }
 }
 
@@ -372,6 +396,8 @@ static bool run(struct check *c)
     if (!c->json)
         print_policy(c);
     config_each_file(c->config, on_file, c);
+    if (c->deep)
+        look_at_store(c);
     if (policy_good) {
         look_at_actions(c);
         check_fit(c);
@@ -411,12 +437,11 @@ static int check(struct check *c)
 
 int cmd_check(int argc, char **argv)
 {
-    bool keys = false, json = false;
+    bool keys = false, json = false, deep = false;
     const char *file = CONFIG_DEFAULT, *words[1];
     const struct cli_option options[] = {
-        {"config", 'c', NULL, &file},
-        {"keys", 'k', &keys, NULL},
-        {"json", 'j', &json, NULL},
+        {"config", 'c', NULL, &file}, {"deep", 0, &deep, NULL},
+        {"keys", 'k', &keys, NULL},   {"json", 'j', &json, NULL},
         {NULL, 0, NULL, NULL},
     };
     if (cli_parse(argc, argv, options, words, 0) < 0)
@@ -428,6 +453,7 @@ int cmd_check(int argc, char **argv)
         return EXIT_ENVIRONMENT;
     c->file = file;
     c->json = json;
+    c->deep = deep;
     const int code = check(c);
     mem_release(mem_system(), c);
     return code;

@@ -53,8 +53,13 @@ static void print(struct operator* o, const struct doc *root)
                          PRSPAN(mode)),
          span_eq(mode, SPAN("enforce")) ? TONE_PLAIN : TONE_WARN);
     line(o, "config", operator_text(root, SPAN("config_digest")), TONE_PLAIN);
-    line(o, "store", operator_text(root, SPAN("store")),
-         well(root, SPAN("store")) ? TONE_GOOD : TONE_BAD);
+    const struct doc *hold = doc_get(root, SPAN("legal_hold"));
+    const bool keeps = hold != NULL && hold->truth;
+    line(
+        o, "store",
+        operator_printf(o, "%.*s%s", PRSPAN(operator_text(root, SPAN("store"))),
+                        keeps ? ", legal hold: no history is deleted" : ""),
+        well(root, SPAN("store")) ? TONE_GOOD : TONE_BAD);
     line(o, "log", operator_text(root, SPAN("log")),
          well(root, SPAN("log")) ? TONE_GOOD : TONE_BAD);
     line(o, "now", counts(o, root), TONE_PLAIN);

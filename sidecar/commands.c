@@ -24,13 +24,14 @@ const struct command commands[] = {
      "  -d, --dir DIR       default /var/lib/bailiff\n"
      "      --origin NAME   of the decision log; default bailiff/HOSTNAME\n"},
     {"set up", "check", cmd_check, "",
-     "usage: bailiff check [-c FILE] [--json]\n"
+     "usage: bailiff check [-c FILE] [--deep] [--json]\n"
      "       bailiff check --keys",
      "say what is wrong with a configuration",
      "Loads bailiff.yaml and the policy it names, and looks at every file\n"
      "both name: is it there, and can only the right people read and write\n"
      "it? Nothing is started and nothing outside is asked.\n",
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
+     "      --deep          also read all of the database, running or not\n"
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
     {"set up", "policy", cmd_policy, "check test explain fmt schema show",
@@ -119,6 +120,28 @@ const struct command commands[] = {
      "LAST SIGN is the last proof of life: a poll answer, an accepted event\n"
      "or a verification.\n",
      OPERATOR_OPTIONS_HELP},
+    {"operate", "backup", cmd_backup, "",
+     "usage: bailiff backup [-c FILE] [--json] TARGET",
+     "copy the database, running or not",
+     "Makes TARGET (mode 0600, never replaces a file), a consistent copy as "
+     "of\n"
+     "one moment, and verifies it. The running sidecar is not held up. Keys,\n"
+     "the decision log, the configuration and the policy are not in it; keep\n"
+     "copies of those apart.\n",
+     "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
+     "  -j, --json          the result as JSON\n"},
+    {"operate", "restore", cmd_restore, "",
+     "usage: bailiff restore [-c FILE] [--force] [--json] SOURCE",
+     "put a backup in the place of the database",
+     "Only while the sidecar is stopped (exit code 1 if not). SOURCE is\n"
+     "verified before anything is touched. Afterwards every agent needs a "
+     "fresh\n"
+     "read, and no epoch is given out twice. What happened after the backup\n"
+     "and is not told again is lost: operators' holds above all.\n",
+     "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
+     "  -f, --force         put a database that is there aside, under "
+     "another name\n"
+     "  -j, --json          the result as JSON\n"},
     {"decision log", "log", cmd_log, "verify query tail proof schema",
      "usage: bailiff log verify [DIR|FILE] [--key KEY] [--checkpoint FILE]\n"
      "       bailiff log query [DIR|FILE] [--agent A] [--kind K] [--since T]\n"

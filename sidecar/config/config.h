@@ -151,7 +151,8 @@ struct config {
     struct names policy_keys; /* paths; empty: no signature is asked for */
     bool policy_watch;
     struct span store_dir;
-    uint32_t store_keep_days;
+    uint32_t store_keep_days, store_keep_rows;
+    bool store_legal_hold;
     struct span log_dir, log_origin;
     uint32_t log_fsync_ms, log_checkpoint_ms;
     uint64_t log_rotate_bytes;

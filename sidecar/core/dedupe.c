@@ -113,6 +113,20 @@ void dedupe_drop(struct dedupe *d, struct dedupe_id id)
     d->count--;
 }
 
+bool dedupe_oldest(struct dedupe *d, size_t slots, struct dedupe_id *ret)
+{
+    const struct dedupe_entry *oldest = NULL;
+    for (; slots > 0 && d->slot_count > 0; slots--) {
+        const struct dedupe_entry *e =
+            &d->slots[d->sweep_at++ & (d->slot_count - 1)];
+        if (!is_free(e) && (oldest == NULL || e->when_s < oldest->when_s))
+            oldest = e;
+    }
+    if (oldest != NULL)
+        *ret = (struct dedupe_id){oldest->h1, oldest->h2};
+    return oldest != NULL;
+}
+
 bool dedupe_sweep(struct dedupe *d, size_t slots, uint32_t before_s,
                   struct dedupe_id *ret)
 {

@@ -52,6 +52,12 @@ int dedupe_put(struct dedupe *d, struct dedupe_id id, uint64_t payload,
                uint32_t when_s) must_use;
 void dedupe_drop(struct dedupe *d, struct dedupe_id id);
 
+/* The oldest of `slots` entries next in line: when the table is full it makes
+ * room, because a new token is more likely to come again than an old one. False
+ * when there is none. */
+bool dedupe_oldest(struct dedupe *d, size_t slots,
+                   struct dedupe_id *ret) must_use;
+
 /* Looks at up to `slots` slots and returns one entry older than before_s, or
  * false after having looked. For retention in small steps. */
 bool dedupe_sweep(struct dedupe *d, size_t slots, uint32_t before_s,

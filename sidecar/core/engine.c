@@ -53,12 +53,12 @@ struct span keep(struct engine *e, struct span s)
 
 uint64_t new_id(struct engine *e)
 {
-    return e->boot << EPOCH_BOOT_SHIFT | ++e->next_id;
+    return e->boot << ENGINE_EPOCH_BOOT_SHIFT | ++e->next_id;
 }
 
 uint64_t epoch_of(const struct engine *e, uint64_t stamp)
 {
-    return e->boot << EPOCH_BOOT_SHIFT | stamp;
+    return e->boot << ENGINE_EPOCH_BOOT_SHIFT | stamp;
 }
 
 void wake_at(struct engine *e, int64_t ms)
@@ -637,6 +637,22 @@ static void restore_clocks(struct engine *e)
     }
 }
 
+/* The epoch tells a restore which ones have been given out. */
+static void record_start(struct engine *e)
+{
+    struct record r = record_of(RECORD_LOG);
+    r.outcome = SPAN("started");
+    r.epoch = engine_epoch(e);
+    record_row(e, &r);
+    if (e->restored_wall_ms == 0)
+        return;
+    r = record_of(RECORD_LOG);
+    r.outcome = SPAN("store_restored");
+    record_row(e, &r);
+    fact_meta(e, "restored", span_of(NULL, 0));
+    e->restored_wall_ms = 0;
+}
+
 int engine_start(struct engine *e, uint64_t last_seq,
                  const struct policy *policy, int64_t now_ms, int64_t wall_ms,
                  struct fail *f)
@@ -655,9 +671,7 @@ int engine_start(struct engine *e, uint64_t last_seq,
         boot[i] = (unsigned char)(e->boot >> (56 - 8 * i));
     fact_meta(e, "boot", span_of(boot, sizeof boot));
     fact_meta(e, "hash_key", span_of(e->hash_seed, sizeof e->hash_seed));
-    struct record r = record_of(RECORD_LOG);
-    r.outcome = SPAN("started");
-    record_row(e, &r);
+    record_start(e);
     record_policy(e, NULL);
     for (unsigned i = 0; i < e->conf->feed_count; i++) {
         e->feeds[i].last_sign_ms = now_ms;

@@ -24,6 +24,7 @@
 #define ENGINE_CALLERS_MAX 256
 #define ENGINE_LABELS_MAX 8
 #define ENGINE_HELLO_CALLS_MAX 4096
+#define ENGINE_EPOCH_BOOT_SHIFT 40 /* an epoch has the boot count above it */
 
 struct engine;
 

@@ -338,6 +338,26 @@ static void on_equivocation(struct engine *e, const struct event *ev)
     }
 }
 
+/* A full table lets go of an old entry, on disk too. */
+static void remember_jti(struct engine *e, struct dedupe_id id,
+                         uint64_t payload)
+{
+    struct dedupe_id gone;
+    if (e->dedupe.count >= e->dedupe.max &&
+        dedupe_oldest(&e->dedupe, JTI_OLDEST_OF_SLOTS, &gone)) {
+        fact_jti(e, gone, true);
+        dedupe_drop(&e->dedupe, gone);
+    }
+    int rc =
+        dedupe_put(&e->dedupe, id, payload, (uint32_t)(e->in->wall_ms / 1000));
+    if (rc != RC_LIMIT)
+        note_rc(e, rc);
+    if (rc != 0)
+        return;
+    e->new_jti = id;
+    fact_jti(e, id, false);
+}
+
 void on_event(struct engine *e, bool dirty_only)
 {
     const struct event *ev = e->in->event.event;
@@ -368,13 +388,7 @@ void on_event(struct engine *e, bool dirty_only)
     accept_event(e, ev);
     if (e->rc != 0)
         return; /* not accepted: it will come again, and must run again */
-    int rc =
-        dedupe_put(&e->dedupe, id, payload, (uint32_t)(e->in->wall_ms / 1000));
-    if (rc != RC_LIMIT)
-        note_rc(e, rc);
-    if (rc == 0)
-        e->new_jti = id;
-    fact_jti(e, id, false);
+    remember_jti(e, id, payload);
 }
 
 /* ---------------------------------------------------------------- feeds */

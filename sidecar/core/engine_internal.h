@@ -30,7 +30,7 @@ _Static_assert(PENDING_ANSWERS_MAX *ANSWER_OUTS_MAX < STEP_OUT_MAX,
 #define JTI_SWEEP_MS 60000
 #define JTI_SWEEP_MAX 256
 #define JTI_SWEEP_SLOTS 4096
-#define EPOCH_BOOT_SHIFT 40
+#define JTI_OLDEST_OF_SLOTS 64
 #define DEADLINE_MARGIN_MS 20
 #define READ_BACKOFF_FIRST_MS 250
 #define READ_BACKOFF_MAX_MS 30000
@@ -111,8 +111,9 @@ struct engine {
     /* counters */
     uint64_t boot, input, seq, stored, ticket, logged, next_id;
     uint64_t policy_stamp, boot_stamp;
-    uint64_t boot_row; /* the row that counts this boot */
     int64_t start_ms, start_wall_ms;
+    uint64_t boot_row;        /* the row that counts this boot */
+    int64_t restored_wall_ms; /* the store was restored since the last start */
     bool blocked, poisoned, log_broken, stopping;
     int64_t wake_ms;
 

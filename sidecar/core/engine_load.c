@@ -200,6 +200,12 @@ static int load_meta(struct engine *e, const struct fact *f)
             e->boot = boot;
         return 0;
     }
+    if (span_eq(f->key, SPAN("restored"))) {
+        struct reader r = {.rest = f->value};
+        int64_t at = take_i64(&r);
+        e->restored_wall_ms = !f->gone && reader_done(&r) ? at : 0;
+        return 0;
+    }
     if (!span_eq(f->key, SPAN("hash_key")))
         return 0;
     if (f->value.n != sizeof e->hash_seed)

@@ -22,6 +22,7 @@
 #define QUEUE_BYTES_MAX (64 * 1024 * 1024)
 #define KEEP_BATCH_BYTES (1024 * 1024) /* larger buffers are given back */
 #define KEEP_DAYS 7
+#define KEEP_ROWS 2000000
 #define FOLD_STEP_ROWS 1024
 #define FOLD_BEHIND_ROWS 8192 /* folds even when busy */
 #define PRUNE_STEP_ROWS 256
@@ -95,6 +96,8 @@ static int keep_conf(struct store *s, const struct store_conf *conf,
         s->conf.queue_rows_max = QUEUE_ROWS_MAX;
     if (s->conf.keep_days == 0)
         s->conf.keep_days = KEEP_DAYS;
+    if (s->conf.keep_rows == 0)
+        s->conf.keep_rows = KEEP_ROWS;
     return 0;
 }
 
@@ -120,6 +123,7 @@ int store_open(const struct store_conf *conf, struct store **ret,
     }
     s->last_seq = s->stats.stored_seq = s->told_seq = s->db.last_seq;
     s->stats.folded_seq = s->db.folded_seq;
+    s->stats.check_cut = s->db.check_cut;
     *ret = s;
     return 0;
 }
@@ -258,7 +262,34 @@ static uint64_t foldable(const struct store *s)
 struct chores {
     uint64_t fold_upto;
     bool fold, prune;
+    uint32_t batch_rows; /* steps are no smaller, to keep up with writers */
 };
+
+static uint32_t step_rows(const struct chores *c, uint32_t least)
+{
+    return c->batch_rows > least / 2 ? 2 * c->batch_rows : least;
+}
+
+/* Deletes one step of what need not be kept and gives one step of the room
+ * back. Once nothing is left to do, the next look is PRUNE_EVERY_MS away. */
+static int prune(struct store *s, uint32_t rows_max, struct fail *f)
+{
+    uint64_t folded = s->db.folded_seq;
+    const struct store_db_old old = {
+        .before_ms = wall_ms() - (int64_t)s->conf.keep_days * DAY_MS,
+        .upto_seq =
+            folded > s->conf.keep_rows ? folded - s->conf.keep_rows : 0};
+    uint32_t rows = 0;
+    bool more = false;
+    int rc = 0;
+    if (!s->conf.legal_hold)
+        rc = store_db_prune(&s->db, &old, rows_max, &rows, f);
+    if (rc == 0)
+        rc = store_db_give_back(&s->db, &more, f);
+    if (rc < 0 || (rows < rows_max && !more))
+        s->pruned_ms = now_ms();
+    return rc;
+}
 
 /* Folds and prunes one step. Trouble that passes is left for later: rows that
  * must be stored will meet it too and say so. */
@@ -267,13 +298,10 @@ static int do_chores(struct store *s, const struct chores *c, struct fail *f)
     uint32_t rows = 0;
     int rc = 0;
     if (c->fold)
-        rc = store_db_fold(&s->db, c->fold_upto, FOLD_STEP_ROWS, &rows, f);
-    if (rc == 0 && c->prune) {
-        int64_t before = wall_ms() - (int64_t)s->conf.keep_days * DAY_MS;
-        rc = store_db_prune(&s->db, before, PRUNE_STEP_ROWS, &rows, f);
-        if (rc < 0 || rows < PRUNE_STEP_ROWS)
-            s->pruned_ms = now_ms();
-    }
+        rc = store_db_fold(&s->db, c->fold_upto, step_rows(c, FOLD_STEP_ROWS),
+                           &rows, f);
+    if (rc == 0 && c->prune)
+        rc = prune(s, step_rows(c, PRUNE_STEP_ROWS), f);
     if (rc == 0)
         rc = store_db_checkpoint(&s->db, false, f);
     uv_mutex_lock(&s->mutex);
@@ -310,6 +338,7 @@ static bool next_work(struct store *s, struct chores *ret)
     s->batch = s->pending;
     s->pending = swap;
     uint64_t upto = foldable(s), folded = s->stats.folded_seq;
+    ret->batch_rows = s->queued; /* the batch before is committed */
     uv_mutex_unlock(&s->mutex);
     ret->fold_upto = upto;
     ret->fold = upto > folded && (s->idle || upto - folded >= FOLD_BEHIND_ROWS);
@@ -496,12 +525,4 @@ void store_free(struct store *s)
         return;
     must(!s->started);
     release(s);
-}
-
-int store_backup(struct span dir, struct span target, struct fail *f)
-{
-    char from[FILE_PATH_MAX], to[FILE_PATH_MAX];
-    TRY(file_path(from, dir, "bailiff.db", f));
-    TRY(file_path(to, target, "", f));
-    return store_db_copy(from, to, f) < 0 ? fail_wrap(f, "backup") : 0;
 }

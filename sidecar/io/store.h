@@ -30,6 +30,8 @@ struct store_conf {
     struct span dir;         /* data directory: bailiff.db and lock inside */
     uint32_t queue_rows_max; /* 0: 65536 */
     uint32_t keep_days;      /* journal history after folding; 0: 7 */
+    uint32_t keep_rows;      /* at most so much of it; 0: 2000000 */
+    bool legal_hold;         /* nothing of it is deleted */
     /* Committed: every row with seq <= upto is durable. */
     void (*stored)(void *ctx, uint64_t upto);
     void (*state)(void *ctx, enum store_state s, const struct fail *f);
@@ -75,6 +77,7 @@ void store_logged(struct store *s, uint64_t seq);
 struct store_stats {
     uint64_t rows, commits, failed_commits, folded_seq, stored_seq;
     uint32_t queued;
+    bool check_cut; /* the integrity check at opening ran out of time */
     enum store_state state;
 };
 void store_stats_get(struct store *s, struct store_stats *ret);
@@ -83,8 +86,5 @@ void store_stats_get(struct store *s, struct store_stats *ret);
 void store_close(struct store *s, void (*done)(void *ctx), void *ctx);
 /* For a store that was never started, and for tools. */
 void store_free(struct store *s);
-
-/* A consistent copy while running (VACUUM INTO or the backup API). */
-int store_backup(struct span dir, struct span target, struct fail *f) must_use;
 
 #endif

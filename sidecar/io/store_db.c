@@ -60,8 +60,8 @@ void store_db_rollback(struct store_db *db)
      * try reports it. */
 }
 
-static int fold_fact(struct store_db *db, const struct fact *fact,
-                     struct fail *f)
+int store_db_put_fact(struct store_db *db, const struct fact *fact,
+                      struct fail *f)
 {
     enum store_db_sql which = fact->gone ? SQL_DROP_STATE : SQL_PUT_STATE;
     sqlite3_stmt *st = db->st[which];
@@ -83,7 +83,7 @@ static int fold_row(struct store_db *db, uint64_t seq, struct span bytes,
     if (journal_read_body(bytes, &body, f) < 0)
         return fail_wrap(f, "journal row %llu", (unsigned long long)seq);
     while ((more = journal_next_fact(&body.facts, &fact, f)) == 1)
-        TRY(fold_fact(db, &fact, f));
+        TRY(store_db_put_fact(db, &fact, f));
     return more < 0 ? fail_wrap(f, "journal row %llu", (unsigned long long)seq)
                     : 0;
 }
@@ -110,16 +110,28 @@ static int fold_rows(struct store_db *db, uint64_t upto, uint32_t rows_max,
     return rc;
 }
 
+static int put_folded(struct store_db *db, uint64_t seq, struct fail *f)
+{
+    (void)sqlite3_bind_int64(db->st[SQL_PUT_FOLDED], 1, (int64_t)seq);
+    return step_done(db, SQL_PUT_FOLDED, "fold", f);
+}
+
+int store_db_skip_to(struct store_db *db, uint64_t seq, struct fail *f)
+{
+    must(seq >= db->last_seq && seq <= INT64_MAX);
+    TRY(put_folded(db, seq, f));
+    db->folded_seq = db->last_seq = seq;
+    return 0;
+}
+
 int store_db_fold(struct store_db *db, uint64_t upto, uint32_t rows_max,
                   uint32_t *ret_rows, struct fail *f)
 {
     uint64_t last = db->folded_seq;
     TRY(store_db_begin(db, f));
     int rc = fold_rows(db, upto, rows_max, &last, ret_rows, f);
-    if (rc == 0 && *ret_rows > 0) {
-        (void)sqlite3_bind_int64(db->st[SQL_PUT_FOLDED], 1, (int64_t)last);
-        rc = step_done(db, SQL_PUT_FOLDED, "fold", f);
-    }
+    if (rc == 0 && *ret_rows > 0)
+        rc = put_folded(db, last, f);
     if (rc == 0)
         rc = store_db_commit(db, f);
     if (rc < 0) {
@@ -131,8 +143,9 @@ int store_db_fold(struct store_db *db, uint64_t upto, uint32_t rows_max,
 }
 
 /* The last of the rows at the old end that may go; 0 for none. */
-static int find_old(struct store_db *db, int64_t before_ms, uint32_t rows_max,
-                    uint64_t *ret_last, uint32_t *ret_rows, struct fail *f)
+static int find_old(struct store_db *db, const struct store_db_old *old,
+                    uint32_t rows_max, uint64_t *ret_last, uint32_t *ret_rows,
+                    struct fail *f)
 {
     sqlite3_stmt *st = db->st[SQL_OLD_ROWS];
     int step;
@@ -141,7 +154,8 @@ static int find_old(struct store_db *db, int64_t before_ms, uint32_t rows_max,
     (void)sqlite3_bind_int64(st, 1, (int64_t)db->folded_seq);
     (void)sqlite3_bind_int64(st, 2, rows_max);
     while ((step = sqlite3_step(st)) == SQLITE_ROW &&
-           sqlite3_column_int64(st, 1) < before_ms) {
+           (sqlite3_column_int64(st, 1) < old->before_ms ||
+            (uint64_t)sqlite3_column_int64(st, 0) <= old->upto_seq)) {
         *ret_last = (uint64_t)sqlite3_column_int64(st, 0);
         (*ret_rows)++;
     }
@@ -152,15 +166,45 @@ static int find_old(struct store_db *db, int64_t before_ms, uint32_t rows_max,
     return rc;
 }
 
-int store_db_prune(struct store_db *db, int64_t before_ms, uint32_t rows_max,
-                   uint32_t *ret_rows, struct fail *f)
+int store_db_prune(struct store_db *db, const struct store_db_old *old,
+                   uint32_t rows_max, uint32_t *ret_rows, struct fail *f)
 {
     uint64_t last;
-    TRY(find_old(db, before_ms, rows_max, &last, ret_rows, f));
+    TRY(find_old(db, old, rows_max, &last, ret_rows, f));
     if (*ret_rows == 0)
         return 0;
     (void)sqlite3_bind_int64(db->st[SQL_DELETE_ROWS], 1, (int64_t)last);
     return step_done(db, SQL_DELETE_ROWS, "delete old rows", f);
+}
+
+static int free_pages(struct store_db *db, int64_t *ret, struct fail *f)
+{
+    sqlite3_stmt *st = db->st[SQL_FREE_PAGES];
+    int rc = sqlite3_step(st) == SQLITE_ROW
+                 ? 0
+                 : store_db_fail(db->sql, "count free pages", f);
+    *ret = sqlite3_column_int64(st, 0);
+    (void)sqlite3_reset(st);
+    return rc;
+}
+
+int store_db_give_back(struct store_db *db, bool *ret_more, struct fail *f)
+{
+    sqlite3_stmt *st = db->st[SQL_GIVE_BACK];
+    int64_t pages = 0;
+    int step;
+    *ret_more = false;
+    TRY(free_pages(db, &pages, f));
+    if (pages <= STORE_DB_FREE_PAGES_KEPT)
+        return 0;
+    while ((step = sqlite3_step(st)) == SQLITE_ROW)
+        continue; /* a row for each page */
+    int rc = step == SQLITE_DONE ? 0 : store_db_fail(db->sql, "give back", f);
+    (void)sqlite3_reset(st);
+    TRY(rc);
+    TRY(free_pages(db, &pages, f));
+    *ret_more = pages > STORE_DB_FREE_PAGES_KEPT;
+    return 0;
 }
 
 int store_db_checkpoint(struct store_db *db, bool force, struct fail *f)
@@ -210,12 +254,14 @@ struct row_sink {
     void *ctx;
 };
 
-static int give_row(const struct row_sink *sink, sqlite3_stmt *st,
-                    uint64_t expected, struct fail *f)
+/* Of what is folded the old end is pruned, and a restored database has left
+ * numbers out; behind that no row may be missing. */
+static int give_row(const struct store_db *db, const struct row_sink *sink,
+                    sqlite3_stmt *st, uint64_t expected, struct fail *f)
 {
     struct journal_body body;
     uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
-    if (seq != expected)
+    if (seq != expected && seq > db->folded_seq + 1)
         return fail(f, RC_BROKEN, "journal row %llu is missing",
                     (unsigned long long)expected);
     if (journal_read_body(column_span(st, 2), &body, f) < 0)
@@ -225,8 +271,7 @@ static int give_row(const struct row_sink *sink, sqlite3_stmt *st,
     return sink->row(sink->ctx, seq, sqlite3_column_int64(st, 1), &body, f);
 }
 
-/* Rows from `from` on; `pruned` when the first may have a higher number. */
-static int walk_rows(struct store_db *db, uint64_t from, bool pruned,
+static int walk_rows(struct store_db *db, uint64_t from,
                      const struct row_sink *sink, struct fail *f)
 {
     sqlite3_stmt *st = NULL;
@@ -238,10 +283,8 @@ static int walk_rows(struct store_db *db, uint64_t from, bool pruned,
         return store_db_fail(db->sql, "read journal", f);
     (void)sqlite3_bind_int64(st, 1, (int64_t)from);
     while (rc >= 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
-        if (pruned)
-            from = (uint64_t)sqlite3_column_int64(st, 0);
-        pruned = false;
-        rc = give_row(sink, st, from++, f);
+        rc = give_row(db, sink, st, from, f);
+        from = (uint64_t)sqlite3_column_int64(st, 0) + 1;
     }
     if (rc >= 0 && step != SQLITE_DONE)
         rc = store_db_fail(db->sql, "read journal", f);
@@ -254,7 +297,7 @@ int store_db_load(struct store_db *db, const struct store_reader *r,
 {
     struct row_sink sink = {.reader = r};
     TRY(load_facts(db, r, f));
-    return walk_rows(db, db->folded_seq + 1, false, &sink, f);
+    return walk_rows(db, db->folded_seq + 1, &sink, f);
 }
 
 int store_db_scan(struct store_db *db, uint64_t from_seq,
@@ -263,5 +306,5 @@ int store_db_scan(struct store_db *db, uint64_t from_seq,
                   void *ctx, struct fail *f)
 {
     struct row_sink sink = {.row = row, .ctx = ctx};
-    return walk_rows(db, from_seq, true, &sink, f);
+    return walk_rows(db, from_seq, &sink, f);
 }

@@ -18,6 +18,9 @@
 #define STORE_DB_VERSION 1
 #define STORE_DB_APPLICATION_ID 0x62616c66 /* "balf" */
 #define STORE_DB_WAL_PAGES_MAX 1000
+#define STORE_DB_FREE_PAGES_KEPT 2048 /* 8 MiB for the rows to come */
+#define STORE_DB_GIVE_BACK_PAGES 256
+#define STORE_DB_CHECK_MS_MAX 2000 /* integrity check at opening */
 
 enum store_db_sql {
     SQL_BEGIN,
@@ -31,6 +34,8 @@ enum store_db_sql {
     SQL_PUT_FOLDED,
     SQL_OLD_ROWS,
     SQL_DELETE_ROWS,
+    SQL_FREE_PAGES,
+    SQL_GIVE_BACK,
     SQL_COUNT
 };
 
@@ -38,7 +43,8 @@ struct store_db {
     sqlite3 *sql;
     sqlite3_stmt *st[SQL_COUNT];
     char path[1024];
-    int wal_pages; /* written since the last full checkpoint */
+    int wal_pages;  /* written since the last full checkpoint */
+    bool check_cut; /* the integrity check at opening ran out of time */
     uint64_t folded_seq;
     uint64_t last_seq;
 };
@@ -57,6 +63,14 @@ int store_db_open(struct store_db *db, struct span dir, bool *ret_created,
 int store_db_open_version(struct store_db *db, struct span dir,
                           const struct store_db_step *steps, int version,
                           bool *ret_created, struct fail *f) must_use;
+
+/* Opens the file for reading, as it is, also while another process writes it.
+ * Only store_db_load, _scan and _check work then. */
+int store_db_open_read(struct store_db *db, const char *path,
+                       struct fail *f) must_use;
+
+/* Checks every page and index; takes its time. */
+int store_db_check(struct store_db *db, struct fail *f) must_use;
 
 /* Closes; with `clean` after moving the WAL into the database. Legal on a
  * zeroed struct. */
@@ -81,10 +95,31 @@ void store_db_rollback(struct store_db *db);
 int store_db_fold(struct store_db *db, uint64_t upto, uint32_t rows_max,
                   uint32_t *ret_rows, struct fail *f) must_use;
 
-/* Deletes at most `rows_max` folded rows from the old end that are older than
- * `before_ms`. *ret_rows tells how many. */
-int store_db_prune(struct store_db *db, int64_t before_ms, uint32_t rows_max,
-                   uint32_t *ret_rows, struct fail *f) must_use;
+/* Which folded rows may go: those written before `before_ms`, and those up to
+ * `upto_seq` whatever their age. */
+struct store_db_old {
+    int64_t before_ms;
+    uint64_t upto_seq;
+};
+
+/* Deletes at most `rows_max` old rows. *ret_rows tells how many. */
+int store_db_prune(struct store_db *db, const struct store_db_old *old,
+                   uint32_t rows_max, uint32_t *ret_rows,
+                   struct fail *f) must_use;
+
+/* Gives at most STORE_DB_GIVE_BACK_PAGES free pages back to the file system,
+ * when there are more than are worth keeping. *ret_more: there are still. */
+int store_db_give_back(struct store_db *db, bool *ret_more,
+                       struct fail *f) must_use;
+
+/* Puts one fact into `state` or takes it out, in the open transaction. */
+int store_db_put_fact(struct store_db *db, const struct fact *fact,
+                      struct fail *f) must_use;
+
+/* In the open transaction: rows up to `seq` count as folded, and the next row
+ * has a higher number. */
+int store_db_skip_to(struct store_db *db, uint64_t seq,
+                     struct fail *f) must_use;
 
 /* Moves the WAL into the database when it has grown (or `force`). Readers or a
  * full disk only postpone that; a failed sync is RC_BROKEN. */
@@ -98,7 +133,8 @@ int store_db_scan(struct store_db *db, uint64_t from_seq,
                              const struct journal_body *body, struct fail *f),
                   void *ctx, struct fail *f) must_use;
 
-/* Copies the database at `from` to the new file `to`, page by page. */
+/* Copies the database at `from`, as of one moment and without holding up its
+ * writer, to the new file `to`; RC_EXISTS leaves an old one as it is. */
 int store_db_copy(const char *from, const char *to, struct fail *f) must_use;
 
 /* The code for what SQLite just said on this connection, with its text. */

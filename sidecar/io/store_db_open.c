@@ -8,11 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <uv.h>
+
 #include "sidecar/io/file.h"
 
 #define BUSY_WAIT_MS 250
-#define COPY_PAGES 256
 #define COPY_BUSY_MAX 200
+#define PROGRESS_STEPS 10000
+#define TEXT(number) #number
+#define TEXT_OF(macro) TEXT(macro)
 
 /* Positions in the file header (the format is fixed, sqlite.org/fileformat). */
 #define HEADER_BYTES 100
@@ -135,11 +139,11 @@ static int refuse_newer(const struct store_db *db, int64_t found, int version,
 }
 
 /* Looks at the file before SQLite does, because opening may already write. */
-static int check_header(const struct store_db *db, int version, bool *ret_new,
-                        struct fail *f)
+static int check_header(const struct store_db *db, int flags, int version,
+                        bool *ret_new, struct fail *f)
 {
     unsigned char h[HEADER_BYTES];
-    int fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(db->path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return fail(f, file_rc(errno), "open %s: %s", db->path,
                     strerrordesc_np(errno));
@@ -193,6 +197,25 @@ static int migrate(struct store_db *db, const struct store_db_step *steps,
     return 0;
 }
 
+/* Ends the statement that runs when its time is over. */
+static int on_progress(void *ctx)
+{
+    const uint64_t *until_ms = ctx;
+    return uv_hrtime() / 1000000 > *until_ms;
+}
+
+/* A large database is not worth a long outage: what the check has not reached
+ * when its time is over is left to `bailiff check --deep`. */
+static int check_quickly(struct store_db *db, struct fail *f)
+{
+    uint64_t until_ms = uv_hrtime() / 1000000 + STORE_DB_CHECK_MS_MAX;
+    sqlite3_progress_handler(db->sql, PROGRESS_STEPS, on_progress, &until_ms);
+    int rc = pragma_is(db->sql, "PRAGMA quick_check(1)", "ok", f);
+    sqlite3_progress_handler(db->sql, 0, NULL, NULL);
+    db->check_cut = rc < 0 && sqlite3_errcode(db->sql) == SQLITE_INTERRUPT;
+    return db->check_cut ? 0 : rc;
+}
+
 static int bring_to(struct store_db *db, struct span dir,
                     const struct store_db_step *steps, int version,
                     bool *ret_created, struct fail *f)
@@ -203,8 +226,10 @@ static int bring_to(struct store_db *db, struct span dir,
     if (!span_u64(span_str(text), &found))
         found = INT32_MAX; /* negative: not ours */
     TRY(refuse_newer(db, (int64_t)found, version, f));
+    if (found == 0) /* has no effect once there are tables */
+        TRY(run(db->sql, "PRAGMA auto_vacuum=INCREMENTAL", f));
     TRY(store_db_setup(db->sql, f));
-    TRY(pragma_is(db->sql, "PRAGMA quick_check(1)", "ok", f));
+    TRY(check_quickly(db, f));
     *ret_created = found == 0;
     if ((int)found == version)
         return 0;
@@ -238,6 +263,9 @@ static int prepare_all(struct store_db *db, struct fail *f)
             "SELECT seq, wall_ms FROM journal WHERE seq<=?1 "
             "ORDER BY seq LIMIT ?2",
         [SQL_DELETE_ROWS] = "DELETE FROM journal WHERE seq<=?1",
+        [SQL_FREE_PAGES] = "PRAGMA freelist_count",
+        [SQL_GIVE_BACK] =
+            "PRAGMA incremental_vacuum(" TEXT_OF(STORE_DB_GIVE_BACK_PAGES) ")",
     };
     for (int i = 0; i < SQL_COUNT; i++)
         if (sqlite3_prepare_v3(db->sql, text[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -256,6 +284,17 @@ static int read_u64(struct store_db *db, const char *query, uint64_t *ret,
     return 0;
 }
 
+static int read_seqs(struct store_db *db, struct fail *f)
+{
+    TRY(read_u64(db, "SELECT value FROM meta WHERE name='folded_seq'",
+                 &db->folded_seq, f));
+    TRY(read_u64(db, "SELECT ifnull(max(seq),0) FROM journal", &db->last_seq,
+                 f));
+    if (db->last_seq < db->folded_seq)
+        db->last_seq = db->folded_seq;
+    return 0;
+}
+
 static int on_wal(void *ctx, sqlite3 *sql, const char *name, int pages)
 {
     (void)sql;
@@ -265,10 +304,9 @@ static int on_wal(void *ctx, sqlite3 *sql, const char *name, int pages)
     return SQLITE_OK;
 }
 
-static int open_sql(struct store_db *db, struct fail *f)
+static int open_sql(struct store_db *db, int how, struct fail *f)
 {
-    int flags =
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
+    int flags = how | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     if (sqlite3_open_v2(db->path, &db->sql, flags, NULL) != SQLITE_OK)
         return db->sql == NULL
                    ? fail(f, RC_NO_MEMORY, "no memory for the database")
@@ -285,10 +323,10 @@ int store_db_open_version(struct store_db *db, struct span dir,
     *db = (struct store_db){.sql = NULL};
     bool fresh = false, created = false;
     TRY(file_path(db->path, dir, "bailiff.db", f));
-    TRY(check_header(db, version, &fresh, f));
+    TRY(check_header(db, O_RDWR | O_CREAT, version, &fresh, f));
     if (fresh)
         TRY(file_sync_dir(dir, f));
-    int rc = open_sql(db, f);
+    int rc = open_sql(db, SQLITE_OPEN_READWRITE, f);
     if (rc == 0)
         rc = bring_to(db, dir, steps, version, &created, f);
     if (rc == 0) {
@@ -297,19 +335,33 @@ int store_db_open_version(struct store_db *db, struct span dir,
         rc = prepare_all(db, f);
     }
     if (rc == 0)
-        rc = read_u64(db, "SELECT value FROM meta WHERE name='folded_seq'",
-                      &db->folded_seq, f);
-    if (rc == 0)
-        rc = read_u64(db, "SELECT ifnull(max(seq),0) FROM journal",
-                      &db->last_seq, f);
-    if (rc < 0) {
+        rc = read_seqs(db, f);
+    if (rc < 0)
         store_db_close(db, false);
-        return rc;
-    }
-    if (db->last_seq < db->folded_seq)
-        db->last_seq = db->folded_seq;
-    *ret_created = created;
-    return 0;
+    else
+        *ret_created = created;
+    return rc;
+}
+
+int store_db_open_read(struct store_db *db, const char *path, struct fail *f)
+{
+    *db = (struct store_db){.sql = NULL};
+    bool empty = false;
+    TRY(file_path(db->path, span_str(path), "", f));
+    TRY(check_header(db, O_RDONLY, STORE_DB_VERSION, &empty, f));
+    if (empty)
+        return fail(f, RC_BROKEN, "%s is empty", path);
+    int rc = open_sql(db, SQLITE_OPEN_READONLY, f);
+    if (rc == 0)
+        rc = read_seqs(db, f);
+    if (rc < 0)
+        store_db_close(db, false);
+    return rc;
+}
+
+int store_db_check(struct store_db *db, struct fail *f)
+{
+    return pragma_is(db->sql, "PRAGMA integrity_check(1)", "ok", f);
 }
 
 int store_db_open(struct store_db *db, struct span dir, bool *ret_created,
@@ -333,20 +385,19 @@ void store_db_close(struct store_db *db, bool clean)
     *db = (struct store_db){.sql = NULL};
 }
 
-/* The pages, in steps so that a busy writer is waited for. */
+/* All pages in one step, that is in one read transaction: between steps every
+ * commit of another process would begin the copy anew. In WAL mode the writer
+ * is not held up. */
 static int copy_pages(sqlite3 *from, sqlite3 *to, struct fail *f)
 {
     sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
     if (b == NULL)
         return store_db_fail(to, "copy", f);
     int step, busy = 0;
-    do {
-        step = sqlite3_backup_step(b, COPY_PAGES);
-        if (step == SQLITE_BUSY || step == SQLITE_LOCKED)
-            (void)sqlite3_sleep(++busy < COPY_BUSY_MAX ? 25 : 0);
-    } while (step == SQLITE_OK ||
-             ((step == SQLITE_BUSY || step == SQLITE_LOCKED) &&
-              busy < COPY_BUSY_MAX));
+    while (((step = sqlite3_backup_step(b, -1)) == SQLITE_BUSY ||
+            step == SQLITE_LOCKED) &&
+           busy++ < COPY_BUSY_MAX)
+        (void)sqlite3_sleep(25);
     (void)sqlite3_backup_finish(b);
     return step == SQLITE_DONE ? 0 : store_db_fail(to, "copy", f);
 }
@@ -385,10 +436,10 @@ int store_db_copy(const char *from, const char *to, struct fail *f)
     if (rc == 0 && fsync(fd) != 0)
         rc = fail(f, file_rc(errno), "fsync %s: %s", fresh,
                   strerrordesc_np(errno));
-    ignore_rc(close(fd)); /* synced above */
-    if (rc == 0 && rename(fresh, to) != 0)
-        rc = fail(f, RC_IO, "rename to %s: %s", to, strerrordesc_np(errno));
-    if (rc < 0)
-        ignore_rc(unlink(fresh)); /* half a copy helps nobody */
+    ignore_rc(close(fd));                /* synced above */
+    if (rc == 0 && link(fresh, to) != 0) /* never replaces */
+        rc = fail(f, errno == EEXIST ? RC_EXISTS : file_rc(errno), "%s: %s", to,
+                  strerrordesc_np(errno));
+    ignore_rc(unlink(fresh)); /* half a copy helps nobody */
     return rc;
 }

@@ -46,6 +46,7 @@ int admin_show_status(struct admin_ask *q, struct fail *f)
     json_u64(j, "parked", s.parked_now);
     json_str(j, "store", store_word(a->store_state));
     json_str(j, "log", log_word(a));
+    json_bool(j, "legal_hold", a->config->store_legal_hold);
     json_close_map(j);
     return 0;
 }

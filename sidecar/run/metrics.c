@@ -343,6 +343,8 @@ static void put_durable(struct buf *b, const struct app *a)
     for (unsigned i = 0; i < 3; i++)
         put_state(b, "bailiff_store_state", NULL, states[i],
                   i == (unsigned)a->store_state);
+    put_gauge(b, "bailiff_store_legal_hold", "1 when no history is deleted",
+              a->config->store_legal_hold);
     put_rows(b, log_rows, COUNT(log_rows), &l);
     put_gauge(b, "bailiff_log_broken", "1 when the log cannot be written",
               log_broken(a));

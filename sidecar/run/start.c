@@ -130,6 +130,15 @@ static int name_log(const struct config *c, char pub[CHECKPOINT_NAME_MAX + 1],
     return 0;
 }
 
+static void warn_check(struct app *a)
+{
+    struct store_stats s;
+    store_stats_get(a->store, &s);
+    if (s.check_cut)
+        log_warn(LOG_STORE, "check_cut_short",
+                 kv_str("advice", "bailiff check --deep"));
+}
+
 static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
 {
     const struct config *c = a->config;
@@ -140,6 +149,8 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     TRY(name_log(c, pub, &origin, f));
     const struct store_conf sc = {.dir = c->store_dir,
                                   .keep_days = c->store_keep_days,
+                                  .keep_rows = c->store_keep_rows,
+                                  .legal_hold = c->store_legal_hold,
                                   .stored = on_stored,
                                   .state = on_store_state,
                                   .ctx = a};
@@ -156,6 +167,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                                          .ctx = a};
     TRY(seal_open_key(c->seal_key_file, &a->seal, f));
     TRY(store_open(&sc, &a->store, &created, f));
+    warn_check(a);
     TRY(decision_log_open(&lc, &a->log, &last_input, f));
     struct decision_log_stats ls;
     decision_log_stats_get(a->log, &ls);
@@ -168,6 +180,13 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     const struct store_reader reader = {
         .fact = load_fact, .row = load_row, .ctx = a};
     TRY(store_load(a->store, &reader, ret_last_seq, f));
+    if (last_input > *ret_last_seq)
+        return fail(f, RC_STATE,
+                    "the database ends at row %llu, the decision log at row "
+                    "%llu: an old database was put here; `bailiff restore` "
+                    "does that so that nothing is given out twice",
+                    (unsigned long long)*ret_last_seq,
+                    (unsigned long long)last_input);
     if (ls.lines == 0 && *ret_last_seq > 0)
         log_warn(LOG_RECORDS, "new_log_beside_old_database",
                  kv_u64("rows", *ret_last_seq));

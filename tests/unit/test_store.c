@@ -16,6 +16,7 @@
 
 #include "sidecar/io/file.h"
 #include "sidecar/io/store.h"
+#include "sidecar/io/store_backup.h"
 #include "sidecar/io/store_db.h"
 #include "tests/lib/check.h"
 #include "tests/lib/iofault.h"
@@ -457,6 +458,55 @@ static void wal_stays_small(void **state)
     tmp_dir_drop(&d);
 }
 
+static off_t db_bytes(const struct tmp_dir *d)
+{
+    struct stat st;
+    CHECK_INT(stat(tmp_dir_file(d, "bailiff.db"), &st), 0);
+    return st.st_size;
+}
+
+/* 40 MB of rows, all logged at once. */
+static void churn(struct bench *b)
+{
+    struct fail f;
+    for (int i = 0; i < 100; i++) {
+        for (int k = 0; k < 100; k++)
+            CHECK_OK(append(b, 4000, &f), &f);
+        run_until(b, &b->stored, b->next - 1);
+        store_logged(b->s, b->stored);
+    }
+}
+
+static void size_is_bounded_under_churn(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct bench b;
+    struct loaded l;
+    off_t bytes = 1 << 30;
+    tmp_dir_make(&d);
+    /* Rows are of 1970: too old at once. */
+    open_started(&b, &d);
+    churn(&b);
+    close_bench(&b);
+    open_started(&b, &d); /* what a minute later would bring */
+    for (int i = 0; i < 100 && bytes > 12 << 20; i++) {
+        (void)usleep(100000);
+        bytes = db_bytes(&d);
+    }
+    close_bench(&b);
+    CHECK(db_bytes(&d) <= 12 << 20); /* given back, too */
+    struct store_conf conf = {.dir = tmp_dir_span(&d), .legal_hold = true};
+    CHECK_OK(open_bench_conf(&b, conf), &b.why);
+    load(&b, &l);
+    CHECK_UINT(l.last_seq, 10000);
+    start(&b);
+    churn(&b);
+    close_bench(&b);
+    CHECK(db_bytes(&d) > 32 << 20);
+    tmp_dir_drop(&d);
+}
+
 static void second_process_is_refused(void **state)
 {
     (void)state;
@@ -640,6 +690,7 @@ static void backup_while_running(void **state)
     struct tmp_dir d, e;
     struct bench b;
     struct loaded l;
+    struct store_report r;
     struct fail f;
     tmp_dir_make(&d);
     tmp_dir_make(&e);
@@ -647,9 +698,10 @@ static void backup_while_running(void **state)
     append_many(&b, 300);
     run_until(&b, &b.stored, 300);
     append_many(&b, 300);
-    CHECK_OK(store_backup(tmp_dir_span(&d),
-                          span_str(tmp_dir_file(&e, "bailiff.db")), &f),
-             &f);
+    CHECK_OK(
+        store_backup(tmp_dir_span(&d), tmp_dir_file(&e, "bailiff.db"), &r, &f),
+        &f);
+    CHECK(r.last_seq >= 300 && r.last_seq <= 600);
     close_bench(&b);
     struct store_conf conf = {.dir = tmp_dir_span(&e)};
     CHECK_OK(open_bench_conf(&b, conf), &b.why);
@@ -753,6 +805,7 @@ int main(void)
         cmocka_unit_test(io_errors_latch),
         cmocka_unit_test(failed_sync_of_checkpoint_latches),
         cmocka_unit_test(wal_stays_small),
+        cmocka_unit_test(size_is_bounded_under_churn),
         cmocka_unit_test(loose_directory_is_refused),
         cmocka_unit_test(migrates_after_a_backup),
         cmocka_unit_test(newer_version_is_refused_untouched),
