@@ -228,6 +228,7 @@ static void row_discard(struct engine *e)
     buf_clear(&e->records);
     e->row_ack_count = 0;
     e->row_h1 = 0;
+    (void)history_take(&e->history);
 }
 
 void ack_when_stored(struct engine *e, uint64_t token)
@@ -248,7 +249,7 @@ void row_close(struct engine *e)
     struct buf body;
     buf_init(&body, &e->step_arena.mem, STEP_BYTES_MAX);
     journal_put_body(&body, buf_span(&e->facts), buf_span(&e->records),
-                     SPAN(""));
+                     history_take(&e->history));
     struct row *r = buf_ok(&body) && reserve(e, 1) ? row_new(e) : NULL;
     if (r == NULL) {
         note_rc(e, RC_NO_MEMORY);
@@ -350,6 +351,7 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
     buf_init(&e->facts, m, STEP_BYTES_MAX);
     buf_init(&e->records, m, STEP_BYTES_MAX);
     buf_init(&e->scratch, m, JOURNAL_BODY_MAX);
+    history_init(&e->history, m);
     e->in = &e->this_input;
     memcpy(e->hash_seed, random, sizeof e->hash_seed);
     struct hash_key k1 = key_at(random), k2 = key_at(random + 16);
@@ -401,6 +403,7 @@ void engine_free(struct engine *e)
     buf_fini(&e->facts);
     buf_fini(&e->records);
     buf_fini(&e->scratch);
+    history_fini(&e->history);
     mem_release(e->mem, e);
 }
 
@@ -455,6 +458,7 @@ static void on_policy(struct engine *e)
     e->policy = e->in->policy;
     e->policy_stamp = e->input; /* it may need attributes not read yet */
     record_policy(e, before);
+    history_policy(e);
     struct map_link *k = NULL;
     while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
         struct subject *s = container_of(k, struct subject, link);
@@ -570,6 +574,7 @@ static void undo(struct engine *e)
     }
     while (list_shift(&e->new_holds) != NULL)
         continue; /* they remain `unsaved` */
+    e->history.news = true; /* may have been in the row that is lost */
     if (e->new_jti.h1 != 0 || e->new_jti.h2 != 0)
         dedupe_drop(&e->dedupe, e->new_jti);
     if (e->in->kind == IN_ASK || e->in->kind == IN_BEGIN)
@@ -673,6 +678,8 @@ int engine_start(struct engine *e, uint64_t last_seq,
     fact_meta(e, "hash_key", span_of(e->hash_seed, sizeof e->hash_seed));
     record_start(e);
     record_policy(e, NULL);
+    history_start(e);
+    history_policy(e);
     for (unsigned i = 0; i < e->conf->feed_count; i++) {
         e->feeds[i].last_sign_ms = now_ms;
         e->feeds[i].last_sign_wall_ms = 0;

@@ -210,7 +210,10 @@ static struct record gate_record(const struct engine *e,
                                  const struct decision *d, bool begin)
 {
     struct record r = record_of(RECORD_GATE);
+    int base = find_base(e, ask->base, &e->conf->callers[caller]);
     r.agent = ask->uri;
+    if (e->conf->base_count > 1 && base >= 0)
+        r.base = e->conf->bases[base].url;
     r.caller = e->conf->callers[caller].name;
     r.runtime = ask->runtime;
     r.tool = ask->tool;

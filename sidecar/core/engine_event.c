@@ -298,6 +298,7 @@ static void accept_event(struct engine *e, const struct event *ev)
  * subject is stale from now on (9967-R13). */
 static void on_dirty(struct engine *e, const struct event *ev)
 {
+    history_event(e, ev, true);
     int base = ev->has_subject ? base_of(e, ev->base) : -1;
     struct record r = event_record(ev, "malformed_made_stale");
     record_row(e, &r);
@@ -376,6 +377,7 @@ void on_event(struct engine *e, bool dirty_only)
         return;
     }
     ack_when_stored(e, e->in->event.token);
+    history_event(e, ev, false);
     if (old != NULL) {
         on_equivocation(e, ev);
         return;

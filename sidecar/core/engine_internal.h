@@ -14,6 +14,7 @@
 #include "sidecar/core/call.h"
 #include "sidecar/core/dedupe.h"
 #include "sidecar/core/engine.h"
+#include "sidecar/core/history.h"
 #include "sidecar/core/hold.h"
 #include "sidecar/core/job.h"
 #include "sidecar/core/record.h"
@@ -100,6 +101,7 @@ struct engine {
     int rc;               /* first failure of the step */
     struct arena step_arena;
     struct buf facts, records, scratch;
+    struct history history; /* the input of this step, as text */
     uint64_t row_acks[4];
     unsigned row_ack_count;
     uint64_t row_h1;

@@ -58,6 +58,7 @@ static void add_hold(struct engine *e, struct subject *s)
         spec.due_wall_ms = e->in->wall_ms + REVIEW_WITHIN_MS;
     }
     record_operator(e, s, "hold_add", "done");
+    history_operator(e, "hold_add");
     (void)hold_add(e, s, &spec, &c);
     if (spec.kind == HOLD_SUSPENDED)
         run_rules(e, s, &c);
@@ -81,6 +82,7 @@ static void lift_holds(struct engine *e, struct subject *s)
         return;
     }
     record_operator(e, s, "hold_lift", "done");
+    history_operator(e, "hold_lift");
     unpark(e, s);
     ack_when_stored(e, in->token);
 }
@@ -148,6 +150,7 @@ static void review(struct engine *e, struct subject *s, bool approve)
         return;
     }
     record_operator(e, s, approve ? "review_approve" : "review_deny", "done");
+    history_operator(e, approve ? "review_approve" : "review_deny");
     unpark(e, s);
     ack_when_stored(e, in->token);
 }

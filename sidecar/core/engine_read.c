@@ -343,6 +343,7 @@ static void read_gone(struct engine *e, struct subject *s)
         return;
     }
     record_read(e, s, "gone", SPAN(""), SPAN(""), true);
+    history_read(e, s, "gone", NULL);
     found_state(e, s, FOUND_ABSENT, EVENT_FOUND_GONE, NULL);
     /* A replica may not have heard of it yet: once settled that is over. */
     if (s->read.start_input >= s->stamp &&
@@ -408,6 +409,7 @@ static void read_related(struct engine *e, struct subject *s,
         s->left = !s->active || (s->left && !good);
     }
     record_read(e, s, good ? "qualified" : "not_yet", etag, SPAN(""), true);
+    history_read(e, s, good ? "qualified" : "not_yet", resource);
     note_rc(e, subject_set_text(&e->subjects, good ? &s->etag : &s->etag_seen,
                                 etag));
     if (good) {
@@ -479,6 +481,7 @@ static void read_agent(struct engine *e, struct subject *s)
     note_rc(e, subject_set_text(&e->subjects, good ? &s->etag : &s->etag_seen,
                                 kept));
     record_read(e, s, good ? "qualified" : "not_yet", kept, SPAN(""), true);
+    history_read(e, s, good ? "qualified" : "not_yet", resource);
     found_state(e, s, s->active ? FOUND_ACTIVE : FOUND_NOT_ACTIVE,
                 EVENT_FOUND_INACTIVE, resource);
     if (good)
