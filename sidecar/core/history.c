@@ -36,7 +36,7 @@ static void open_entry(struct engine *e, struct json_out *j, const char *kind)
     json_out_init(j, &e->history.text);
     json_open_map(j, NULL);
     json_i64(j, "t", e->in->wall_ms);
-    json_u64(j, "n", e->boot << EPOCH_BOOT_SHIFT | e->next_id);
+    json_u64(j, "n", e->boot << ENGINE_EPOCH_BOOT_SHIFT | e->next_id);
     json_str(j, "kind", kind);
 }
 
