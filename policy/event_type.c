@@ -21,6 +21,34 @@ const char *event_type_uri(enum event_type t)
     return types[t].uri;
 }
 
+#define INTERNAL                                                               \
+    (EVENT_BIT(EVENT_REFRESHED) | EVENT_BIT(EVENT_FOUND_INACTIVE) |            \
+     EVENT_BIT(EVENT_FOUND_GONE) | EVENT_BIT(EVENT_FEED_SILENT) |              \
+     EVENT_BIT(EVENT_OPERATOR))
+#define ALL_TYPES (EVENT_BIT(EVENT_TYPE_COUNT) - 1)
+
+const char *event_family_name(unsigned i)
+{
+    static const char *const names[] = {"*", "feed.*", "caep.*", "risc.*",
+                                        "ssf.*"};
+    return i < sizeof names / sizeof names[0] ? names[i] : NULL;
+}
+
+event_mask event_family(struct span pattern)
+{
+    event_mask found = 0;
+    for (unsigned i = 0; event_family_name(i) != NULL; i++) {
+        struct span name = span_str(event_family_name(i));
+        if (!span_eq(pattern, name))
+            continue;
+        struct span prefix = span_sub(name, 0, name.n - 1);
+        for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
+            if (span_starts(span_str(types[t].name), prefix))
+                found |= EVENT_BIT(t);
+    }
+    return found & ALL_TYPES & ~INTERNAL;
+}
+
 enum event_type event_type_from_uri(struct span uri, enum event_form *ret_form)
 {
     struct span base = uri;

@@ -110,4 +110,11 @@ enum event_type event_type_from_uri(struct span uri, enum event_form *ret_form);
 /* By short name or URI; false when there is none. Internal names count. */
 bool event_type_from_name(struct span name, enum event_type *ret);
 
+/* The types that a pattern of a policy means: "*" is everything that a feed can
+ * send (known or not), "caep.*" and the like are one family. 0: no pattern. */
+event_mask event_family(struct span pattern);
+
+/* The i-th pattern, or NULL. */
+const char *event_family_name(unsigned i);
+
 #endif

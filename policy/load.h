@@ -11,6 +11,7 @@
 #ifndef POLICY_LOAD_H
 #define POLICY_LOAD_H
 
+#include "policy/near.h"
 #include "policy/policy.h"
 
 struct loader {
@@ -47,16 +48,6 @@ void load_warning(struct loader *l, const struct doc *d, const char *advice,
 void load_key_error(struct loader *l, const struct doc *d, const char *advice,
                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* "did you mean 'x'?" for the candidate nearest to `word`, into `to` (empty
- * when none is near); returns `to`. */
-struct near {
-    struct span word;
-    struct span best;
-    unsigned distance;
-};
-void near_try(struct near *n, struct span candidate);
-const char *near_advice(const struct near *n, char to[FAIL_TEXT_MAX]);
-
 /* Memory that latches l->no_memory. */
 void *load_alloc(struct loader *l, size_t count, size_t size);
 struct span load_copy(struct loader *l, struct span s);
@@ -89,6 +80,10 @@ int load_find_class(const struct loader *l, struct span name);
 int load_find_action(const struct loader *l, struct span name);
 bool load_has_name(const struct names *names, struct span name);
 void load_tools(struct loader *l, const struct doc *d, void *tool_set_field);
+/* enforce or {audit: {until: ...}}, into a struct policy_mode. */
+void load_mode(struct loader *l, const struct doc *d, void *mode_field);
+/* deny or {allow_for: ...} */
+void load_when_old(struct loader *l, const struct doc *d, void *ms_field);
 
 /* One function per part of the file. */
 void load_actions(struct loader *l, const struct doc *d, void *policy);

@@ -138,6 +138,15 @@ static void load_decision(struct loader *l, const struct doc *d, void *field)
         *to = i == 1;
 }
 
+static void load_would(struct loader *l, const struct doc *d, void *field)
+{
+    struct test_gate *g = field;
+    g->would_asked = true;
+    g->would = d->kind == DOC_BOOL && d->truth;
+    if (d->kind != DOC_BOOL)
+        load_error(l, d, "would: true", "would must be true or false");
+}
+
 static const struct member gate_members[] = {
     {"tool", load_text, offsetof(struct test_gate, tool), true},
     {"decision", load_decision, offsetof(struct test_gate, allow), true},
@@ -145,6 +154,7 @@ static const struct member gate_members[] = {
     {"run", load_text, offsetof(struct test_gate, run), false},
     {"reason", load_text, offsetof(struct test_gate, reason), false},
     {"rule", load_text, offsetof(struct test_gate, rule), false},
+    {"would", load_would, 0, false},
 };
 
 static void load_gate(struct loader *l, const struct doc *d, void *field)

@@ -7,11 +7,6 @@
 #define CHANGES                                                                \
     (EVENT_BIT(EVENT_CREATE) | EVENT_BIT(EVENT_PATCH) | EVENT_BIT(EVENT_PUT) | \
      EVENT_BIT(EVENT_REFRESHED))
-#define INTERNAL                                                               \
-    (EVENT_BIT(EVENT_REFRESHED) | EVENT_BIT(EVENT_FOUND_INACTIVE) |            \
-     EVENT_BIT(EVENT_FOUND_GONE) | EVENT_BIT(EVENT_FEED_SILENT) |              \
-     EVENT_BIT(EVENT_OPERATOR))
-#define ALL_TYPES (EVENT_BIT(EVENT_TYPE_COUNT) - 1)
 
 /* ---- events ---- */
 
@@ -22,14 +17,17 @@ static void add_event(struct loader *l, const struct doc *d, event_mask *to)
     enum event_type type;
     if (!load_is_text(l, d, "an event"))
         return;
-    if (span_eq(d->text, SPAN("*"))) {
-        *to |= ALL_TYPES & ~INTERNAL;
+    event_mask family = event_family(d->text);
+    if (family != 0) {
+        *to |= family;
         return;
     }
     if (event_type_from_name(d->text, &type)) {
         *to |= EVENT_BIT(type);
         return;
     }
+    for (unsigned i = 0; event_family_name(i) != NULL; i++)
+        near_try(&n, span_str(event_family_name(i)));
     for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
         near_try(&n, span_str(event_type_name((enum event_type)t)));
     load_error(l, d, near_advice(&n, advice), "there is no event '%.*s'",
@@ -180,14 +178,23 @@ static void load_where(struct loader *l, const struct doc *d, void *field)
                            &r->where_text);
 }
 
+static void load_agents_where(struct loader *l, const struct doc *d,
+                              void *field)
+{
+    struct policy_rule *r = field;
+    r->agents_where = load_filter(l, d, SCOPE_RESOURCE, NULL);
+}
+
 static const struct member rule_members[] = {
     {"name", load_name, offsetof(struct policy_rule, name), true},
     {"events", load_events, offsetof(struct policy_rule, events), true},
     {"subject", load_subject, offsetof(struct policy_rule, subject), false},
     {"applies_to", load_applies, offsetof(struct policy_rule, applies_to),
      false},
+    {"agents_where", load_agents_where, 0, false},
     {"changed", load_changed, 0, false},
     {"feeds", load_rule_feeds, offsetof(struct policy_rule, feeds), false},
+    {"mode", load_mode, offsetof(struct policy_rule, mode), false},
     {"do", load_do, 0, true},
     {"where", load_where, 0, false}, /* after `do`, which it looks at */
 };
@@ -204,6 +211,12 @@ static void check_rule(struct loader *l, const struct doc *d,
     if (r->applies_to == APPLIES_MEMBERS && r->subject != SUBJECT_GROUP)
         load_error(l, doc_get(d, SPAN("applies_to")), "add subject: group",
                    "only groups have members");
+    if (doc_get(d, SPAN("agents_where")) != NULL &&
+        r->applies_to == APPLIES_SUBJECT)
+        load_key_error(l, doc_get(d, SPAN("agents_where")),
+                       "add applies_to, or write the condition into where",
+                       "agents_where narrows members, children or owned "
+                       "agents");
     if (!has_release(r))
         return;
     if (r->applies_to != APPLIES_SUBJECT || r->subject != SUBJECT_AGENT)
@@ -282,6 +295,9 @@ static const struct member gate_members[] = {
     {"tools", load_tools, offsetof(struct policy_gate, tools), true},
     {"require", load_require, 0, false},
     {"max_age", load_duration, offsetof(struct policy_gate, max_age_ms), false},
+    {"when_old", load_when_old, offsetof(struct policy_gate, old_allow_for_ms),
+     false},
+    {"mode", load_mode, offsetof(struct policy_gate, mode), false},
 };
 
 static void check_gate_name(struct loader *l, const struct doc *list,
@@ -310,11 +326,16 @@ void load_gates(struct loader *l, const struct doc *d, void *policy)
     struct policy_gate *g =
         load_list(l, d, "gate rules", POLICY_GATES_MAX, sizeof *g);
     p->gates = g;
+    p->gates_from_ms = INT64_MAX;
     for (const struct doc *it = d->first; g != NULL && it != NULL;
          it = it->next) {
         struct policy_gate *one = &g[p->gate_count++];
         one->line = it->line;
+        one->old_allow_for_ms = POLICY_DEFAULT;
         (void)LOAD_MEMBERS(l, it, "a gate rule", gate_members, one);
         check_gate_name(l, d, it);
+        int64_t from = one->mode.audit ? one->mode.until_ms : INT64_MIN;
+        if (from < p->gates_from_ms)
+            p->gates_from_ms = from;
     }
 }

@@ -16,9 +16,9 @@
 
 static void load_until(struct loader *l, const struct doc *d, void *field)
 {
-    struct policy *p = field;
-    p->audit = true;
-    if (d->kind != DOC_TEXT || !time_parse(d->text, &p->audit_until_ms))
+    struct policy_mode *m = field;
+    m->audit = true;
+    if (d->kind != DOC_TEXT || !time_parse(d->text, &m->until_ms))
         load_error(l, d, "until: 2027-02-01", "'%.*s' is not a date",
                    PRSPAN(d->text));
 }
@@ -32,7 +32,7 @@ static void load_audit(struct loader *l, const struct doc *d, void *field)
 
 static const struct member mode_members[] = {{"audit", load_audit, 0, true}};
 
-static void load_mode(struct loader *l, const struct doc *d, void *field)
+void load_mode(struct loader *l, const struct doc *d, void *field)
 {
     static const char *const words[] = {"enforce", "audit", NULL};
     unsigned i;
@@ -67,15 +67,16 @@ static void load_rule_subject(struct loader *l, const struct doc *d,
 static const struct member allow_members[] = {
     {"allow_for", load_duration, 0, true}};
 
-static void load_when_old(struct loader *l, const struct doc *d, void *field)
+void load_when_old(struct loader *l, const struct doc *d, void *field)
 {
-    static const char *const words[] = {"deny", NULL};
     int64_t *to = field;
-    unsigned i;
     if (d->kind == DOC_MAP)
         (void)LOAD_MEMBERS(l, d, "when_old", allow_members, to);
-    else if (load_word(l, d, "when_old", words, &i))
+    else if (load_is_text(l, d, "when_old") && span_eq(d->text, SPAN("deny")))
         *to = 0;
+    else if (d->kind == DOC_TEXT && d->text.n > 0)
+        load_error(l, d, "deny, or {allow_for: 5m}",
+                   "when_old cannot be '%.*s'", PRSPAN(d->text));
 }
 
 static void load_when_changed(struct loader *l, const struct doc *d,
@@ -167,7 +168,7 @@ static void load_silent(struct loader *l, const struct doc *d, void *field)
 }
 
 static const struct member default_members[] = {
-    {"mode", load_mode, 0, false},
+    {"mode", load_mode, offsetof(struct policy, mode), false},
     {"unknown_agent", load_unknown, offsetof(struct policy, lookup_unknown),
      false},
     {"rule_subject", load_rule_subject, offsetof(struct policy, rule_subject),

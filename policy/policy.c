@@ -71,6 +71,15 @@ static bool changes_concern(const struct policy_rule *r,
     return false;
 }
 
+const struct policy_rule *policy_find_rule(const struct policy *p,
+                                           struct span name)
+{
+    for (unsigned i = 0; i < p->rule_count; i++)
+        if (span_eq(p->rules[i].name, name))
+            return &p->rules[i];
+    return NULL;
+}
+
 unsigned policy_step_needs(const struct policy_step *step)
 {
     switch (step->kind) {
@@ -119,33 +128,82 @@ bool policy_releases(const struct policy_rule *r, enum hold_kind hold,
     return false;
 }
 
+bool policy_audits(const struct policy_mode *m, int64_t wall_ms)
+{
+    return m->audit && wall_ms < m->until_ms;
+}
+
 static bool gate_holds(const struct policy_gate *g,
                        const struct filter_env *env)
 {
     return g->require == NULL || filter_eval(g->require, env) == TRI_YES;
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How old a read may be for this rule. */
+static void want_fresh(const struct policy *p, const struct policy_gate *g,
+                       struct gate_verdict *v)
+{
+    int64_t age = g->max_age_ms > 0 ? g->max_age_ms : p->max_age_ms;
+    int64_t allow_for = g->old_allow_for_ms == POLICY_DEFAULT
+                            ? p->old_allow_for_ms
+                            : g->old_allow_for_ms;
+    v->max_age_ms = least(v->max_age_ms, age);
+    v->old_allow_for_ms = least(v->old_allow_for_ms, allow_for);
+}
+
+static void ask_gate(const struct policy *p, const struct policy_gate *g,
+                     const struct filter_env *env, int64_t wall_ms,
+                     struct gate_verdict *v)
+{
+    bool audits = policy_audits(&g->mode, wall_ms);
+    v->named = true;
+    v->reads_call = v->reads_call || g->reads_call;
+    if (audits)
+        v->until_ms = least(v->until_ms, g->mode.until_ms);
+    else
+        want_fresh(p, g, v);
+    bool decided = v->decider != NULL && (audits || !v->allowed);
+    if (decided || gate_holds(g, env))
+        return;
+    v->decider = g;
+    v->allowed = v->would = audits;
+}
+
+/* No rule names the tool. */
+static void refuse_unnamed(const struct policy *p, int64_t wall_ms,
+                           struct gate_verdict *v)
+{
+    v->would = wall_ms < p->gates_from_ms;
+    v->allowed = v->would;
+    if (v->would)
+        v->until_ms = p->gates_from_ms;
+}
+
 struct gate_verdict policy_gate_eval(const struct policy *p, struct span tool,
                                      uint32_t tool_classes,
-                                     const struct filter_env *env)
+                                     const struct filter_env *env,
+                                     int64_t wall_ms)
 {
-    struct gate_verdict v = {.allowed = p->gate_count == 0,
-                             .max_age_ms = p->max_age_ms};
+    struct gate_verdict v = {.allowed = true,
+                             .max_age_ms = INT64_MAX,
+                             .old_allow_for_ms = INT64_MAX,
+                             .until_ms = INT64_MAX};
     struct filter_env strict = *env;
     strict.absent_is_unknown = true;
-    for (unsigned i = 0; i < p->gate_count; i++) {
-        const struct policy_gate *g = &p->gates[i];
-        if (!policy_tools_match(p, &g->tools, tool, tool_classes))
-            continue;
-        int64_t age = g->max_age_ms > 0 ? g->max_age_ms : p->max_age_ms;
-        if (!v.named || age < v.max_age_ms)
-            v.max_age_ms = age;
-        v.named = true;
-        v.reads_call = v.reads_call || g->reads_call;
-        if (v.decider == NULL && !gate_holds(g, &strict))
-            v.decider = g;
+    for (unsigned i = 0; i < p->gate_count; i++)
+        if (policy_tools_match(p, &p->gates[i].tools, tool, tool_classes))
+            ask_gate(p, &p->gates[i], &strict, wall_ms, &v);
+    if (v.max_age_ms == INT64_MAX) { /* no enforced rule names it */
+        v.max_age_ms = p->max_age_ms;
+        v.old_allow_for_ms = p->old_allow_for_ms;
     }
-    v.allowed = v.allowed || (v.named && v.decider == NULL);
+    if (!v.named && p->gate_count > 0)
+        refuse_unnamed(p, wall_ms, &v);
     return v;
 }
 

@@ -77,6 +77,12 @@ struct policy_step {
     struct names otherwise; /* action names, run at the deadline */
 };
 
+/* Enforce, or until a day only write what would happen. */
+struct policy_mode {
+    bool audit;
+    int64_t until_ms; /* wall */
+};
+
 enum applies_to {
     APPLIES_SUBJECT,
     APPLIES_MEMBERS,
@@ -94,19 +100,24 @@ struct policy_rule {
     unsigned changed_count;
     const struct filter *where; /* NULL: always */
     struct span where_text;
-    struct names feeds; /* empty: any feed */
+    const struct filter *agents_where; /* which of applies_to; NULL: all */
+    struct names feeds;                /* empty: any feed */
+    struct policy_mode mode;
     const struct policy_step *steps;
     unsigned step_count;
     uint32_t line;
 };
 
+#define POLICY_DEFAULT (-1)
 struct policy_gate {
     struct span name;
     struct tool_set tools;
     const struct filter *require; /* NULL: only names the tools */
     struct span require_text;
-    int64_t max_age_ms; /* 0: the default */
-    bool reads_call;    /* require looks at call.*: not cached */
+    int64_t max_age_ms;       /* 0: the default */
+    int64_t old_allow_for_ms; /* POLICY_DEFAULT, or when_old: 0 = deny */
+    struct policy_mode mode;
+    bool reads_call; /* require looks at call.*: not cached */
     uint32_t line;
 };
 
@@ -154,9 +165,8 @@ enum when_denied { OPEN_LEAVE, OPEN_CANCEL };
 
 struct policy {
     /* defaults */
-    bool audit;             /* mode: {audit: {until: ...}} */
-    int64_t audit_until_ms; /* wall */
-    bool lookup_unknown;    /* unknown_agent: lookup */
+    struct policy_mode mode;
+    bool lookup_unknown; /* unknown_agent: lookup */
     enum subject_kind rule_subject;
     int64_t max_age_ms;           /* 15 min */
     int64_t refresh_timeout_ms;   /* 2 s */
@@ -175,6 +185,7 @@ struct policy {
     unsigned rule_count;
     const struct policy_gate *gates;
     unsigned gate_count;
+    int64_t gates_from_ms; /* wall: since when some gate rule is enforced */
     const struct policy_action *actions;
     unsigned action_count;
     const struct policy_feed *feeds;
@@ -254,6 +265,10 @@ struct rule_question {
 enum tri policy_rule_match(const struct policy_rule *r,
                            const struct rule_question *q);
 
+/* NULL when there is none. */
+const struct policy_rule *policy_find_rule(const struct policy *p,
+                                           struct span name);
+
 /* The bits of enum feed_may that a step needs. */
 unsigned policy_step_needs(const struct policy_step *s);
 
@@ -264,21 +279,30 @@ bool policy_only_releases(const struct policy_rule *r);
 bool policy_releases(const struct policy_rule *r, enum hold_kind hold,
                      struct span rule_name);
 
-/* Why a gate rule said no. */
+/* Is it only written what would happen at this time? */
+bool policy_audits(const struct policy_mode *m, int64_t wall_ms);
+
+/* What the gate rules say, and which one said no. */
 struct gate_verdict {
     bool allowed;
-    const struct policy_gate *decider; /* the rule that denied, or NULL */
-    bool named;                        /* some gate rule names the tool */
-    int64_t max_age_ms; /* strictest of all that name it, or the default */
+    bool would; /* allowed, but only because of audit mode */
+    bool named; /* some gate rule names the tool */
     bool reads_call;
+    const struct policy_gate *decider; /* the rule that denied, or NULL */
+    /* Strictest of all enforced rules that name it, or the defaults. */
+    int64_t max_age_ms, old_allow_for_ms;
+    int64_t until_ms; /* wall: then a rule's audit ends; ask again */
 };
 
 /* All gate rules that name the tool must hold over env->resource; UNKNOWN and
  * absent count as no (also under `not`: see filter_env.absent_is_unknown). With
- * no gate rules at all every tool is allowed. */
+ * no gate rules at all every tool is allowed. A rule in audit mode names its
+ * tools and lets pass; that some tool is named by none counts only when a gate
+ * rule is enforced. */
 struct gate_verdict policy_gate_eval(const struct policy *p, struct span tool,
                                      uint32_t tool_classes,
-                                     const struct filter_env *env);
+                                     const struct filter_env *env,
+                                     int64_t wall_ms);
 
 /* MAY_ALL unless the feed is listed. */
 unsigned policy_feed_may(const struct policy *p, struct span feed);

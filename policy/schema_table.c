@@ -162,6 +162,8 @@ static const struct schema_key rule[] = {
      "Whom the steps hit: the subject, the members of the group, the children "
      "of the agent, or the agents that the user owns.",
      "\"subject\""},
+    {"agents_where", "@condition", false,
+     "Only those members, children or owned agents that fulfil it.", NULL},
     {"changed", "@attribute|[@attribute", false,
      "Match when one of these attributes may have changed.", NULL},
     {"where", "@condition", false,
@@ -169,6 +171,9 @@ static const struct schema_key rule[] = {
      NULL},
     {"feeds", "@feed_name|[@feed_name", false,
      "Only statements of these feeds; without it of all.", NULL},
+    {"mode", "=enforce|@audit_mode", false,
+     "audit until a date: write what this rule would do, do nothing.",
+     "\"enforce\""},
     {"do", "[16@step", true, "What happens.", NULL},
     END};
 static const struct schema_key owned[] = {
@@ -249,6 +254,13 @@ static const struct schema_key gate_rule[] = {
     {"max_age", "@duration", false,
      "How old the last read may be; the strictest rule of a tool counts.",
      NULL},
+    {"when_old", "=deny|@allow_for", false,
+     "When the read fails and only age speaks against the last one; the "
+     "strictest rule of a tool counts. Without it defaults.refresh.when_old.",
+     NULL},
+    {"mode", "=enforce|@audit_mode", false,
+     "audit until a date: let pass, and write what would be denied.",
+     "\"enforce\""},
     END};
 static const struct schema_key feed[] = {
     {"may", "@may|(4@may", false,
@@ -371,6 +383,8 @@ static const struct schema_key gate_question[] = {
     {"run", "@text", false, "Identifier of the run.", NULL},
     {"reason", "@text", false, "The reason that must be given.", NULL},
     {"rule", "@text", false, "The gate rule that must decide.", NULL},
+    {"would", "@truth", false, "Is it allowed only because of audit mode?",
+     NULL},
     END};
 
 #define SHAPE(name, doc, extra)                                                \

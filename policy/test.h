@@ -82,6 +82,8 @@ struct test_gate {
     struct span tool, run;
     bool allow;
     struct span reason, rule; /* empty: not compared */
+    bool would;               /* allowed only because of audit mode */
+    bool would_asked;
     uint32_t line;
 };
 

@@ -206,6 +206,20 @@ static void warn_feeds(struct warner *w)
     }
 }
 
+/* ---- audit mode ---- */
+
+void warn_mode(struct warner *w, const struct doc *d,
+               const struct policy_mode *mode)
+{
+    const struct policy_mode *all = &w->p->mode;
+    const struct doc *own = doc_get(d, SPAN("mode"));
+    if (own == NULL || !all->audit)
+        return;
+    if (!mode->audit || mode->until_ms <= all->until_ms)
+        warn_at_key(w, own, "remove it, or defaults.mode",
+                    "no effect: defaults.mode audits all rules until then");
+}
+
 /* ---- what no rule handles ---- */
 
 event_mask policy_unhandled(const struct policy *p)

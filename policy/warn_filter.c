@@ -28,6 +28,7 @@ struct look {
 static void look_at(void *ctx, const struct filter *node)
 {
     const struct look *k = ctx;
+    warn_term_names(k->w, k->d, node);
     if (node->kind != FILTER_TEST || node->source != FILTER_RESOURCE ||
         node->op == OP_PR || !is_display(&node->path, node->in_element))
         return;

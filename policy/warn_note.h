@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Private to the warnings: warn.c (the entry, what is unused or unhandled),
- * warn_rule.c (one rule), warn_gate.c (gate rules), warn_filter.c (conditions).
+ * warn_rule.c (one rule), warn_gate.c (gate rules), warn_filter.c (conditions),
+ * warn_name.c (names in conditions).
  */
 #ifndef POLICY_WARN_NOTE_H
 #define POLICY_WARN_NOTE_H
@@ -42,6 +43,15 @@ void warn_event_names(event_mask events, char *to, size_t size);
 void warn_rule(struct warner *w, const struct doc *d,
                const struct policy_rule *r);
 void warn_gates(struct warner *w);
+/* A `mode` of a rule or gate rule `d` that that of all rules makes vain. */
+void warn_mode(struct warner *w, const struct doc *d,
+               const struct policy_mode *mode);
+
+/* Names that are nearly a known one, in a path or in one term. */
+void warn_path_names(struct warner *w, const struct doc *d,
+                     const struct attr_path *path);
+void warn_term_names(struct warner *w, const struct doc *d,
+                     const struct filter *term);
 
 /* What deserves a word in any condition: display names, terms that stand
  * beside their own negation. `is_requirement`: of a gate rule. */

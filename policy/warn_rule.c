@@ -12,12 +12,18 @@
 #define SILENT_ABOUT_CHANGES                                                   \
     (~(CHANGES | EVENTS_WITHOUT_FEED | EVENT_BIT(EVENT_UNKNOWN)))
 
-static bool names_all(const struct doc *events)
+static bool is_pattern(const struct doc *d)
 {
-    if (events != NULL && events->kind == DOC_TEXT)
-        return span_eq(events->text, SPAN("*"));
+    return d->kind == DOC_TEXT && event_family(d->text) != 0;
+}
+
+/* Whoever writes a pattern does not mean each of its events. */
+static bool names_many(const struct doc *events)
+{
+    if (events == NULL || is_pattern(events))
+        return events != NULL;
     DOC_EACH (it, events)
-        if (it->kind == DOC_TEXT && span_eq(it->text, SPAN("*")))
+        if (is_pattern(it))
             return true;
     return false;
 }
@@ -35,7 +41,7 @@ static void warn_events(struct warner *w, const struct doc *d,
     if (deaf == r->events)
         warn_at(w, events, "defaults.feed_silent says what follows silence",
                 "this rule never matches: %s concerns no agent", names);
-    else if (deaf != 0 && !names_all(events))
+    else if (deaf != 0 && !names_many(events))
         warn_at(w, events, "defaults.feed_silent says what follows silence",
                 "%s never matches here: it concerns no agent", names);
     if (r->feeds.count > 0 && (r->events & ~EVENTS_WITHOUT_FEED) == 0)
@@ -63,13 +69,14 @@ static void warn_changed(struct warner *w, const struct doc *d,
     char names[WORDS_MAX];
     warn_event_names(silent, names, sizeof names);
     if (silent != 0 && (r->events & CHANGES) != 0 &&
-        !names_all(doc_get(d, SPAN("events"))))
+        !names_many(doc_get(d, SPAN("events"))))
         warn_at_key(w, changed, "put these events into a rule of their own",
                     "with 'changed', %s never matches: it names no attributes",
                     names);
     const struct doc *it = changed->kind == DOC_LIST ? changed->first : changed;
     for (unsigned i = 0; i < r->changed_count && it != NULL; i++) {
         struct span attr = r->changed[i].attr;
+        warn_path_names(w, it, &r->changed[i]);
         bool groups = span_ieq(attr, SPAN("groups"));
         if (is_read_only(&r->changed[i]))
             warn_at(w, it,
@@ -234,6 +241,8 @@ void warn_rule(struct warner *w, const struct doc *d,
     warn_changed(w, d, r);
     warn_target(w, d, r);
     warn_filter(w, doc_get(d, SPAN("where")), r->where, false);
+    warn_filter(w, doc_get(d, SPAN("agents_where")), r->agents_where, false);
+    warn_mode(w, d, &r->mode);
     DOC_EACH (it, doc_get(d, SPAN("do")))
         warn_step(w, it, r, s++);
 }

@@ -344,7 +344,7 @@ static void print_policy(struct check *c)
                p->rule_count, p->rule_count == 1 ? "" : "s", p->gate_count,
                p->gate_count == 1 ? "" : "s", p->action_count,
                p->action_count == 1 ? "" : "s",
-               p->audit ? ", audit mode: nothing is enforced" : "");
+               p->mode.audit ? ", audit mode: nothing is enforced" : "");
 }
 
 /* ---- steps ---- */

@@ -5,10 +5,12 @@
  * the engine asks; here they are only taken apart.
  */
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "adapters/json_doc.h"
 #include "sidecar/base/json_out.h"
+#include "sidecar/base/time_text.h"
 #include "sidecar/cli.h"
 #include "sidecar/cmd_policy_tool.h"
 #include "sidecar/config/config.h"
@@ -34,6 +36,7 @@ struct work {
     struct json_out j;
     struct policy_notes notes;
     const struct policy *p;
+    int64_t wall_ms;
     struct rule_question rule;
     struct fail f;
 };
@@ -244,6 +247,47 @@ static void put_terms(struct work *w, const struct filter *flt,
         json_close_list(&w->j);
 }
 
+/* ---- audit mode, agents ---- */
+
+/* Of the rule, or of all when that one audits. NULL: it is enforced now. */
+static const struct policy_mode *audit_of(const struct work *w,
+                                          const struct policy_mode *own)
+{
+    if (policy_audits(&w->p->mode, w->wall_ms))
+        return &w->p->mode;
+    return policy_audits(own, w->wall_ms) ? own : NULL;
+}
+
+static void put_audit(struct work *w, const struct policy_mode *own)
+{
+    const struct policy_mode *m = audit_of(w, own);
+    char until[TIME_TEXT_BYTES];
+    if (m == NULL)
+        return;
+    time_text(m->until_ms, until);
+    if (w->q.json)
+        json_str(&w->j, "audit_until", until);
+    else
+        buf_printf(&w->out, "        in audit mode until %s: only written\n",
+                   until);
+}
+
+static void put_agents(struct work *w, const struct policy_rule *r)
+{
+    struct buf b;
+    if (r->agents_where == NULL)
+        return;
+    buf_init(&b, &w->arena.mem, TEXT_MAX);
+    filter_print(r->agents_where, &b);
+    if (w->q.json) {
+        json_text(&w->j, "agents_where", buf_span(&b));
+        return;
+    }
+    buf_put_str(&w->out, "        for those agents with: ");
+    term_put(&w->out, buf_span(&b));
+    buf_put_str(&w->out, "\n");
+}
+
 /* ---- rules ---- */
 
 static void put_event_names(struct buf *b, event_mask events)
@@ -356,8 +400,11 @@ static void put_rule_text(struct work *w, const struct policy_rule *r,
     buf_put_str(&w->out, "\n");
     if (strcmp(v->part, "where") == 0)
         put_terms(w, r->where, &w->rule.env);
-    if (v->match != TRI_NO)
-        put_steps(w, r);
+    if (v->match == TRI_NO)
+        return;
+    put_audit(w, &r->mode);
+    put_agents(w, r);
+    put_steps(w, r);
 }
 
 static void put_rule_json(struct work *w, const struct policy_rule *r,
@@ -370,6 +417,8 @@ static void put_rule_json(struct work *w, const struct policy_rule *r,
     if (v->why.n > 0)
         json_text(&w->j, "why", buf_span(&v->why));
     put_terms(w, strcmp(v->part, "where") == 0 ? r->where : NULL, &w->rule.env);
+    put_audit(w, &r->mode);
+    put_agents(w, r);
     json_open_list(&w->j, "steps");
     if (v->match != TRI_NO)
         put_steps(w, r);
@@ -416,6 +465,7 @@ static void put_gate(struct work *w, const struct policy_gate *g, bool named,
         json_bool(&w->j, "names_tool", named);
         json_str(&w->j, "result", word);
         put_terms(w, named ? g->require : NULL, env);
+        put_audit(w, &g->mode);
         json_close_map(&w->j);
         return;
     }
@@ -427,6 +477,8 @@ static void put_gate(struct work *w, const struct policy_gate *g, bool named,
               span_str(word));
     buf_put_str(&w->out, "\n");
     put_terms(w, named ? g->require : NULL, env);
+    if (named)
+        put_audit(w, &g->mode);
 }
 
 static int explain_tool(struct work *w)
@@ -434,8 +486,8 @@ static int explain_tool(struct work *w)
     const struct span tool = span_str(w->q.tool);
     const uint32_t classes = policy_tool_classes(w->p, tool);
     struct filter_env strict = w->rule.env;
-    const struct gate_verdict v =
-        policy_gate_eval(w->p, tool, classes, &w->rule.env);
+    struct gate_verdict v =
+        policy_gate_eval(w->p, tool, classes, &w->rule.env, w->wall_ms);
     strict.absent_is_unknown = true;
     if (w->q.json)
         json_open_list(&w->j, "gate");
@@ -444,6 +496,8 @@ static int explain_tool(struct work *w)
         put_gate(w, g, policy_tools_match(w->p, &g->tools, tool, classes),
                  &strict);
     }
+    if (!v.allowed && policy_audits(&w->p->mode, w->wall_ms))
+        v.allowed = v.would = true;
     const char *why = v.decider != NULL      ? "by gate rule "
                       : v.named              ? ""
                       : w->p->gate_count > 0 ? "no gate rule names the tool"
@@ -452,14 +506,21 @@ static int explain_tool(struct work *w)
     if (w->q.json) {
         json_close_list(&w->j);
         json_str(&w->j, "decision", v.allowed ? "allow" : "deny");
+        json_bool(&w->j, "would_deny", v.would);
         json_text(&w->j, "decided_by", who);
         json_i64(&w->j, "max_age_ms", v.max_age_ms);
+        json_i64(&w->j, "old_allow_for_ms", v.old_allow_for_ms);
     } else {
         term_tone(&w->term, &w->out, v.allowed ? TONE_GOOD : TONE_BAD,
                   v.allowed ? SPAN("allow") : SPAN("deny"));
-        buf_printf(&w->out, "%s%s%.*s; the last read may be %lld s old\n",
+        buf_printf(&w->out, "%s%s%s%.*s; the last read may be %lld s old",
+                   v.would ? ", denied without audit mode" : "",
                    why[0] == 0 ? "" : ": ", why, PRSPAN(who),
                    (long long)(v.max_age_ms / 1000));
+        if (v.old_allow_for_ms > 0)
+            buf_printf(&w->out, ", %lld s more when reads fail",
+                       (long long)(v.old_allow_for_ms / 1000));
+        buf_put_str(&w->out, "\n");
     }
     return v.allowed ? EXIT_YES : EXIT_NO;
 }
@@ -522,6 +583,13 @@ static int check_question(struct work *w, int words)
     return EXIT_YES;
 }
 
+static int64_t wall_now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static int explain(struct work *w, int argc, char **argv)
 {
     struct question *q = &w->q;
@@ -543,6 +611,7 @@ static int explain(struct work *w, int argc, char **argv)
     arena_init(&w->arena, mem_system(), EXPLAIN_MEMORY_MAX);
     buf_init(&w->out, mem_system(), TERM_OUT_MAX);
     term_init(&w->term, STDOUT_FILENO);
+    w->wall_ms = wall_now();
     code = run(w);
     if (term_write(STDOUT_FILENO, buf_span(&w->out)) < 0)
         code = EXIT_ENVIRONMENT;

@@ -38,6 +38,20 @@ static struct span counts(struct operator* o, const struct doc *root)
     return buf_span(&b);
 }
 
+static struct span mode_text(struct operator* o, const struct doc *root)
+{
+    const int64_t rules = operator_number(root, SPAN("audit_rules"));
+    struct buf b;
+    buf_init(&b, &o->arena.mem, 512);
+    buf_printf(&b, "%.*s, mode %.*s",
+               PRSPAN(operator_text(root, SPAN("policy_digest"))),
+               PRSPAN(operator_text(root, SPAN("mode"))));
+    if (rules > 0)
+        buf_printf(&b, ", %lld rule%s in audit mode", (long long)rules,
+                   rules == 1 ? "" : "s");
+    return buf_span(&b);
+}
+
 static void print(struct operator* o, const struct doc *root)
 {
     struct span mode = operator_text(root, SPAN("mode"));
@@ -47,10 +61,7 @@ static void print(struct operator* o, const struct doc *root)
                          (long long)operator_number(root, SPAN("pid")),
                          PRSPAN(operator_ago(o, root, SPAN("started")))),
          TONE_BOLD);
-    line(o, "policy",
-         operator_printf(o, "%.*s, mode %.*s",
-                         PRSPAN(operator_text(root, SPAN("policy_digest"))),
-                         PRSPAN(mode)),
+    line(o, "policy", mode_text(o, root),
          span_eq(mode, SPAN("enforce")) ? TONE_PLAIN : TONE_WARN);
     line(o, "config", operator_text(root, SPAN("config_digest")), TONE_PLAIN);
     const struct doc *hold = doc_get(root, SPAN("legal_hold"));

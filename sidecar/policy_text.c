@@ -235,6 +235,49 @@ static void put_path(struct buf *out, const struct attr_path *p)
     buf_put_str(out, "'");
 }
 
+/* The value of `mode`. */
+static void put_mode(struct buf *out, const struct policy_mode *m)
+{
+    char until[TIME_TEXT_BYTES];
+    if (!m->audit) {
+        buf_put_str(out, "enforce");
+        return;
+    }
+    time_text(m->until_ms, until);
+    buf_printf(out, "{audit: {until: \"%s\"}}", until);
+}
+
+/* The value of `when_old`. */
+static void put_when_old(struct buf *out, int64_t allow_for_ms)
+{
+    if (allow_for_ms <= 0) {
+        buf_put_str(out, "deny");
+        return;
+    }
+    buf_put_str(out, "{allow_for: ");
+    put_duration(out, allow_for_ms);
+    buf_put_str(out, "}");
+}
+
+static void put_condition(struct buf *out, const char *key,
+                          const struct filter *f)
+{
+    if (f == NULL)
+        return;
+    buf_printf(out, "    %s: ", key);
+    put_filter(out, f);
+    buf_put_str(out, "\n");
+}
+
+static void put_audit(struct buf *out, const struct policy_mode *m)
+{
+    if (!m->audit)
+        return;
+    buf_put_str(out, "    mode: ");
+    put_mode(out, m);
+    buf_put_str(out, "\n");
+}
+
 static void put_rule(struct buf *out, const struct policy *p,
                      const struct policy_rule *r)
 {
@@ -244,6 +287,7 @@ static void put_rule(struct buf *out, const struct policy *p,
     put_events(out, r->events);
     buf_printf(out, "\n    subject: %s\n    applies_to: %s\n",
                subject_kind_word(r->subject), applies_word(r->applies_to));
+    put_condition(out, "agents_where", r->agents_where);
     if (r->changed_count > 0) {
         buf_put_str(out, "    changed: [");
         for (unsigned i = 0; i < r->changed_count; i++) {
@@ -252,16 +296,13 @@ static void put_rule(struct buf *out, const struct policy *p,
         }
         buf_put_str(out, "]\n");
     }
-    if (r->where != NULL) {
-        buf_put_str(out, "    where: ");
-        put_filter(out, r->where);
-        buf_put_str(out, "\n");
-    }
+    put_condition(out, "where", r->where);
     if (r->feeds.count > 0) {
         buf_put_str(out, "    feeds: ");
         put_names(out, r->feeds);
         buf_put_str(out, "\n");
     }
+    put_audit(out, &r->mode);
     buf_put_str(out, "    do:\n");
     for (unsigned i = 0; i < r->step_count; i++) {
         buf_put_str(out, "      - ");
@@ -277,15 +318,19 @@ static void put_gate(struct buf *out, const struct policy *p,
     put_quoted(out, g->name);
     buf_put_str(out, "\n    tools: ");
     put_tools(out, p, &g->tools);
-    if (g->require != NULL) {
-        buf_put_str(out, "\n    require: ");
-        put_filter(out, g->require);
-    }
-    if (g->max_age_ms > 0) {
-        buf_put_str(out, "\n    max_age: ");
-        put_duration(out, g->max_age_ms);
-    }
     buf_put_str(out, "\n");
+    put_condition(out, "require", g->require);
+    if (g->max_age_ms > 0) {
+        buf_put_str(out, "    max_age: ");
+        put_duration(out, g->max_age_ms);
+        buf_put_str(out, "\n");
+    }
+    if (g->old_allow_for_ms != POLICY_DEFAULT) {
+        buf_put_str(out, "    when_old: ");
+        put_when_old(out, g->old_allow_for_ms);
+        buf_put_str(out, "\n");
+    }
+    put_audit(out, &g->mode);
 }
 
 /* ---- actions ---- */
@@ -342,35 +387,18 @@ static void put_action(struct buf *out, const struct policy_action *a)
 
 /* ---- top ---- */
 
-static void put_mode(struct buf *out, const struct policy *p)
-{
-    char until[TIME_TEXT_BYTES];
-    if (!p->audit) {
-        buf_put_str(out, "  mode: enforce\n");
-        return;
-    }
-    time_text(p->audit_until_ms, until);
-    buf_printf(out, "  mode: {audit: {until: \"%s\"}}\n", until);
-}
-
 static void put_defaults(struct buf *out, const struct policy *p)
 {
-    buf_put_str(out, "defaults:\n");
-    put_mode(out, p);
-    buf_printf(out, "  unknown_agent: %s\n  rule_subject: %s\n  max_age: ",
+    buf_put_str(out, "defaults:\n  mode: ");
+    put_mode(out, &p->mode);
+    buf_printf(out, "\n  unknown_agent: %s\n  rule_subject: %s\n  max_age: ",
                p->lookup_unknown ? "lookup" : "deny",
                subject_kind_word(p->rule_subject));
     put_duration(out, p->max_age_ms);
     buf_put_str(out, "\n  refresh:\n    timeout: ");
     put_duration(out, p->refresh_timeout_ms);
     buf_put_str(out, "\n    when_old: ");
-    if (p->old_allow_for_ms > 0) {
-        buf_put_str(out, "{allow_for: ");
-        put_duration(out, p->old_allow_for_ms);
-        buf_put_str(out, "}");
-    } else {
-        buf_put_str(out, "deny");
-    }
+    put_when_old(out, p->old_allow_for_ms);
     buf_put_str(out, "\n    when_changed: deny\n    settle: ");
     put_duration(out, p->settle_ms);
     buf_printf(out, "\n  open_calls: {read: %s, if_denied: %s}\n",

@@ -265,12 +265,29 @@ static void cover_gate(struct world *w, struct span tool)
     }
 }
 
-static struct span show_answer(struct world *w, bool allow, struct span reason,
-                               struct span rule)
+/* Does the record of the last answer for the tool say `would`? */
+static bool answer_would(const struct world *w, struct span agent,
+                         struct span tool)
 {
-    return world_text(w, "%s%s%.*s%s%.*s", allow ? "allow" : "deny",
-                      reason.n > 0 ? ", " : "", PRSPAN(reason),
-                      rule.n > 0 ? ", by " : "", PRSPAN(rule));
+    bool would = false;
+    LIST_EACH (k, next, &w->records) {
+        const struct doc *d = container_of(k, struct world_record, link)->doc;
+        if (span_eq(doc_text(d, SPAN("kind")), SPAN("gate")) &&
+            span_eq(doc_text(d, SPAN("agent")), agent) &&
+            span_eq(doc_text(d, SPAN("tool")), tool))
+            would = doc_get(d, SPAN("would")) != NULL;
+    }
+    return would;
+}
+
+static struct span show_answer(struct world *w, const struct test_gate *g)
+{
+    return world_text(w, "%s%s%.*s%s%.*s%s", g->allow ? "allow" : "deny",
+                      g->reason.n > 0 ? ", " : "", PRSPAN(g->reason),
+                      g->rule.n > 0 ? ", by " : "", PRSPAN(g->rule),
+                      !g->would_asked ? ""
+                      : g->would      ? ", would deny"
+                                      : ", without audit mode");
 }
 
 static void compare_gate(struct world *w, const struct test_gate *g,
@@ -281,19 +298,22 @@ static void compare_gate(struct world *w, const struct test_gate *g,
         world_text(w, "gate for %.*s of %.*s", PRSPAN(g->tool), PRSPAN(uri));
     w->result->checks++;
     if (!world_ask(w, uri, g->tool, g->run)) {
-        world_differ(w, g->line, what,
-                     show_answer(w, g->allow, g->reason, g->rule),
-                     SPAN("no answer"));
+        world_differ(w, g->line, what, show_answer(w, g), SPAN("no answer"));
         return;
     }
-    struct span reason = span_str(reason_code(w->answer.reason));
+    const struct test_gate got = {
+        .allow = w->answer.allow,
+        .reason = span_str(reason_code(w->answer.reason)),
+        .rule = w->answer_rule,
+        .would = answer_would(w, uri, g->tool),
+        .would_asked = g->would_asked};
     cover_gate(w, g->tool);
-    if (w->answer.allow == g->allow &&
-        (g->reason.n == 0 || span_eq(g->reason, reason)) &&
-        (g->rule.n == 0 || span_eq(g->rule, w->answer_rule)))
+    if (got.allow == g->allow &&
+        (g->reason.n == 0 || span_eq(g->reason, got.reason)) &&
+        (g->rule.n == 0 || span_eq(g->rule, got.rule)) &&
+        (!g->would_asked || g->would == got.would))
         return;
-    world_differ(w, g->line, what, show_answer(w, g->allow, g->reason, g->rule),
-                 show_answer(w, w->answer.allow, reason, w->answer_rule));
+    world_differ(w, g->line, what, show_answer(w, g), show_answer(w, &got));
 }
 
 /* ---- the whole ---- */

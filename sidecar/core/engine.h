@@ -413,6 +413,7 @@ struct engine_stats {
         holds_now, calls_now, subjects_now, credentials_now, jtis_now;
     int64_t oldest_unconfirmed_ms; /* age of the oldest open cancel or revoke */
     bool audit;                    /* the policy is in audit mode now */
+    unsigned audit_rules;          /* rules and gate rules that are, alone */
 };
 void engine_stats_get(const struct engine *e, struct engine_stats *ret);
 

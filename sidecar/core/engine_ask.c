@@ -63,8 +63,8 @@ static void decide_unknown(struct engine *e, struct subject *s,
 
 /* Stale: wait for a read, unless reads fail just now. */
 static void decide_stale(struct engine *e, const struct subject *s,
-                         const struct standing *st, int64_t max_age_ms,
-                         struct decision *d)
+                         const struct standing *st,
+                         const struct gate_verdict *gate, struct decision *d)
 {
     bool failing = s->read.last_failed && s->read.id == 0 &&
                    e->in->now_ms < s->read.not_before_ms;
@@ -72,8 +72,8 @@ static void decide_stale(struct engine *e, const struct subject *s,
         d->verdict = VERDICT_WAIT;
         return;
     }
-    int64_t limit = max_age_ms + e->policy->old_allow_for_ms;
-    if (st->only_age && e->policy->old_allow_for_ms > 0 &&
+    int64_t limit = gate->max_age_ms + gate->old_allow_for_ms;
+    if (st->only_age && gate->old_allow_for_ms > 0 &&
         e->in->now_ms - s->read_ms <= limit) {
         d->reason = REASON_ALLOWED_OLD;
         return;
@@ -117,15 +117,12 @@ static const struct doc *call_doc(const struct policy *p, struct call_doc *c,
 static void apply_gate(struct engine *e, const struct gate_verdict *g,
                        struct decision *d)
 {
-    bool named = g->named || e->policy->gate_count == 0;
-    if (g->allowed && named)
-        return;
-    if (audit_mode(e)) {
-        d->would = true;
-        return;
-    }
-    deny(d, named ? REASON_GATE_RULE : REASON_TOOL_NOT_NAMED,
-         g->decider == NULL ? SPAN("") : g->decider->name);
+    struct span rule = g->decider == NULL ? SPAN("") : g->decider->name;
+    d->would = g->would || (!g->allowed && audit_mode(e));
+    if (d->would)
+        d->rule = rule;
+    else if (!g->allowed)
+        deny(d, g->named ? REASON_GATE_RULE : REASON_TOOL_NOT_NAMED, rule);
 }
 
 static struct gate_verdict ask_policy(struct engine *e, const struct subject *s,
@@ -136,7 +133,8 @@ static struct gate_verdict ask_policy(struct engine *e, const struct subject *s,
         .resource = subject_attrs(e, s),
         .call = call_doc(e->policy, &call, tool, run_id)};
     return policy_gate_eval(e->policy, tool,
-                            policy_tool_classes(e->policy, tool), &env);
+                            policy_tool_classes(e->policy, tool), &env,
+                            e->in->wall_ms);
 }
 
 static struct gate_verdict gate_verdict(struct engine *e, struct subject *s,
@@ -151,7 +149,8 @@ static struct gate_verdict gate_verdict(struct engine *e, struct subject *s,
     uint64_t version = e->policy_stamp + 1; /* 0 marks an empty slot */
     if (s->gate_cache->slot[at].policy != version ||
         s->gate_cache->slot[at].attrs != s->attrs_version ||
-        s->gate_cache->slot[at].tool_hash != h) {
+        s->gate_cache->slot[at].tool_hash != h ||
+        e->in->wall_ms >= s->gate_cache->slot[at].verdict.until_ms) {
         s->gate_cache->slot[at].policy = 0;
         struct gate_verdict v = ask_policy(e, s, tool, run_id);
         if (v.reads_call)
@@ -192,7 +191,7 @@ void decide(struct engine *e, struct subject *s, struct span tool,
     else if (!s->known || s->found == FOUND_ABSENT)
         decide_unknown(e, s, d);
     else if (st.stale)
-        decide_stale(e, s, &st, gate.max_age_ms, d);
+        decide_stale(e, s, &st, &gate, d);
     if (d->verdict != VERDICT_ALLOW)
         return;
     if (!is_agent(e, s))

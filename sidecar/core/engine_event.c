@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "sidecar/base/time_text.h"
 #include "sidecar/core/engine_internal.h"
 
 static int feed_index(const struct engine *e, struct span name)
@@ -106,14 +107,26 @@ static void on_stream_event(struct engine *e, const struct event *ev, int feed)
 
 /* ------------------------------------------------------------ reactions */
 
+/* A time as SCIM writes it, so that conditions compare instants. */
+static struct span time_member(int64_t wall_ms, char text[TIME_TEXT_BYTES])
+{
+    if (wall_ms == EVENT_TIME_NONE)
+        return SPAN("");
+    time_text(wall_ms, text);
+    return span_str(text);
+}
+
 /* event.* in filters: what the token says about itself, then the members of
  * the event's payload. */
 static const struct doc *event_doc(struct engine *e, const struct event *ev,
                                    const struct event_part *part)
 {
+    char iat[TIME_TEXT_BYTES], toe[TIME_TEXT_BYTES];
     const struct {
         struct span key, text;
     } texts[] = {{SPAN("feed"), ev->feed},
+                 {SPAN("iat"), keep(e, time_member(ev->iat_ms, iat))},
+                 {SPAN("toe"), keep(e, time_member(ev->toe_ms, toe))},
                  {SPAN("issuer"), ev->issuer},
                  {SPAN("jti"), ev->jti},
                  {SPAN("txn"), ev->txn},

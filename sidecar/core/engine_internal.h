@@ -206,8 +206,13 @@ void run_rules(struct engine *e, struct subject *s, const struct cause *c);
 /* One rule that a read has decided (pending rules). */
 void run_rule(struct engine *e, struct subject *s, const struct policy_rule *r,
               const struct cause *c);
+/* Its steps on one agent: a read has decided that it is one of those that the
+ * rule is narrowed to. */
+void run_rule_on(struct engine *e, struct subject *agent,
+                 const struct policy_rule *r, const struct cause *c);
 void run_releases(struct engine *e, struct subject *s, const struct cause *c);
 bool audit_mode(const struct engine *e);
+bool rule_audits(const struct engine *e, const struct policy_rule *r);
 /* Turns a tool set into globs in step memory. */
 struct names expand_tools(struct engine *e, const struct tool_set *t);
 void hold_lift(struct engine *e, struct hold *h, struct span rule,

@@ -320,19 +320,18 @@ static void done(struct engine *e, uint64_t token, int rc, const char *text)
 static void revoke_if_held(struct engine *e, struct subject *s)
 {
     const struct hold *h = hold_strictest(s, SPAN(""));
-    if (h == NULL || h->kind != HOLD_SUSPENDED || audit_mode(e))
+    if (h == NULL || h->kind != HOLD_SUSPENDED)
+        return;
+    struct span name = span_str((const char *)h->rule);
+    const struct policy_rule *r = policy_find_rule(e->policy, name);
+    if (r == NULL || rule_audits(e, r))
         return;
     const struct cause c = {.type = h->event,
                             .jti = keep(e, span_str((const char *)h->cause)),
                             .may = MAY_ALL};
-    for (unsigned i = 0; i < e->policy->rule_count; i++) {
-        const struct policy_rule *r = &e->policy->rules[i];
-        if (!span_eq(r->name, span_str((const char *)h->rule)))
-            continue;
-        for (unsigned k = 0; k < r->step_count; k++)
-            if (r->steps[k].kind == STEP_REVOKE)
-                revoke_all(e, s, &c, r->name, &r->steps[k]);
-    }
+    for (unsigned k = 0; k < r->step_count; k++)
+        if (r->steps[k].kind == STEP_REVOKE)
+            revoke_all(e, s, &c, r->name, &r->steps[k]);
 }
 
 void on_credential(struct engine *e)

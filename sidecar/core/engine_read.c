@@ -317,16 +317,20 @@ static void decide_pending(struct engine *e, struct subject *s,
                           .jti = keep(e, text_of(p->jti)),
                           .fresh = resource,
                           .may = policy_feed_may(e->policy, text_of(p->feed))};
-        for (unsigned i = 0; i < e->policy->rule_count; i++) {
-            const struct policy_rule *r = &e->policy->rules[i];
-            const struct filter_env env = {.resource = resource};
-            if (!span_eq(r->name, text_of(p->rule)))
-                continue;
-            /* Still undecidable on a fresh read (it asks about the event's
-             * data, which is gone): the stricter reading. */
-            if (r->where == NULL || filter_eval(r->where, &env) != TRI_NO)
-                run_rule(e, s, r, &c);
-        }
+        const struct policy_rule *r =
+            policy_find_rule(e->policy, text_of(p->rule));
+        const struct filter *open = r == NULL ? NULL
+                                    : p->about == PENDING_TARGET
+                                        ? r->agents_where
+                                        : r->where;
+        const struct filter_env env = {.resource = resource};
+        /* Still undecidable on a fresh read (it asks about the event's data,
+         * which is gone): the stricter reading. */
+        bool holds = open == NULL || filter_eval(open, &env) != TRI_NO;
+        if (r != NULL && holds && p->about == PENDING_TARGET)
+            run_rule_on(e, s, r, &c);
+        else if (r != NULL && holds)
+            run_rule(e, s, r, &c);
         subject_unpend(&e->subjects, s, p);
     }
 }

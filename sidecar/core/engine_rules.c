@@ -7,7 +7,12 @@
 
 bool audit_mode(const struct engine *e)
 {
-    return e->policy->audit && e->in->wall_ms < e->policy->audit_until_ms;
+    return policy_audits(&e->policy->mode, e->in->wall_ms);
+}
+
+bool rule_audits(const struct engine *e, const struct policy_rule *r)
+{
+    return audit_mode(e) || policy_audits(&r->mode, e->in->wall_ms);
 }
 
 struct names expand_tools(struct engine *e, const struct tool_set *t)
@@ -179,6 +184,7 @@ static void run_step(struct engine *e, struct subject *agent,
 static void run_steps(struct engine *e, struct subject *agent,
                       const struct cause *c, const struct policy_rule *r)
 {
+    const bool audits = rule_audits(e, r);
     for (unsigned i = 0; i < r->step_count; i++) {
         const struct policy_step *step = &r->steps[i];
         if (step->kind == STEP_RELEASE)
@@ -188,7 +194,7 @@ static void run_steps(struct engine *e, struct subject *agent,
         if ((policy_step_needs(step) & ~c->may) != 0)
             record_step_only(e, agent, c, r->name, step, "not_permitted",
                              false);
-        else if (audit_mode(e))
+        else if (audits)
             record_step_only(e, agent, c, r->name, step, "would", true);
         else
             run_step(e, agent, c, r, step);
@@ -226,55 +232,97 @@ static bool edge_applies(const struct policy_rule *r, const struct edge *edge)
     return false;
 }
 
-static int64_t run_on_targets(struct engine *e, struct subject *s,
-                              const struct policy_rule *r,
-                              const struct cause *c)
+/* Is the agent one of those that the rule is narrowed to? What was read before
+ * the statement may be out of date: "no" is final only over a fresh read. */
+static enum tri is_target(const struct engine *e, const struct policy_rule *r,
+                          const struct edge *edge)
 {
-    if (r->applies_to == APPLIES_SUBJECT) {
-        run_steps(e, s, c, r);
-        return 1;
-    }
-    int64_t count = 0;
-    LIST_EACH (k, next, &s->in) {
-        const struct edge *edge = container_of(k, struct edge, in_link);
-        if (!edge_applies(r, edge))
-            continue;
-        run_steps(e, edge->agent, c, r);
-        count++;
-    }
-    return count;
+    if (!edge_applies(r, edge))
+        return TRI_NO;
+    if (r->agents_where == NULL)
+        return TRI_YES;
+    const struct filter_env env = {.resource = edge->agent->attrs};
+    enum tri v = filter_eval(r->agents_where, &env);
+    struct standing st;
+    standing_of(e, edge->agent, e->policy->max_age_ms, &st);
+    return v == TRI_NO && st.stale ? TRI_UNKNOWN : v;
 }
 
-/* How many agents the rule would concern, for the verdict's record. */
-static int64_t count_targets(const struct subject *s,
+/* How many agents the rule concerns or may concern, for the verdict. */
+static int64_t count_targets(const struct engine *e, const struct subject *s,
                              const struct policy_rule *r)
 {
     int64_t count = 0;
     if (r->applies_to == APPLIES_SUBJECT)
         return -1;
     LIST_EACH (k, next, &s->in)
-        count += edge_applies(r, container_of(k, struct edge, in_link));
+        count +=
+            is_target(e, r, container_of(k, struct edge, in_link)) != TRI_NO;
     return count;
 }
 
 static void record_verdict(struct engine *e, const struct subject *s,
                            const struct policy_rule *r, const struct cause *c,
-                           const char *outcome)
+                           const char *outcome, int64_t count)
 {
     struct record rec = action_record(e, s, c, r->name);
     rec.kind = RECORD_VERDICT;
     rec.txn = c->txn;
     rec.outcome = span_str(outcome);
-    rec.count = count_targets(s, r);
-    rec.would = audit_mode(e);
+    rec.count = count;
+    rec.would = rule_audits(e, r);
     record_row(e, &rec);
+}
+
+/* A read of the subject must decide; where it cannot be remembered, the
+ * stricter reading. */
+static bool pend(struct engine *e, struct subject *s,
+                 const struct policy_rule *r, const struct cause *c,
+                 enum pending_about about)
+{
+    const struct pending_spec spec = {.about = about,
+                                      .rule = r->name,
+                                      .type = c->type,
+                                      .jti = c->jti,
+                                      .feed = c->feed};
+    int rc = subject_pend(&e->subjects, s, &spec);
+    if (rc == RC_LIMIT)
+        return false;
+    note_rc(e, rc);
+    fact_subject(e, s);
+    return true;
+}
+
+void run_rule_on(struct engine *e, struct subject *agent,
+                 const struct policy_rule *r, const struct cause *c)
+{
+    record_verdict(e, agent, r, c, "matched", -1);
+    run_steps(e, agent, c, r);
+}
+
+static void run_on_targets(struct engine *e, struct subject *s,
+                           const struct policy_rule *r, const struct cause *c)
+{
+    LIST_EACH (k, next, &s->in) {
+        const struct edge *edge = container_of(k, struct edge, in_link);
+        enum tri v = is_target(e, r, edge);
+        if (v == TRI_UNKNOWN && pend(e, edge->agent, r, c, PENDING_TARGET)) {
+            record_verdict(e, edge->agent, r, c, "pending", -1);
+            row_split(e);
+        } else if (v != TRI_NO) {
+            run_steps(e, edge->agent, c, r);
+        }
+    }
 }
 
 void run_rule(struct engine *e, struct subject *s, const struct policy_rule *r,
               const struct cause *c)
 {
-    record_verdict(e, s, r, c, "matched");
-    (void)run_on_targets(e, s, r, c);
+    record_verdict(e, s, r, c, "matched", count_targets(e, s, r));
+    if (r->applies_to == APPLIES_SUBJECT)
+        run_steps(e, s, c, r);
+    else
+        run_on_targets(e, s, r, c);
 }
 
 /* ------------------------------------------------------------ matching */
@@ -344,14 +392,9 @@ void run_rules(struct engine *e, struct subject *s, const struct cause *c)
         if (yes == TRI_YES) {
             run_rule(e, s, r, c);
         } else if (yes == TRI_UNKNOWN) {
-            record_verdict(e, s, r, c, "pending");
-            int rc = subject_pend(&e->subjects, s, r->name, c->type, c->jti,
-                                  c->feed);
-            if (rc == RC_LIMIT) /* cannot remember: the stricter reading */
+            record_verdict(e, s, r, c, "pending", count_targets(e, s, r));
+            if (!pend(e, s, r, c, PENDING_SUBJECT))
                 run_rule(e, s, r, c);
-            else
-                note_rc(e, rc);
-            fact_subject(e, s);
             if (s->kind != SUBJECT_AGENT) /* nobody asks about these */
                 want_read(e, s);
         }
@@ -360,6 +403,8 @@ void run_rules(struct engine *e, struct subject *s, const struct cause *c)
 
 /* ------------------------------------------------------------ releases */
 
+/* The rule that releases the hold now, or NULL; one in audit mode only when
+ * there is no other. */
 static const struct policy_rule *releasing_rule(const struct engine *e,
                                                 const struct subject *s,
                                                 const struct hold *h,
@@ -367,31 +412,52 @@ static const struct policy_rule *releasing_rule(const struct engine *e,
 {
     event_mask seen = s->seen | EVENT_BIT(EVENT_REFRESHED);
     struct span set_by = span_str((const char *)h->rule);
+    const struct policy_rule *audited = NULL;
     for (unsigned i = 0; i < e->policy->rule_count; i++) {
         const struct policy_rule *r = &e->policy->rules[i];
         if ((r->events & seen) == 0 || !policy_releases(r, h->kind, set_by))
             continue;
         struct filter_env env = {.resource = c->fresh};
-        if (r->where == NULL || filter_eval(r->where, &env) == TRI_YES)
+        if (r->where != NULL && filter_eval(r->where, &env) != TRI_YES)
+            continue;
+        if (!rule_audits(e, r))
             return r;
+        audited = r;
     }
-    return NULL;
+    return audited;
+}
+
+static void release(struct engine *e, struct subject *s, struct hold *h,
+                    const struct policy_rule *r)
+{
+    if (!rule_audits(e, r)) {
+        hold_lift(e, h, r->name, SPAN(""), SPAN(""));
+        return;
+    }
+    struct record rec = action_record(e, s, NULL, r->name);
+    rec.action = SPAN("release");
+    rec.hold = span_str(hold_kind_word(h->kind));
+    rec.target = span_str((const char *)h->rule);
+    rec.jti = span_str((const char *)h->cause);
+    rec.outcome = SPAN("would");
+    rec.would = true;
+    record_row(e, &rec);
 }
 
 /* Level-triggered: asked on every qualifying read, whatever came before in
- * whatever order. Data of an event never gets here. */
+ * whatever order. Data of an event never gets here. Audit mode lifts nothing.
+ */
 void run_releases(struct engine *e, struct subject *s, const struct cause *c)
 {
-    if (audit_mode(e))
-        return; /* switching the mode lifts nothing */
     LIST_EACH (k, next, &s->holds) {
         struct hold *h = container_of(k, struct hold, link);
         if (h->operator_only)
             continue;
         const struct policy_rule *r = releasing_rule(e, s, h, c);
         if (r != NULL)
-            hold_lift(e, h, r->name, SPAN(""), SPAN(""));
-        else if (h->kind == HOLD_UNCOVERED && !s->feed_removed)
+            release(e, s, h, r);
+        else if (h->kind == HOLD_UNCOVERED && !s->feed_removed &&
+                 !audit_mode(e))
             hold_lift(e, h, SPAN(""), SPAN(""), SPAN(""));
     }
 }

@@ -542,6 +542,17 @@ void engine_show_reviews(const struct engine *e, const struct show_query *q,
 
 /* ----------------------------------------------------------------- stats */
 
+static unsigned count_audits(const struct engine *e)
+{
+    const struct policy *p = e->policy;
+    unsigned count = 0;
+    for (unsigned i = 0; p != NULL && i < p->rule_count; i++)
+        count += policy_audits(&p->rules[i].mode, e->in->wall_ms);
+    for (unsigned i = 0; p != NULL && i < p->gate_count; i++)
+        count += policy_audits(&p->gates[i].mode, e->in->wall_ms);
+    return count;
+}
+
 void engine_stats_get(const struct engine *e, struct engine_stats *ret)
 {
     *ret = e->stats;
@@ -556,6 +567,7 @@ void engine_stats_get(const struct engine *e, struct engine_stats *ret)
     ret->credentials_now = e->credential_count;
     ret->jtis_now = e->dedupe.count;
     ret->audit = e->policy != NULL && audit_mode(e);
+    ret->audit_rules = count_audits(e);
     ret->oldest_unconfirmed_ms = 0;
     LIST_EACH (k, next, &e->jobs.open) {
         const struct job *j = container_of(k, struct job, state_link);

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define SUBJECT_FACT_VERSION 1
+/* 1 had no word on what a pending rule is about. */
+#define SUBJECT_FACT_VERSION 2
 
 void subjects_init(struct subjects *t, struct mem *m, struct hash_key seed,
                    size_t max_count)
@@ -181,15 +182,16 @@ void subject_unlink_all(struct subjects *t, struct subject *agent)
     agent->out_count = 0;
 }
 
-int subject_pend(struct subjects *t, struct subject *s, struct span rule,
-                 enum event_type type, struct span jti, struct span feed)
+int subject_pend(struct subjects *t, struct subject *s,
+                 const struct pending_spec *spec)
 {
     LIST_EACH (k, next, &s->pending) {
         const struct pending_rule *have =
             container_of(k, struct pending_rule, link);
-        if (have->type == type && span_eq(span_str((char *)have->rule), rule) &&
-            span_eq(span_str((char *)have->jti), jti) &&
-            span_eq(span_str((char *)have->feed), feed))
+        if (have->type == spec->type && have->about == spec->about &&
+            span_eq(span_str((char *)have->rule), spec->rule) &&
+            span_eq(span_str((char *)have->jti), spec->jti) &&
+            span_eq(span_str((char *)have->feed), spec->feed))
             return 0;
     }
     if (s->pending_count >= SUBJECT_PENDING_MAX)
@@ -197,10 +199,11 @@ int subject_pend(struct subjects *t, struct subject *s, struct span rule,
     struct pending_rule *p = mem_alloc(t->mem, sizeof *p);
     if (p == NULL)
         return RC_NO_MEMORY;
-    p->type = type;
-    p->rule = mem_copy(t->mem, rule);
-    p->jti = mem_copy(t->mem, jti);
-    p->feed = mem_copy(t->mem, feed);
+    p->type = spec->type;
+    p->about = spec->about;
+    p->rule = mem_copy(t->mem, spec->rule);
+    p->jti = mem_copy(t->mem, spec->jti);
+    p->feed = mem_copy(t->mem, spec->feed);
     if (p->rule == NULL || p->jti == NULL || p->feed == NULL) {
         pending_free(t, p);
         return RC_NO_MEMORY;
@@ -249,6 +252,7 @@ void subject_encode(const struct subject *s, struct buf *out)
     LIST_EACH (k2, next2, &s->pending) {
         const struct pending_rule *p =
             container_of(k2, struct pending_rule, link);
+        put_u8(out, p->about);
         put_text(out, span_str(event_type_name(p->type)));
         put_c(out, p->rule);
         put_c(out, p->jti);
@@ -286,17 +290,21 @@ static int decode_edges(struct subjects *t, struct subject *s, struct reader *r,
 }
 
 static int decode_pending(struct subjects *t, struct subject *s,
-                          struct reader *r)
+                          struct reader *r, unsigned version)
 {
     LIST_EACH (k, next, &s->pending)
         subject_unpend(t, s, container_of(k, struct pending_rule, link));
     for (uint32_t n = take_u32(r); n > 0 && !r->bad; n--) {
-        enum event_type type;
-        struct span name = take_text(r), rule = take_text(r);
-        struct span jti = take_text(r), feed = take_text(r);
-        if (r->bad || !event_type_from_name(name, &type))
+        unsigned about = version < 2 ? PENDING_SUBJECT : take_u8(r);
+        struct span name = take_text(r);
+        struct pending_spec spec = {.about = (enum pending_about)about};
+        spec.rule = take_text(r);
+        spec.jti = take_text(r);
+        spec.feed = take_text(r);
+        if (r->bad || about > PENDING_TARGET ||
+            !event_type_from_name(name, &spec.type))
             return RC_BROKEN;
-        TRY(subject_pend(t, s, rule, type, jti, feed));
+        TRY(subject_pend(t, s, &spec));
     }
     return 0;
 }
@@ -307,7 +315,8 @@ int subject_decode(struct subjects *t, struct subject *s, struct span value,
                    void *ctx)
 {
     struct reader r = {.rest = value};
-    if (take_u8(&r) != SUBJECT_FACT_VERSION)
+    unsigned version = take_u8(&r);
+    if (version < 1 || version > SUBJECT_FACT_VERSION)
         return RC_BROKEN;
     unsigned kind = take_u8(&r);
     decode_flags(s, take_u8(&r));
@@ -325,6 +334,6 @@ int subject_decode(struct subjects *t, struct subject *s, struct span value,
     s->stamp_row = take_u64(&r);
     s->read_row = take_u64(&r);
     TRY(decode_edges(t, s, &r, other, ctx));
-    TRY(decode_pending(t, s, &r));
+    TRY(decode_pending(t, s, &r, version));
     return reader_done(&r) ? 0 : RC_BROKEN;
 }

@@ -37,10 +37,20 @@ enum found { FOUND_NOTHING, FOUND_ACTIVE, FOUND_NOT_ACTIVE, FOUND_ABSENT };
 
 /* A rule that matched an event only conditionally: a qualifying read decides.
  */
+enum pending_about {
+    PENDING_SUBJECT, /* `where`: does the rule match? */
+    PENDING_TARGET   /* `agents_where`: is this one of the agents it hits? */
+};
 struct pending_rule {
     struct list_link link;
     unsigned char *rule, *jti, *feed; /* NUL-terminated copies */
     enum event_type type;
+    enum pending_about about;
+};
+struct pending_spec {
+    enum pending_about about;
+    enum event_type type;
+    struct span rule, jti, feed;
 };
 
 struct read_state {
@@ -153,9 +163,8 @@ void subject_unlink_all(struct subjects *t, struct subject *agent);
 
 /* Remembers a rule, once; silently full at SUBJECT_PENDING_MAX (the subject is
  * stale anyway, and the event's other rules ran): returns RC_LIMIT. */
-int subject_pend(struct subjects *t, struct subject *s, struct span rule,
-                 enum event_type type, struct span jti,
-                 struct span feed) must_use;
+int subject_pend(struct subjects *t, struct subject *s,
+                 const struct pending_spec *spec) must_use;
 void subject_unpend(struct subjects *t, struct subject *s,
                     struct pending_rule *p);
 

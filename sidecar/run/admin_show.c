@@ -39,6 +39,7 @@ int admin_show_status(struct admin_ask *q, struct fail *f)
              p->digest_hex[0] == 0 ? "built-in" : p->digest_hex);
     json_str(j, "config_digest", a->config->digest_hex);
     json_str(j, "mode", s.audit ? "audit" : "enforce");
+    json_u64(j, "audit_rules", s.audit_rules);
     json_u64(j, "agents", engine_count_agents(a->engine));
     json_u64(j, "holds", s.holds_now);
     json_u64(j, "open_calls", s.calls_now);

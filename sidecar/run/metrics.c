@@ -308,6 +308,9 @@ static void put_engine(struct buf *b, const struct app *a)
     put_rows(b, engine_rows, COUNT(engine_rows), &s);
     put_gauge(b, "bailiff_audit_mode",
               "1 when the policy only records what it would do", s.audit);
+    put_gauge(b, "bailiff_audit_rules",
+              "Rules and gate rules that only record what they would do",
+              s.audit_rules);
     put_rows(b, push_rows, COUNT(push_rows), a);
     put_gauge(b, "bailiff_verifications_pending",
               "Statements and reads in the worker queue",

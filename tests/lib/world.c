@@ -491,7 +491,7 @@ uint64_t world_event(struct world *w, struct world_event ev)
     e->issuer = SPAN("https://idp.example");
     e->jti = span_str(ev.jti);
     e->iat_ms = w->wall;
-    e->toe_ms = EVENT_TIME_NONE;
+    e->toe_ms = ev.toe == 0 ? EVENT_TIME_NONE : ev.toe;
     e->payload_hash[7] = (unsigned char)(ev.payload + 1);
     e->payload_hash[0] = (unsigned char)ev.type;
     if (ev.status != NULL)

@@ -110,6 +110,7 @@ struct world_event {
     const char *feed, *jti, *uri, *version, *status, *data, *changed;
     enum event_type type;
     const char *members[4];
+    int64_t toe;      /* wall; 0: none */
     unsigned payload; /* another number: another payload */
     bool dirty;
 };

@@ -78,7 +78,7 @@ static void example(void **state)
     load_ok(&l, (const char *)text.p);
     const struct policy *p = l.p;
     CHECK_UINT(l.notes.count, 0);
-    CHECK(!p->audit && p->lookup_unknown && p->read_open_calls_now);
+    CHECK(!p->mode.audit && p->lookup_unknown && p->read_open_calls_now);
     CHECK_INT(p->max_age_ms, 900000);
     CHECK_INT(p->refresh_timeout_ms, 2000);
     CHECK_INT(p->old_allow_for_ms, 300000);
@@ -196,7 +196,7 @@ static void built_in(void **state)
     CHECK_INT(policy_rule_match(rule(&l, "stop"), &q), TRI_NO);
     CHECK(policy_releases(rule(&l, "come-back"), HOLD_SUSPENDED, SPAN("stop")));
     struct filter_env env = {0};
-    CHECK(policy_gate_eval(l.p, SPAN("x"), 0, &env).allowed);
+    CHECK(policy_gate_eval(l.p, SPAN("x"), 0, &env, 0).allowed);
     CHECK_UINT(l.p->attributes.count, 4);
     CHECK_INT(l.p->old_allow_for_ms, 0);
     arena_fini(&l.arena);
@@ -328,7 +328,7 @@ static struct gate_verdict ask(struct loaded *l, const char *tool,
     env.resource = resource == NULL ? NULL : json(l, resource);
     env.call = json(l, call);
     struct span t = span_str(tool);
-    return policy_gate_eval(l->p, t, policy_tool_classes(l->p, t), &env);
+    return policy_gate_eval(l->p, t, policy_tool_classes(l->p, t), &env, 0);
 }
 
 #define MEMBER "\"groups\":[{\"value\":\"g\"}]"

@@ -69,7 +69,7 @@ static void print_rule(const struct policy_rule *r, struct buf *out)
 static void print_policy(const struct policy *p, struct buf *out)
 {
     buf_printf(out, "ok: mode %s, max_age %lld ms, unknown %s\n",
-               p->audit ? "audit" : "enforce", (long long)p->max_age_ms,
+               p->mode.audit ? "audit" : "enforce", (long long)p->max_age_ms,
                p->lookup_unknown ? "lookup" : "deny");
     for (unsigned i = 0; i < p->rule_count; i++)
         print_rule(&p->rules[i], out);
