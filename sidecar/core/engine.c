@@ -186,6 +186,19 @@ void fact_feed(struct engine *e, unsigned feed)
                      buf_span(&e->scratch));
 }
 
+void fact_policy_wall(struct engine *e)
+{
+    struct buf value;
+    buf_init(&value, &e->step_arena.mem, 64);
+    put_i64(&value, e->policy_wall_ms);
+    buf_put(&value, span_of(e->policy->digest, sizeof e->policy->digest));
+    if (!buf_ok(&value))
+        note_rc(e, RC_NO_MEMORY);
+    else
+        fact_meta(e, "policy_wall", buf_span(&value));
+    e->policy_wall_told_ms = e->policy_wall_ms;
+}
+
 void fact_meta(struct engine *e, const char *name, struct span value)
 {
     journal_put_fact(&e->facts, FACT_META, span_str(name), value);
@@ -239,6 +252,9 @@ void ack_when_stored(struct engine *e, uint64_t token)
 
 void row_close(struct engine *e)
 {
+    if (e->facts.n > 0 &&
+        e->policy_wall_ms - e->policy_wall_told_ms >= POLICY_WALL_TOLD_MS)
+        fact_policy_wall(e);
     if (!buf_ok(&e->facts) || !buf_ok(&e->records))
         note_rc(e, RC_NO_MEMORY);
     if ((e->facts.n == 0 && e->records.n == 0 && e->row_ack_count == 0) ||
@@ -457,6 +473,10 @@ static void on_policy(struct engine *e)
     const struct policy *before = e->policy;
     e->policy = e->in->policy;
     e->policy_stamp = e->input; /* it may need attributes not read yet */
+    if (before == NULL ||
+        memcmp(before->digest, e->policy->digest, sizeof before->digest) != 0)
+        e->policy_wall_ms = e->in->wall_ms;
+    fact_policy_wall(e);
     record_policy(e, before);
     history_policy(e);
     struct map_link *k = NULL;
@@ -555,6 +575,8 @@ static void step_open(struct engine *e, const struct in *in)
     e->rc = 0;
     e->new_jti = (struct dedupe_id){0, 0};
     e->input++;
+    if (in->wall_ms > e->policy_wall_ms)
+        e->policy_wall_ms = in->wall_ms;
     arena_clear(&e->step_arena);
     e->out_count = e->out_next = 0;
     row_discard(e);
@@ -669,6 +691,8 @@ int engine_start(struct engine *e, uint64_t last_seq,
     e->start_wall_ms = wall_ms;
     e->seq = e->stored = last_seq;
     e->boot++;
+    if (memcmp(e->policy_wall_of, policy->digest, sizeof policy->digest) != 0)
+        e->policy_wall_ms = 0;
     step_open(e, &in);
     e->boot_stamp = e->input;
     unsigned char boot[8];
@@ -676,6 +700,7 @@ int engine_start(struct engine *e, uint64_t last_seq,
         boot[i] = (unsigned char)(e->boot >> (56 - 8 * i));
     fact_meta(e, "boot", span_of(boot, sizeof boot));
     fact_meta(e, "hash_key", span_of(e->hash_seed, sizeof e->hash_seed));
+    fact_policy_wall(e);
     record_start(e);
     record_policy(e, NULL);
     history_start(e);

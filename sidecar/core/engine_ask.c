@@ -134,7 +134,7 @@ static struct gate_verdict ask_policy(struct engine *e, const struct subject *s,
         .call = call_doc(e->policy, &call, tool, run_id)};
     return policy_gate_eval(e->policy, tool,
                             policy_tool_classes(e->policy, tool), &env,
-                            e->in->wall_ms);
+                            e->policy_wall_ms);
 }
 
 static struct gate_verdict gate_verdict(struct engine *e, struct subject *s,
@@ -150,7 +150,7 @@ static struct gate_verdict gate_verdict(struct engine *e, struct subject *s,
     if (s->gate_cache->slot[at].policy != version ||
         s->gate_cache->slot[at].attrs != s->attrs_version ||
         s->gate_cache->slot[at].tool_hash != h ||
-        e->in->wall_ms >= s->gate_cache->slot[at].verdict.until_ms) {
+        e->policy_wall_ms >= s->gate_cache->slot[at].verdict.until_ms) {
         s->gate_cache->slot[at].policy = 0;
         struct gate_verdict v = ask_policy(e, s, tool, run_id);
         if (v.reads_call)

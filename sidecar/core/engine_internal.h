@@ -31,6 +31,7 @@ _Static_assert(PENDING_ANSWERS_MAX *ANSWER_OUTS_MAX < STEP_OUT_MAX,
 #define JTI_SWEEP_MS 60000
 #define JTI_SWEEP_MAX 256
 #define JTI_SWEEP_SLOTS 4096
+#define POLICY_WALL_TOLD_MS 60000 /* how old it may be on disk */
 #define JTI_OLDEST_OF_SLOTS 64
 #define DEADLINE_MARGIN_MS 20
 #define READ_BACKOFF_FIRST_MS 250
@@ -114,7 +115,11 @@ struct engine {
     uint64_t boot, input, seq, stored, ticket, logged, next_id;
     uint64_t policy_stamp, boot_stamp;
     int64_t start_ms, start_wall_ms;
-    uint64_t boot_row;        /* the row that counts this boot */
+    /* The latest wall time seen under this policy, in all its boots: audit mode
+     * that has ended does not come back with a clock that is set back. */
+    int64_t policy_wall_ms, policy_wall_told_ms;
+    unsigned char policy_wall_of[32]; /* digest, as loaded */
+    uint64_t boot_row;                /* the row that counts this boot */
     int64_t restored_wall_ms; /* the store was restored since the last start */
     bool blocked, poisoned, log_broken, stopping;
     int64_t wake_ms;
@@ -160,6 +165,7 @@ void fact_job(struct engine *e, const struct job *j, bool gone);
 void fact_jti(struct engine *e, struct dedupe_id id, bool gone);
 void fact_credential(struct engine *e, const struct credential *c, bool gone);
 void fact_feed(struct engine *e, unsigned feed);
+void fact_policy_wall(struct engine *e);
 void fact_meta(struct engine *e, const char *name, struct span value);
 /* OUT_ACK for this token once the row of this step is committed. */
 void ack_when_stored(struct engine *e, uint64_t token);

@@ -190,6 +190,17 @@ static int load_jti(struct engine *e, const struct fact *f)
     return rc == RC_LIMIT ? 0 : rc;
 }
 
+static int load_policy_wall(struct engine *e, const struct fact *f)
+{
+    struct reader r = {.rest = f->value};
+    int64_t wall_ms = take_i64(&r);
+    if (r.bad || r.rest.n != sizeof e->policy_wall_of)
+        return RC_BROKEN;
+    memcpy(e->policy_wall_of, r.rest.p, r.rest.n);
+    e->policy_wall_ms = wall_ms;
+    return 0;
+}
+
 static int load_meta(struct engine *e, const struct fact *f)
 {
     if (span_eq(f->key, SPAN("boot")) && f->value.n == 8) {
@@ -200,6 +211,8 @@ static int load_meta(struct engine *e, const struct fact *f)
             e->boot = boot;
         return 0;
     }
+    if (span_eq(f->key, SPAN("policy_wall")))
+        return load_policy_wall(e, f);
     if (span_eq(f->key, SPAN("restored"))) {
         struct reader r = {.rest = f->value};
         int64_t at = take_i64(&r);

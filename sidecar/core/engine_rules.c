@@ -7,12 +7,12 @@
 
 bool audit_mode(const struct engine *e)
 {
-    return policy_audits(&e->policy->mode, e->in->wall_ms);
+    return policy_audits(&e->policy->mode, e->policy_wall_ms);
 }
 
 bool rule_audits(const struct engine *e, const struct policy_rule *r)
 {
-    return audit_mode(e) || policy_audits(&r->mode, e->in->wall_ms);
+    return audit_mode(e) || policy_audits(&r->mode, e->policy_wall_ms);
 }
 
 struct names expand_tools(struct engine *e, const struct tool_set *t)

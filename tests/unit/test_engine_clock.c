@@ -75,9 +75,31 @@ static void test_deadlines(void **state)
     world_close(w);
 }
 
+/* Audit mode that has ended does not come back with the clock. */
+static void test_audit_ends_once(void **state)
+{
+    (void)state;
+    struct world *w = world_open(
+        "defaults: {mode: {audit: {until: 2030-01-01}}}\n"
+        "rules: [{name: stop, events: deactivate, do: [{hold: suspended}]}]\n");
+    w->wall = INT64_C(1880000000000); /* 2029-07-29 */
+    (void)stop(w);
+    CHECK_UINT(world_holds(w, A1), 0);
+    w->wall += YEAR_MS;
+    (void)world_ask(w, A1, "deploy");
+    w->wall -= 5 * YEAR_MS;
+    (void)EVENT(w, .jti = "b", .type = EVENT_DEACTIVATE, .uri = A1);
+    CHECK_UINT(world_holds(w, A1), 1);
+    CHECK_INT(world_restart(w), 0);
+    (void)EVENT(w, .jti = "c", .type = EVENT_DEACTIVATE, .uri = "/Agents/2");
+    CHECK_UINT(world_holds(w, "/Agents/2"), 1);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_audit_ends_once),
         cmocka_unit_test(test_jump_forgets_nothing),
         cmocka_unit_test(test_times_of_events),
         cmocka_unit_test(test_deadlines),
