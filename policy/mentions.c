@@ -85,8 +85,10 @@ int mentions_add_filter(struct mem *m, struct mentions *t,
 int mentions_add(struct mem *m, struct mentions *t, const struct policy *p)
 {
     TRY(mentions_add_filter(m, t, p->agents_where));
-    for (unsigned i = 0; i < p->rule_count; i++)
+    for (unsigned i = 0; i < p->rule_count; i++) {
         TRY(mentions_add_filter(m, t, p->rules[i].where));
+        TRY(mentions_add_filter(m, t, p->rules[i].agents_where));
+    }
     for (unsigned i = 0; i < p->gate_count; i++)
         TRY(mentions_add_filter(m, t, p->gates[i].require));
     return 0;

@@ -241,7 +241,7 @@ static enum tri is_target(const struct engine *e, const struct policy_rule *r,
         return TRI_NO;
     if (r->agents_where == NULL)
         return TRI_YES;
-    const struct filter_env env = {.resource = edge->agent->attrs};
+    const struct filter_env env = {.resource = subject_attrs(e, edge->agent)};
     enum tri v = filter_eval(r->agents_where, &env);
     struct standing st;
     standing_of(e, edge->agent, e->policy->max_age_ms, &st);
