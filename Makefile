@@ -53,8 +53,8 @@ endif
 
 MAIN := sidecar/main.c
 SRC := $(filter-out $(MAIN),$(wildcard sidecar/*.c sidecar/*/*.c policy/*.c proto/*.c adapters/*.c adapters/*/*.c))
-HDR := $(wildcard sidecar/*.h sidecar/*/*.h policy/*.h proto/*.h adapters/*.h adapters/*/*.h tests/lib/*.h)
-TEST_C := $(wildcard tests/unit/*.c tests/sweep/*.c tests/lib/*.c tests/fuzz/*.c tests/bench/*.c tests/bench/lib/*.c)
+HDR := $(wildcard sidecar/*.h sidecar/*/*.h policy/*.h proto/*.h adapters/*.h adapters/*/*.h tests/lib/*.h tests/semantics/*.h)
+TEST_C := $(wildcard tests/unit/*.c tests/semantics/*.c tests/sweep/*.c tests/lib/*.c tests/fuzz/*.c tests/bench/*.c tests/bench/lib/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 PROTOS := $(wildcard proto/*.proto)
 GEN := $(PROTOS:proto/%.proto=$(B)/gen/proto/%.pb-c.c)
@@ -69,13 +69,16 @@ GOLDEN := $(filter %/test_config %/test_policy_golden,$(UNIT))
 # The unit tests of what runs threads, worth the time under tsan.
 THREADS := $(filter $(addprefix %/test_,store decision_log work fetch jwks scim),$(UNIT))
 SWEEP := $(call programs,sweep,sweep)
+SEMANTICS := $(call programs,semantics,semantics)
+# The reference evaluator and what lives worlds by it.
+SEMANTICSLIB := $(patsubst %.c,$(B)/%.o,$(filter-out tests/semantics/semantics_%,$(wildcard tests/semantics/*.c)))
 FUZZ := $(call programs,fuzz,fuzz)
 BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 BENCHLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/lib/*.c))
 LINK = $(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS) -o $@
 export CC B
 
-.PHONY: deps all net demo test run-tests check unit threads golden vectors fuzz fuzz-replay sweep e2e cli bench lint \
+.PHONY: deps all net demo test run-tests check unit threads golden semantics vectors fuzz fuzz-replay sweep e2e cli bench lint \
 	lint-fast layers purity headers rules tidy cppcheck fmt fmt-check analyze cov install uninstall dist clean help
 all: $(B)/bailiff ## build the program into build/<variant>/
 
@@ -110,6 +113,8 @@ $(B)/sidecar/io/fds.o $(B)/sidecar/io/fds.tidy: CSTD += -DFDS_PATH='"$(B)/gen/al
 $(B)/sidecar/io/fds.o: $(B)/gen/all.fds
 $(UNIT) $(SWEEP): %: %.o $(TESTLIB) $(LIB)
 	$(Q)$(LINK) $< $(TESTLIB) $(LIB) -lcmocka $(PKG_LIBS)
+$(SEMANTICS): %: %.o $(SEMANTICSLIB) $(TESTLIB) $(LIB)
+	$(Q)$(LINK) $< $(SEMANTICSLIB) $(TESTLIB) $(LIB) -lcmocka $(PKG_LIBS)
 $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
 	$(Q)$(LINK) $< $(if $(filter fuzz,$(V)),-fsanitize=fuzzer,$(B)/tests/fuzz/replay.o) $(LIB) $(PKG_LIBS)
 $(BENCH): %: %.o $(BENCHLIB) $(LIB)
@@ -125,7 +130,7 @@ demo: ## build and show a complete world on this machine
 test: ## install what is missing, build, run every suite
 	@tests/lib/install-deps build test
 	@$(MAKE) -s --no-print-directory run-tests
-SUITES := unit golden fuzz-replay sweep net cli e2e
+SUITES := unit golden semantics fuzz-replay sweep net cli e2e
 run-tests: all
 	@MAKE='$(MAKE)' tests/lib/run-suites $(SUITES)
 check: ## the checks of every commit: unit tests, golden files, fast lint
@@ -137,6 +142,8 @@ threads: $(THREADS) ## the unit tests of modules with threads (for V=tsan)
 	$(Q)tests/lib/run-unit threads $(THREADS)
 golden: $(GOLDEN) ## compare with the files of tests/golden (also part of unit T=name)
 	$(Q)tests/lib/run-unit golden $(GOLDEN)
+semantics: $(SEMANTICS) ## every world of a small universe against a slow reference evaluator
+	$(Q)tests/lib/run-unit semantics $(call pick,semantics,$(SEMANTICS))
 sweep: $(SWEEP) ## fail every allocation, one after the other
 	$(Q)tests/lib/run-unit sweep $(call pick,sweep,$(SWEEP))
 fuzz-replay: $(FUZZ) ## run the fuzz corpora without a fuzzer

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Which rules apply and what they do: sections "rules", "Steps" and
+ * "Semantics" of docs/policy.md. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/semantics/reference.h"
+
+static bool has(struct names names, struct span name)
+{
+    for (unsigned i = 0; i < names.count; i++)
+        if (span_eq(names.at[i], name))
+            return true;
+    return false;
+}
+
+static bool only_releases(const struct policy_rule *rule)
+{
+    for (unsigned i = 0; i < rule->step_count; i++)
+        if (rule->steps[i].kind != STEP_RELEASE)
+            return false;
+    return true;
+}
+
+/* ---- does the rule apply? ---- */
+
+/* One of its attributes may have changed, also when nobody says what did. */
+static bool may_have_changed(const struct policy_rule *rule,
+                             const struct event_part *part)
+{
+    if (rule->changed_count == 0 || part == NULL || part->changed_anything)
+        return true;
+    for (unsigned i = 0; i < part->changed_count; i++)
+        for (unsigned k = 0; k < rule->changed_count; k++) {
+            const struct attr_path *a = &part->changed[i];
+            const struct attr_path *b = &rule->changed[k];
+            if (span_ieq(a->attr, b->attr) &&
+                (a->sub.n == 0 || b->sub.n == 0 || span_ieq(a->sub, b->sub)))
+                return true;
+        }
+    return false;
+}
+
+static bool rule_is_about(const struct ref *r, const struct ref_subject *s,
+                          const struct policy_rule *rule,
+                          const struct ref_cause *c)
+{
+    const enum subject_kind kind = ref_is_agent(r, s) ? SUBJECT_AGENT : s->kind;
+    return (rule->events >> c->type & 1) != 0 && rule->subject == kind &&
+           (rule->feeds.count == 0 || has(rule->feeds, c->feed)) &&
+           may_have_changed(rule, c->part);
+}
+
+static const struct doc *event_of(const struct ref *r,
+                                  const struct ref_cause *c)
+{
+    struct doc *map;
+    if (c->part == NULL)
+        return NULL;
+    map = c->part->payload == NULL ? doc_new(r->mem, DOC_MAP)
+                                   : doc_copy(r->mem, c->part->payload);
+    struct doc *feed = doc_new(r->mem, DOC_TEXT);
+    must(map != NULL && feed != NULL);
+    feed->key = SPAN("feed");
+    feed->text = c->feed;
+    doc_append(map, feed);
+    return map;
+}
+
+/* What was read last may be old, what an event carries is not all: both can
+ * make a condition true, neither can make it false. */
+static enum truth where(const struct ref *r, const struct ref_subject *s,
+                        const struct policy_rule *rule,
+                        const struct ref_cause *c)
+{
+    struct ref_sight sight = {.resource = c->fresh, .event = event_of(r, c)};
+    enum truth v = ref_condition(rule->where, &sight);
+    if (c->fresh != NULL || v != UNKNOWN_)
+        return v;
+    sight.resource = s->attrs;
+    sight.partial = r->reload_n > s->covered_n;
+    if (ref_condition(rule->where, &sight) == TRUE_)
+        return TRUE_;
+    if (c->part == NULL || c->part->payload == NULL)
+        return UNKNOWN_;
+    sight.resource = doc_get(c->part->payload, SPAN("data"));
+    sight.partial = true;
+    return ref_condition(rule->where, &sight) == TRUE_ ? TRUE_ : UNKNOWN_;
+}
+
+/* ---- holds ---- */
+
+void ref_hold(struct ref *r, struct ref_subject *s, const struct ref_hold *h)
+{
+    for (unsigned i = 0; i < s->hold_count; i++)
+        if (s->holds[i].kind == h->kind &&
+            strcmp(s->holds[i].rule, h->rule) == 0 &&
+            strcmp(s->holds[i].cause, h->cause) == 0)
+            return;
+    must(s->hold_count < REF_HOLDS_MAX);
+    s->holds[s->hold_count++] = *h;
+    lines_add(&r->lines, "%.*s: %s sets %s", PRSPAN(s->uri), h->rule,
+              hold_kind_word(h->kind));
+}
+
+void ref_lift(struct ref *r, struct ref_subject *s, unsigned hold,
+              const char *by)
+{
+    lines_add(&r->lines, "%.*s: %s lifts %s of %s", PRSPAN(s->uri), by,
+              hold_kind_word(s->holds[hold].kind), s->holds[hold].rule);
+    s->holds[hold] = s->holds[--s->hold_count];
+}
+
+static void take_hold(struct ref *r, struct ref_subject *s,
+                      const struct policy_rule *rule,
+                      const struct policy_step *step, const struct ref_cause *c)
+{
+    struct ref_hold h = {.kind = step->hold,
+                         .otherwise = step->review_otherwise,
+                         .for_operators = c->type == EVENT_DELETE,
+                         .by = step->review_by,
+                         .tools = &step->tools,
+                         .policy = r->policy};
+    if (step->hold == HOLD_REVIEW)
+        h.due_ms = r->now_ms + step->within_ms;
+    (void)snprintf(h.rule, sizeof h.rule, "%.*s", PRSPAN(rule->name));
+    (void)snprintf(h.cause, sizeof h.cause, "%.*s", PRSPAN(c->jti));
+    ref_hold(r, s, &h);
+}
+
+/* ---- steps ---- */
+
+static unsigned authority(const struct ref *r, const struct ref_cause *c)
+{
+    for (unsigned i = 0; c->feed_bound && i < r->policy->feed_count; i++)
+        if (span_eq(r->policy->feeds[i].name, c->feed))
+            return r->policy->feeds[i].may;
+    return MAY_ALL;
+}
+
+static unsigned needed(enum step_kind kind)
+{
+    return kind == STEP_HOLD || kind == STEP_CANCEL    ? MAY_SUSPEND
+           : kind == STEP_REFRESH                      ? MAY_REFRESH
+           : kind == STEP_REVOKE || kind == STEP_PURGE ? MAY_REVOKE
+                                                       : 0;
+}
+
+/* The same request for the same reason is made once while it is open. */
+static void take_action(struct ref *r, const struct ref_subject *s,
+                        const struct policy_rule *rule,
+                        const struct policy_step *step,
+                        const struct ref_cause *c)
+{
+    const struct span action = r->policy->actions[step->action].name;
+    char key[LINE_BYTES];
+    (void)snprintf(key, sizeof key, "%.*s %.*s %.*s %.*s", PRSPAN(s->uri),
+                   PRSPAN(rule->name), PRSPAN(c->jti), PRSPAN(action));
+    for (unsigned i = 0; i < r->action_count; i++)
+        if (strcmp(r->actions[i], key) == 0)
+            return;
+    must(r->action_count < REF_ACTIONS_MAX);
+    memcpy(r->actions[r->action_count++], key, sizeof key);
+    lines_add(&r->lines, "%.*s: %.*s starts %.*s", PRSPAN(s->uri),
+              PRSPAN(rule->name), PRSPAN(action));
+}
+
+static void take_step(struct ref *r, struct ref_subject *s,
+                      const struct policy_rule *rule,
+                      const struct policy_step *step, const struct ref_cause *c)
+{
+    if (step->kind == STEP_HOLD) {
+        take_hold(r, s, rule, step, c);
+    } else if (step->kind == STEP_ACTION) {
+        take_action(r, s, rule, step, c);
+    } else if (step->kind != STEP_REFRESH) { /* nothing is registered here */
+        lines_add(&r->lines, "%.*s: %.*s %s of nothing", PRSPAN(s->uri),
+                  PRSPAN(rule->name), step_kind_word(step->kind));
+    } else if (s->touched_n != r->n) { /* as if it had been told of now */
+        s->touched_n = r->n;
+        s->touched_ms = r->now_ms;
+        s->open = s->announced = true;
+        s->version = SPAN("");
+        if (!s->failed)
+            s->rest_until_ms = 0;
+    }
+}
+
+static void take_steps(struct ref *r, struct ref_subject *s,
+                       const struct policy_rule *rule,
+                       const struct ref_cause *c)
+{
+    for (unsigned i = 0; i < rule->step_count; i++) {
+        const struct policy_step *step = &rule->steps[i];
+        const char *not_done = r->audit ? "would" : NULL;
+        if ((needed(step->kind) & ~authority(r, c)) != 0)
+            not_done = "not_permitted";
+        if (step->kind == STEP_RELEASE ||
+            (step->kind != STEP_ACTION && !ref_is_agent(r, s)))
+            continue;
+        if (not_done != NULL)
+            lines_add(&r->lines, "%.*s: %.*s %s %s", PRSPAN(s->uri),
+                      PRSPAN(rule->name), not_done, step_kind_word(step->kind));
+        else
+            take_step(r, s, rule, step, c);
+    }
+}
+
+/* ---- for whom ---- */
+
+static bool last_owner_left(const struct ref *r, const struct ref_subject *a)
+{
+    bool any = false;
+    for (unsigned i = 0; i < r->subject_count; i++) {
+        any = any || a->related[REF_OWNER][i];
+        if (a->related[REF_OWNER][i] && !r->subjects[i].left)
+            return false;
+    }
+    return any;
+}
+
+static bool concerns(const struct ref *r, const struct policy_rule *rule,
+                     const struct ref_subject *a, const struct ref_subject *s)
+{
+    const unsigned at = (unsigned)(s - r->subjects);
+    switch (rule->applies_to) {
+        case APPLIES_SUBJECT: return a == s;
+        case APPLIES_MEMBERS: return a->related[REF_GROUP][at];
+        case APPLIES_OWNED_ANY: return a->related[REF_OWNER][at];
+        case APPLIES_OWNED_LAST:
+            return a->related[REF_OWNER][at] && last_owner_left(r, a);
+        case APPLIES_CHILDREN: return a->related[REF_PARENT][at];
+    }
+    return false;
+}
+
+static void apply(struct ref *r, const struct ref_subject *s,
+                  const struct policy_rule *rule, const struct ref_cause *c)
+{
+    lines_add(&r->lines, "%.*s: %.*s matched", PRSPAN(s->uri),
+              PRSPAN(rule->name));
+    for (unsigned i = 0; i < r->subject_count; i++)
+        if (concerns(r, rule, &r->subjects[i], s))
+            take_steps(r, &r->subjects[i], rule, c);
+}
+
+static void pend(struct ref *r, struct ref_subject *s,
+                 const struct policy_rule *rule, const struct ref_cause *c)
+{
+    lines_add(&r->lines, "%.*s: %.*s pending", PRSPAN(s->uri),
+              PRSPAN(rule->name));
+    for (unsigned i = 0; i < s->pending_count; i++)
+        if (span_eq(s->pending[i].rule, rule->name) &&
+            s->pending[i].type == c->type &&
+            span_eq(s->pending[i].jti, c->jti) &&
+            span_eq(s->pending[i].feed, c->feed))
+            return;
+    must(s->pending_count < REF_PENDING_MAX);
+    s->pending[s->pending_count++] =
+        (struct ref_pending){rule->name, c->type, c->jti, c->feed};
+}
+
+void ref_rules(struct ref *r, struct ref_subject *s, const struct ref_cause *c)
+{
+    for (unsigned i = 0; i < r->policy->rule_count; i++) {
+        const struct policy_rule *rule = &r->policy->rules[i];
+        if (only_releases(rule) || !rule_is_about(r, s, rule, c))
+            continue;
+        enum truth v = where(r, s, rule, c);
+        if (v == TRUE_)
+            apply(r, s, rule, c);
+        else if (v == UNKNOWN_)
+            pend(r, s, rule, c);
+    }
+}
+
+/* What even the read cannot tell counts as true. */
+void ref_decide_pending(struct ref *r, struct ref_subject *s,
+                        const struct doc *found)
+{
+    const struct ref_sight sight = {.resource = found};
+    for (unsigned i = 0; i < s->pending_count; i++) {
+        const struct ref_pending *p = &s->pending[i];
+        const struct ref_cause c = {.type = p->type,
+                                    .jti = p->jti,
+                                    .feed = p->feed,
+                                    .feed_bound = p->feed.n > 0};
+        for (unsigned k = 0; k < r->policy->rule_count; k++) {
+            const struct policy_rule *rule = &r->policy->rules[k];
+            if (span_eq(rule->name, p->rule) &&
+                ref_condition(rule->where, &sight) != FALSE_)
+                apply(r, s, rule, &c);
+        }
+    }
+    s->pending_count = 0;
+}
+
+/* ---- releases ---- */
+
+static bool releases(const struct policy_rule *rule, const struct ref_hold *h)
+{
+    for (unsigned i = 0; i < rule->step_count; i++)
+        if (rule->steps[i].kind == STEP_RELEASE &&
+            rule->steps[i].hold == h->kind &&
+            has(rule->steps[i].set_by, span_str(h->rule)))
+            return true;
+    return false;
+}
+
+static const char *released_by(const struct ref *r, const struct ref_subject *s,
+                               const struct ref_hold *h)
+{
+    static char name[32];
+    const struct ref_sight sight = {.resource = s->attrs};
+    const event_mask stored = s->stored | EVENT_BIT(EVENT_REFRESHED);
+    for (unsigned i = 0; i < r->policy->rule_count; i++) {
+        const struct policy_rule *rule = &r->policy->rules[i];
+        if ((rule->events & stored) == 0 || !releases(rule, h) ||
+            ref_condition(rule->where, &sight) != TRUE_)
+            continue;
+        (void)snprintf(name, sizeof name, "%.*s", PRSPAN(rule->name));
+        return name;
+    }
+    return h->kind == HOLD_UNCOVERED && !s->dropped_by_feed ? "cover" : NULL;
+}
+
+/* On a read that qualifies, from what it found and nothing else. */
+void ref_releases(struct ref *r, struct ref_subject *s)
+{
+    for (unsigned i = 0; !r->audit && i < s->hold_count;) {
+        const char *by =
+            s->holds[i].for_operators ? NULL : released_by(r, s, &s->holds[i]);
+        if (by != NULL)
+            ref_lift(r, s, i, by);
+        else
+            i++;
+    }
+}

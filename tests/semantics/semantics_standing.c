@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Every history of a few inputs over a small alphabet: what the agent may do
+ * after each of them. The histories of four inputs contain those of fewer.
+ */
+#include "tests/semantics/sample.h"
+
+#define ACTIVE "{\"active\":true}"
+#define INACTIVE "{\"active\":false}"
+#define NO_BOOL "{\"active\":\"true\"}"
+#define DEFAULTS "defaults: {refresh: {timeout: 60s}}\n"
+
+#define HOLDS                                                                  \
+    DEFAULTS                                                                   \
+    "tool_classes: {money: [\"pay.*\"]}\n"                                     \
+    "rules:\n"                                                                 \
+    "  - {name: stop, events: [deactivate, delete, found_inactive, "           \
+    "found_gone], do: [{hold: suspended}, cancel]}\n"                          \
+    "  - {name: look, events: [patch], do: [{hold: {review: {by: "             \
+    "'groups.value eq \"judges\"', within: 5s, otherwise: suspended, tools: "  \
+    "[money]}}}]}\n"                                                           \
+    "  - {name: back, events: [activate], where: 'active eq true', do: "       \
+    "[{release: {suspended: {set_by: [stop, look]}}}]}\n"
+
+static const struct input alphabet[] = {
+    {.what = SAY, .uri = A1, .type = EVENT_DEACTIVATE, .version = "e1"},
+    {.what = SAY, .uri = A1, .type = EVENT_ACTIVATE, .version = "e2"},
+    {.what = SAY, .uri = A1, .type = EVENT_PATCH},
+    {.what = SAY, .uri = A1, .type = EVENT_DELETE},
+    {.what = SAY, .uri = A1, .type = EVENT_FEED_REMOVE},
+    {.what = SAY, .uri = A1, .type = EVENT_FEED_ADD},
+    {.what = SAY, .uri = A1, .type = EVENT_PATCH, .payload = 1},
+    ASKS("pay.send"),
+    ASKS("kb.read"),
+    READS(ACTIVE, "e2"),
+    READS(ACTIVE, "e0"),
+    READS(INACTIVE, "e1"),
+    READS(NO_BOOL, ""),
+    {.what = READ, .uri = A1, .result = READ_GONE},
+    {.what = READ, .uri = A1, .result = READ_FAILED},
+    {.what = PASS},
+    {.what = HOLD, .uri = A1},
+    {.what = LIFT, .uri = A1},
+    {.what = APPROVE, .uri = A1},
+    {.what = DENY, .uri = A1},
+};
+
+static void every_history(struct universe *u, const struct sampled *p,
+                          struct input *in, unsigned at, unsigned end)
+{
+    sample(u, p, in, at, NULL);
+    for (unsigned i = 0; at < end && i < COUNT_OF(alphabet); i++) {
+        in[at] = alphabet[i];
+        every_history(u, p, in, at + 1, end);
+    }
+}
+
+static void a_history_says_what_may_act(void **state)
+{
+    struct universe *u = universe_open();
+    const struct sampled *p = universe_policy(u, HOLDS);
+    struct input in[INPUTS_MAX] = {ASKS("kb.read"), READS(ACTIVE, "e0")};
+    (void)state;
+    every_history(u, p, in, 0, 3);
+    in[0] = (struct input)ASKS("kb.read");
+    in[1] = (struct input)READS(ACTIVE, "e0");
+    every_history(u, p, in, 2, 6);
+    universe_report(u, "standing");
+    universe_close(u);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_history_says_what_may_act),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
