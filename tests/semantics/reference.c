@@ -94,7 +94,7 @@ void ref_init(struct ref *r, struct mem *m, const struct policy *p,
     r->mem = m;
     r->policy = p;
     r->now_ms = now_ms;
-    r->audit = p->audit;
+    r->audit = p->mode.audit;
 }
 
 void ref_next(struct ref *r, int64_t now_ms)
@@ -481,7 +481,7 @@ void ref_time(struct ref *r)
 void ref_reload(struct ref *r, const struct policy *p)
 {
     r->policy = p;
-    r->audit = p->audit;
+    r->audit = p->mode.audit;
     r->reload_n = r->n;
 }
 
