@@ -24,7 +24,8 @@ const char *event_type_uri(enum event_type t)
 #define INTERNAL                                                               \
     (EVENT_BIT(EVENT_REFRESHED) | EVENT_BIT(EVENT_FOUND_INACTIVE) |            \
      EVENT_BIT(EVENT_FOUND_GONE) | EVENT_BIT(EVENT_FEED_SILENT) |              \
-     EVENT_BIT(EVENT_OPERATOR))
+     EVENT_BIT(EVENT_OPERATOR) | EVENT_BIT(EVENT_SCHEDULED) |                  \
+     EVENT_BIT(EVENT_IDLE))
 #define ALL_TYPES (EVENT_BIT(EVENT_TYPE_COUNT) - 1)
 
 const char *event_family_name(unsigned i)

@@ -81,7 +81,10 @@
     X(FOUND_GONE, "found_gone", "", false)                                     \
     X(FEED_SILENT, "feed_silent", "", false)                                   \
     X(OPERATOR, "operator", "", false)                                         \
-    X(UNKNOWN, "unknown", "", false) /* a URI that this version knows not */
+    X(UNKNOWN, "unknown", "", false) /* a URI that this version knows not */   \
+    /* The order is on disk, as bits: append only. */                          \
+    X(SCHEDULED, "scheduled", "", false) /* internal: a rule's `every` */      \
+    X(IDLE, "idle", "", false)           /* internal: a rule's `idle` */
 
 enum event_type {
 #define X(id, name, uri, forms) EVENT_##id,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Private to the loader of policies: load.c (the machinery and the top level),
- * load_rule.c (rules, steps, gate), load_action.c (actions), load_test.c
- * (tests).
+ * load_rule.c (rules, steps, gate), load_action.c (actions), load_limit.c
+ * (limits, schedules), load_test.c (tests).
  *
  * Loading is a walk over member tables: each row names a key and the function
  * that reads its value into a field. All functions add notes and go on, so
@@ -90,6 +90,12 @@ void load_actions(struct loader *l, const struct doc *d, void *policy);
 void load_rules(struct loader *l, const struct doc *d, void *policy);
 void load_gates(struct loader *l, const struct doc *d, void *policy);
 void load_tests(struct loader *l, const struct doc *d, void *field);
+void load_limits(struct loader *l, const struct doc *d, void *policy);
+/* `{every: 90d}` or `{idle: 30d}` among the events of a rule. */
+void load_schedule(struct loader *l, const struct doc *d,
+                   struct policy_rule *r);
+void check_schedule(struct loader *l, const struct doc *d,
+                    const struct policy_rule *r);
 void load_step(struct loader *l, const struct doc *d, struct policy_step *s);
 /* A list of nodes with a limit; NULL after a note, or when it is empty. */
 void *load_list(struct loader *l, const struct doc *d, const char *what,

@@ -21,7 +21,8 @@ static const char *const step_words[] = {
     "hold", "refresh", "cancel", "revoke", "purge", "action", "release", NULL};
 static const char *const state_words[] = {
     "pending", "running",   "confirmed",          "refused",
-    "failed",  "abandoned", "nothing_registered", NULL};
+    "failed",  "abandoned", "nothing_registered", "withheld",
+    NULL};
 static const char *const no_words[] = {NULL};
 
 static const struct vocabulary holds = {"kind of hold", hold_words, false,

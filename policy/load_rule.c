@@ -7,23 +7,33 @@
 #define CHANGES                                                                \
     (EVENT_BIT(EVENT_CREATE) | EVENT_BIT(EVENT_PATCH) | EVENT_BIT(EVENT_PUT) | \
      EVENT_BIT(EVENT_REFRESHED))
+#define SCHEDULES (EVENT_BIT(EVENT_SCHEDULED) | EVENT_BIT(EVENT_IDLE))
 
 /* ---- events ---- */
 
-static void add_event(struct loader *l, const struct doc *d, event_mask *to)
+static void add_event(struct loader *l, const struct doc *d,
+                      struct policy_rule *r)
 {
     struct near n = {.word = d->text};
     char advice[FAIL_TEXT_MAX];
     enum event_type type;
+    if (d->kind == DOC_MAP) {
+        load_schedule(l, d, r);
+        return;
+    }
     if (!load_is_text(l, d, "an event"))
         return;
     event_mask family = event_family(d->text);
     if (family != 0) {
-        *to |= family;
+        r->events |= family;
         return;
     }
     if (event_type_from_name(d->text, &type)) {
-        *to |= EVENT_BIT(type);
+        if ((EVENT_BIT(type) & SCHEDULES) != 0)
+            load_error(l, d,
+                       type == EVENT_IDLE ? "{idle: 30d}" : "{every: 90d}",
+                       "'%.*s' needs a duration", PRSPAN(d->text));
+        r->events |= EVENT_BIT(type);
         return;
     }
     for (unsigned i = 0; event_family_name(i) != NULL; i++)
@@ -36,15 +46,15 @@ static void add_event(struct loader *l, const struct doc *d, event_mask *to)
 
 static void load_events(struct loader *l, const struct doc *d, void *field)
 {
-    event_mask *to = field;
+    struct policy_rule *r = field;
     if (d->kind != DOC_LIST) {
-        add_event(l, d, to);
+        add_event(l, d, r);
         return;
     }
     if (d->count == 0)
         load_error(l, d, NULL, "the list is empty");
     DOC_EACH (it, d)
-        add_event(l, it, to);
+        add_event(l, it, r);
 }
 
 /* ---- whom it is about ---- */
@@ -187,7 +197,7 @@ static void load_agents_where(struct loader *l, const struct doc *d,
 
 static const struct member rule_members[] = {
     {"name", load_name, offsetof(struct policy_rule, name), true},
-    {"events", load_events, offsetof(struct policy_rule, events), true},
+    {"events", load_events, 0, true},
     {"subject", load_subject, offsetof(struct policy_rule, subject), false},
     {"applies_to", load_applies, offsetof(struct policy_rule, applies_to),
      false},
@@ -217,6 +227,7 @@ static void check_rule(struct loader *l, const struct doc *d,
                        "add applies_to, or write the condition into where",
                        "agents_where narrows members, children or owned "
                        "agents");
+    check_schedule(l, d, r);
     if (!has_release(r))
         return;
     if (r->applies_to != APPLIES_SUBJECT || r->subject != SUBJECT_AGENT)

@@ -293,6 +293,7 @@ static const struct member top_members[] = {
     {"actions", load_actions, 0, false},
     {"rules", load_rules, 0, false},
     {"gate", load_gates, 0, false},
+    {"limits", load_limits, 0, false},
     {"feeds", load_feeds, 0, false},
     {"tests", load_tests, 0, false},
 };

@@ -26,6 +26,13 @@ const char *step_kind_word(enum step_kind k)
     return words[k];
 }
 
+const char *limit_kind_word(enum limit_kind k)
+{
+    static const char *const words[LIMIT_KIND_COUNT] = {
+        "suspend", "cancel", "revoke", "purge", "http"};
+    return words[k];
+}
+
 static bool has_name(const struct names *names, struct span name)
 {
     for (unsigned i = 0; i < names->count; i++)
@@ -93,6 +100,49 @@ unsigned policy_step_needs(const struct policy_step *step)
         case STEP_KIND_COUNT: return 0;
     }
     return MAY_ALL;
+}
+
+bool policy_limit_forbids(const struct policy *p, enum limit_kind k,
+                          enum limit_kind step, const struct doc *attributes)
+{
+    const struct policy_limit *l = &p->limits[k];
+    const struct filter_env env = {.resource = attributes};
+    if (l->never_for == NULL || !policy_limit_withholds(step) ||
+        (policy_limit_withholds(k) && k != step))
+        return false;
+    return filter_eval(l->never_for, &env) != TRI_NO;
+}
+
+static bool calls_a_person(const struct policy *p, struct span action)
+{
+    for (unsigned k = 0; k < LIMIT_KIND_COUNT; k++)
+        if (has_name(&p->limits[k].beyond, action))
+            return true;
+    return false;
+}
+
+enum limit_kind policy_step_limit(const struct policy *p,
+                                  const struct policy_step *step)
+{
+    switch (step->kind) {
+        case STEP_HOLD: return LIMIT_SUSPEND;
+        case STEP_CANCEL: return LIMIT_CANCEL;
+        case STEP_REVOKE: return LIMIT_REVOKE;
+        case STEP_PURGE: return LIMIT_PURGE;
+        case STEP_ACTION:
+            return calls_a_person(p, p->actions[step->action].name)
+                       ? LIMIT_KIND_COUNT
+                       : LIMIT_HTTP;
+        case STEP_REFRESH:
+        case STEP_RELEASE:
+        case STEP_KIND_COUNT: break;
+    }
+    return LIMIT_KIND_COUNT;
+}
+
+bool policy_limit_withholds(enum limit_kind k)
+{
+    return k == LIMIT_REVOKE || k == LIMIT_PURGE || k == LIMIT_HTTP;
 }
 
 bool policy_only_releases(const struct policy_rule *r)

@@ -24,6 +24,8 @@
 #define POLICY_CLASSES_MAX 32     /* tool classes: one bit each */
 #define POLICY_ATTRIBUTES_MAX 256 /* that all conditions together name */
 #define POLICY_NAME_MAX 64        /* [a-z0-9][a-z0-9_-]* */
+#define POLICY_SCHEDULES_MAX 16   /* rules with `every` or `idle` */
+#define POLICY_LIMIT_AGENTS_MAX 1000000
 #define POLICY_ERRORS_MAX 64
 
 enum subject_kind {
@@ -94,6 +96,7 @@ enum applies_to {
 struct policy_rule {
     struct span name;
     event_mask events;
+    int64_t every_ms, idle_ms; /* with EVENT_SCHEDULED, EVENT_IDLE */
     enum subject_kind subject;
     enum applies_to applies_to;
     const struct attr_path *changed; /* empty: any change */
@@ -161,6 +164,27 @@ struct policy_feed {
     struct span meaning;
 };
 
+/* What `limits` counts, by its key. */
+enum limit_kind {
+    LIMIT_SUSPEND, /* hold */
+    LIMIT_CANCEL,
+    LIMIT_REVOKE,
+    LIMIT_PURGE,
+    LIMIT_HTTP, /* actions, but for those that a limit names in `beyond` */
+    LIMIT_KIND_COUNT
+};
+const char *limit_kind_word(enum limit_kind k);
+
+/* How many agents one feed may hit. Beyond it, and for agents of `never_for`,
+ * steps that cannot be undone are withheld until an operator lets them go. */
+struct policy_limit {
+    unsigned max; /* agents; 0: no such limit */
+    int64_t per_ms;
+    bool all_feeds;                 /* of_feed: all */
+    const struct filter *never_for; /* NULL: for all agents alike */
+    struct names beyond;            /* actions that call a person */
+};
+
 enum when_denied { OPEN_LEAVE, OPEN_CANCEL };
 
 struct policy {
@@ -183,6 +207,9 @@ struct policy {
     unsigned class_count;
     const struct policy_rule *rules;
     unsigned rule_count;
+    unsigned schedule_count; /* rules with `every` or `idle` */
+    bool limited;            /* some limit is set */
+    struct policy_limit limits[LIMIT_KIND_COUNT];
     const struct policy_gate *gates;
     unsigned gate_count;
     int64_t gates_from_ms; /* wall: since when some gate rule is enforced */
@@ -271,6 +298,18 @@ const struct policy_rule *policy_find_rule(const struct policy *p,
 
 /* The bits of enum feed_may that a step needs. */
 unsigned policy_step_needs(const struct policy_step *s);
+
+/* What a limit counts the step as; LIMIT_KIND_COUNT: nothing. */
+enum limit_kind policy_step_limit(const struct policy *p,
+                                  const struct policy_step *s);
+/* Does `never_for` of limit `k` speak against a step counted as `step`, for an
+ * agent with these attributes? Limits of suspend and cancel speak against all
+ * that cannot be undone, the others against what they count. What is not known
+ * (NULL: nothing) speaks against it. */
+bool policy_limit_forbids(const struct policy *p, enum limit_kind k,
+                          enum limit_kind step, const struct doc *attributes);
+/* Cannot be undone: revoke, purge, and actions but for those of `beyond`. */
+bool policy_limit_withholds(enum limit_kind k);
 
 /* True when every step is a release. */
 bool policy_only_releases(const struct policy_rule *r);

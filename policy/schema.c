@@ -14,6 +14,7 @@ static const struct {
     const char *name, *type, *doc;
 } choices[] = {
     {"tool_patterns", "@tool|[@tool", "Tools and patterns of a class."},
+    {"event_or_schedule", "@event|@schedule", "An event, or a schedule."},
     {"step", "@step_word_alone|@step_map", "One step of a rule."},
     {"store", "=queue|=cache|=browser_profile|=jobs", "What can be purged."},
     {"may", "=suspend|=refresh|=release|=revoke", "What a feed may do."},
@@ -27,7 +28,7 @@ static const struct {
      "A kind of step."},
     {"job_state",
      "=pending|=running|=confirmed|=refused|=failed|=abandoned|="
-     "nothing_registered",
+     "nothing_registered|=withheld",
      "The state of a job."},
     {"job_states", "@job_state|[@job_state", "States of jobs."},
 };
@@ -198,7 +199,7 @@ static void put_events(struct json_out *j)
     for (unsigned i = 0; event_family_name(i) != NULL; i++)
         json_str(j, NULL, event_family_name(i));
     for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
-        if (t != EVENT_UNKNOWN)
+        if (t != EVENT_UNKNOWN && t != EVENT_SCHEDULED && t != EVENT_IDLE)
             json_str(j, NULL, event_type_name((enum event_type)t));
     json_close_list(j);
     json_close_map(j);

@@ -46,6 +46,8 @@ const struct schema_scalar schema_scalars[] = {
      "\"type\":\"string\",\"pattern\":\"^/\""},
     {"status", "An HTTP status.",
      "\"type\":\"integer\",\"minimum\":100,\"maximum\":599"},
+    {"agents_max", "A number of agents.",
+     "\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000"},
     {"path", "A resource of a test: /Agents/7, /Users/kim, /Groups/g-1.",
      "\"type\":\"string\",\"pattern\":\"^/(Agents|Users|Groups)/[^/]+$\""},
     {"headers", "Header fields.",
@@ -74,6 +76,10 @@ static const struct schema_key policy[] = {
     {"gate", "(1024@gate_rule", false,
      "What an agent must fulfil to use a tool. With any gate rule in the file, "
      "a tool that none names is denied.",
+     NULL},
+    {"limits", "@limits", false,
+     "How many agents one feed may hit before steps that cannot be undone wait "
+     "for a person.",
      NULL},
     {"feeds", "{f@feed", false, "What the statements of a feed may do.", NULL},
     {"actions", "{n@action", false, "Named HTTP requests.", NULL},
@@ -152,7 +158,7 @@ static const struct schema_key agents[] = {
 
 static const struct schema_key rule[] = {
     {"name", "@name", true, "Unique among the rules.", NULL},
-    {"events", "@event|[@event", true,
+    {"events", "@event|@schedule|[@event_or_schedule", true,
      "The events it is about: short names or URIs; \\\"*\\\" is every "
      "statement a feed can send.",
      NULL},
@@ -175,6 +181,12 @@ static const struct schema_key rule[] = {
      "audit until a date: write what this rule would do, do nothing.",
      "\"enforce\""},
     {"do", "[16@step", true, "What happens.", NULL},
+    END};
+static const struct schema_key schedule[] = {
+    {"every", "@duration", false,
+     "So long after the agent became known, and again after that.", NULL},
+    {"idle", "@duration", false,
+     "When no question of the agent was allowed for so long.", NULL},
     END};
 static const struct schema_key owned[] = {
     {"owned_agents", "@left", true, "The agents that the user owns.", NULL},
@@ -261,6 +273,25 @@ static const struct schema_key gate_rule[] = {
     {"mode", "=enforce|@audit_mode", false,
      "audit until a date: let pass, and write what would be denied.",
      "\"enforce\""},
+    END};
+static const struct schema_key limits[] = {
+    {"suspend", "@limit", false, "Agents that are held.", NULL},
+    {"cancel", "@limit", false, "Agents whose calls are cancelled.", NULL},
+    {"revoke", "@limit", false, "Agents whose tokens are revoked.", NULL},
+    {"purge", "@limit", false, "Agents whose stored work is deleted.", NULL},
+    {"http", "@limit", false,
+     "Agents about which actions run, but for those that call a person.", NULL},
+    END};
+static const struct schema_key limit[] = {
+    {"max", "@agents_max", true, "How many agents within the time.", NULL},
+    {"per", "@duration", true, "The time, up to now.", NULL},
+    {"of_feed", "=each|=all", false,
+     "Each feed has a count of its own, or all together.", "\"each\""},
+    {"never_for", "@condition", false,
+     "For agents that fulfil it, and for those not read yet, steps that cannot "
+     "be undone always wait for a person.",
+     NULL},
+    {"beyond", "@name|[@name", false, "Actions that call a person.", NULL},
     END};
 static const struct schema_key feed[] = {
     {"may", "@may|(4@may", false,
@@ -408,6 +439,7 @@ const struct schema_shape schema_shapes[] = {
     SHAPE(feed_silent, "The dead man's switch.", NULL),
     SHAPE(agents, "Which resources are agents.", NULL),
     SHAPE(rule, "What follows an event.", NULL),
+    SHAPE(schedule, "A schedule instead of an event.", ONE_KEY),
     SHAPE(owned, "The agents that a user owns.", NULL),
     SHAPE(left, "Which owner must have left.", NULL),
     OPEN(step_map, "A step with a value; an action's name is a step too.",
@@ -426,6 +458,8 @@ const struct schema_shape schema_shapes[] = {
     SHAPE(release, "End holds.", NULL),
     SHAPE(set_by, "Whose holds.", NULL),
     SHAPE(gate_rule, "What an agent must fulfil to use tools.", NULL),
+    SHAPE(limits, "What is counted.", "\"minProperties\":1"),
+    SHAPE(limit, "How many agents, and what follows.", NULL),
     SHAPE(feed, "One feed.", NULL),
     SHAPE(action, "One action.", NULL),
     SHAPE(http, "An HTTP request.",

@@ -108,6 +108,10 @@ static bool action_used(const struct policy *p, unsigned action)
         for (unsigned k = 0; k < p->rules[i].step_count; k++)
             if (step_uses(p, &p->rules[i].steps[k], action))
                 return true;
+    for (unsigned k = 0; k < LIMIT_KIND_COUNT; k++)
+        for (unsigned i = 0; i < p->limits[k].beyond.count; i++)
+            if (span_eq(p->limits[k].beyond.at[i], p->actions[action].name))
+                return true;
     return false;
 }
 
@@ -224,7 +228,8 @@ void warn_mode(struct warner *w, const struct doc *d,
 
 event_mask policy_unhandled(const struct policy *p)
 {
-    event_mask open = ALL_TYPES & ~EVENTS_WITHOUT_SUBJECT;
+    event_mask open =
+        ALL_TYPES & ~(EVENTS_WITHOUT_SUBJECT | EVENTS_OF_SCHEDULES);
     for (unsigned i = 0; i < p->rule_count; i++) {
         const struct policy_rule *r = &p->rules[i];
         if (r->subject == SUBJECT_AGENT && !policy_only_releases(r))
@@ -264,6 +269,7 @@ void policy_warn(const struct policy *p, const struct doc *root,
     DOC_EACH (d, doc_get(root, SPAN("rules")))
         warn_rule(&w, d, r++);
     warn_gates(&w);
+    warn_limits(&w);
     warn_filter(&w, doc_get(doc_get(root, SPAN("agents")), SPAN("where")),
                 p->agents_where, false);
     warn_classes(&w);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Private to the warnings: warn.c (the entry, what is unused or unhandled),
- * warn_rule.c (one rule), warn_gate.c (gate rules), warn_filter.c (conditions),
- * warn_name.c (names in conditions).
+ * warn_rule.c (one rule), warn_gate.c (gate rules), warn_limit.c (limits),
+ * warn_filter.c (conditions), warn_name.c (names in conditions).
  */
 #ifndef POLICY_WARN_NOTE_H
 #define POLICY_WARN_NOTE_H
@@ -19,11 +19,12 @@ struct warner {
 #define EVENTS_WITHOUT_SUBJECT                                                 \
     (EVENT_BIT(EVENT_FEED_SILENT) | EVENT_BIT(EVENT_SSF_VERIFICATION) |        \
      EVENT_BIT(EVENT_SSF_STREAM_UPDATED))
-/* Events that come from reads and operators, not from a feed. */
+/* Events that come from reads, operators and time, not from a feed. */
 #define EVENTS_WITHOUT_FEED                                                    \
     (EVENT_BIT(EVENT_REFRESHED) | EVENT_BIT(EVENT_FOUND_INACTIVE) |            \
      EVENT_BIT(EVENT_FOUND_GONE) | EVENT_BIT(EVENT_FEED_SILENT) |              \
-     EVENT_BIT(EVENT_OPERATOR))
+     EVENT_BIT(EVENT_OPERATOR) | EVENTS_OF_SCHEDULES)
+#define EVENTS_OF_SCHEDULES (EVENT_BIT(EVENT_SCHEDULED) | EVENT_BIT(EVENT_IDLE))
 
 /* A warning at a value, or at its key; NULL `d` is the start of the file.
  * `advice` may be NULL. */
@@ -43,6 +44,7 @@ void warn_event_names(event_mask events, char *to, size_t size);
 void warn_rule(struct warner *w, const struct doc *d,
                const struct policy_rule *r);
 void warn_gates(struct warner *w);
+void warn_limits(struct warner *w);
 /* A `mode` of a rule or gate rule `d` that that of all rules makes vain. */
 void warn_mode(struct warner *w, const struct doc *d,
                const struct policy_mode *mode);

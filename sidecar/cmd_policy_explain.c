@@ -290,11 +290,14 @@ static void put_agents(struct work *w, const struct policy_rule *r)
 
 /* ---- rules ---- */
 
-static void put_event_names(struct buf *b, event_mask events)
+static void put_event_names(struct buf *b, const struct policy_rule *r)
 {
-    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
-        if ((events & EVENT_BIT(t)) != 0)
-            buf_printf(b, " %s", event_type_name((enum event_type)t));
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++) {
+        if ((r->events & EVENT_BIT(t)) == 0)
+            continue;
+        buf_put_str(b, " ");
+        policy_text_event(b, r, (enum event_type)t);
+    }
 }
 
 /* A rule without its condition: does the rest match? */
@@ -315,15 +318,14 @@ static void judge(const struct work *w, const struct policy_rule *r,
                   struct verdict *v)
 {
     const bool releases = policy_only_releases(r);
-    event_mask events = r->events;
     struct policy_rule asked = *r;
-    if (releases && (events & EVENT_BIT(EVENT_REFRESHED)) != 0)
+    if (releases && (r->events & EVENT_BIT(EVENT_REFRESHED)) != 0)
         asked.events |= EVENT_BIT(w->rule.type); /* the read that follows */
     v->match = TRI_NO;
     if ((asked.events & EVENT_BIT(w->rule.type)) == 0) {
         v->part = "events";
         buf_put_str(&v->why, "the rule is about");
-        put_event_names(&v->why, events);
+        put_event_names(&v->why, r);
     } else if (r->subject != w->rule.subject) {
         v->part = "subject";
         buf_printf(&v->why, "the rule is about a %s",
@@ -363,23 +365,69 @@ static bool step_allowed(const struct work *w, const struct policy_step *s)
     return (policy_step_needs(s) & ~may) == 0;
 }
 
+/* Does a limit say of this agent that the step waits for a person? */
+static bool is_never(const struct work *w, enum limit_kind step)
+{
+    for (unsigned k = 0; policy_limit_withholds(step) && k < LIMIT_KIND_COUNT;
+         k++)
+        if (policy_limit_forbids(w->p, (enum limit_kind)k, step,
+                                 w->rule.env.resource))
+            return true;
+    return false;
+}
+
+/* What the limits make of the step; empty: nothing. */
+static struct span limit_text(struct work *w, const struct policy_step *s)
+{
+    const enum limit_kind kind = policy_step_limit(w->p, s);
+    char per[TIME_TEXT_BYTES];
+    struct buf b;
+    buf_init(&b, &w->arena.mem, TEXT_MAX);
+    if (is_never(w, kind)) {
+        buf_put_str(&b, "withheld: never_for");
+    } else if (kind < LIMIT_KIND_COUNT && w->p->limits[kind].max > 0) {
+        const struct policy_limit *l = &w->p->limits[kind];
+        duration_text(l->per_ms, per);
+        buf_printf(&b, "counted: %u agents in %s of %s", l->max, per,
+                   l->all_feeds ? "all feeds" : "each feed");
+    }
+    return buf_span(&b);
+}
+
+static void put_step_json(struct work *w, const struct policy_step *s,
+                          struct span text, struct span limit)
+{
+    json_open_map(&w->j, NULL);
+    json_text(&w->j, "step", text);
+    json_bool(&w->j, "permitted", step_allowed(w, s));
+    if (limit.n > 0)
+        json_text(&w->j, "limit", limit);
+    json_close_map(&w->j);
+}
+
+static void put_step_text(struct work *w, const struct policy_step *s,
+                          struct span text, struct span limit)
+{
+    buf_put_str(&w->out, "        - ");
+    term_put(&w->out, text);
+    if (!step_allowed(w, s))
+        buf_put_str(&w->out, "   (the feed may not)");
+    else if (limit.n > 0)
+        buf_printf(&w->out, "   (%.*s)", PRSPAN(limit));
+    buf_put_str(&w->out, "\n");
+}
+
 static void put_steps(struct work *w, const struct policy_rule *r)
 {
     for (unsigned i = 0; i < r->step_count; i++) {
         struct buf b;
         buf_init(&b, &w->arena.mem, TEXT_MAX);
         policy_text_step(&b, w->p, &r->steps[i]);
-        const bool allowed = step_allowed(w, &r->steps[i]);
-        if (w->q.json) {
-            json_open_map(&w->j, NULL);
-            json_text(&w->j, "step", buf_span(&b));
-            json_bool(&w->j, "permitted", allowed);
-            json_close_map(&w->j);
-            continue;
-        }
-        buf_put_str(&w->out, "        - ");
-        term_put(&w->out, buf_span(&b));
-        buf_put_str(&w->out, allowed ? "\n" : "   (the feed may not)\n");
+        const struct span limit = limit_text(w, &r->steps[i]);
+        if (w->q.json)
+            put_step_json(w, &r->steps[i], buf_span(&b), limit);
+        else
+            put_step_text(w, &r->steps[i], buf_span(&b), limit);
     }
 }
 

@@ -109,10 +109,11 @@ const struct command commands[] = {
      "       bailiff jobs retry|abandon ID --reason TEXT",
      "actions outside: what is confirmed, what is not",
      "A job is confirmed only when everything it reached said so. A job that\n"
-     "found nothing to act on says `nothing registered`.\n",
+     "found nothing to act on says `nothing registered`. One that a limit of\n"
+     "the policy withheld begins when it is retried, or ends when abandoned.\n",
      OPERATOR_OPTIONS_HELP OPERATOR_REASON_HELP
-     "      --state WORD    pending, running, confirmed, refused, failed or\n"
-     "                      abandoned\n"
+     "      --state WORD    pending, running, confirmed, refused, failed,\n"
+     "                      abandoned or withheld\n"
      "  -a, --agent AGENT   only jobs of this agent\n"
      "  -n, --limit N       at most N jobs\n"},
     {"operate", "feeds", cmd_feeds, "list", "usage: bailiff feeds [list]",

@@ -240,6 +240,8 @@ struct operator_words operator_job_state(struct operator* o,
     if (reach == 0 && (span_eq(state, SPAN("confirmed")) ||
                        span_eq(state, SPAN("nothing_registered"))))
         return (struct operator_words){SPAN("nothing registered"), TONE_WARN};
+    if (span_eq(state, SPAN("withheld")))
+        return (struct operator_words){SPAN("withheld"), TONE_WARN};
     if (over)
         return (struct operator_words){
             operator_printf(o, "%.*s: %lld of %lld confirmed", PRSPAN(state),

@@ -439,7 +439,8 @@ static const struct schema_key *order_of(const struct doc *d, unsigned depth,
         const char *section, *shape;
         unsigned depth;
     } known[] = {{"defaults", "defaults", 1}, {"rules", "rule", 2},
-                 {"gate", "gate_rule", 2},    {"feeds", "feed", 2},
+                 {"gate", "gate_rule", 2},    {"limits", "limits", 1},
+                 {"limits", "limit", 2},      {"feeds", "feed", 2},
                  {"actions", "http", 3},      {"tests", "test", 2}};
     bool tests = span_eq(doc_text(d, SPAN("kind")), SPAN("PolicyTest"));
     if (depth == 0)

@@ -29,18 +29,9 @@ static void put_quoted(struct buf *out, struct span s)
 
 static void put_duration(struct buf *out, int64_t ms)
 {
-    static const struct {
-        int64_t ms;
-        char unit;
-    } units[] = {{86400000, 'd'}, {3600000, 'h'}, {60000, 'm'}, {1000, 's'}};
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (ms % units[i].ms == 0 && ms > 0) {
-            buf_printf(out, "%lld%c", (long long)(ms / units[i].ms),
-                       units[i].unit);
-            return;
-        }
-    }
-    buf_printf(out, ms == 0 ? "%llds" : "%lldms", (long long)ms);
+    char text[TIME_TEXT_BYTES];
+    duration_text(ms, text);
+    buf_put_str(out, text);
 }
 
 static void put_names(struct buf *out, struct names names)
@@ -190,14 +181,27 @@ void policy_text_step(struct buf *out, const struct policy *p,
 
 /* ---- rules ---- */
 
-static void put_events(struct buf *out, event_mask events)
+void policy_text_event(struct buf *out, const struct policy_rule *r,
+                       enum event_type type)
+{
+    char period[TIME_TEXT_BYTES];
+    if (type != EVENT_SCHEDULED && type != EVENT_IDLE) {
+        buf_put_str(out, event_type_name(type));
+        return;
+    }
+    duration_text(type == EVENT_IDLE ? r->idle_ms : r->every_ms, period);
+    buf_printf(out, "{%s: %s}", type == EVENT_IDLE ? "idle" : "every", period);
+}
+
+static void put_events(struct buf *out, const struct policy_rule *r)
 {
     const char *comma = "";
     buf_put_str(out, "[");
     for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++) {
-        if ((events & EVENT_BIT(t)) == 0)
+        if ((r->events & EVENT_BIT(t)) == 0)
             continue;
-        buf_printf(out, "%s%s", comma, event_type_name((enum event_type)t));
+        buf_put_str(out, comma);
+        policy_text_event(out, r, (enum event_type)t);
         comma = ", ";
     }
     buf_put_str(out, "]");
@@ -284,7 +288,7 @@ static void put_rule(struct buf *out, const struct policy *p,
     buf_put_str(out, "  - name: ");
     put_quoted(out, r->name);
     buf_put_str(out, "\n    events: ");
-    put_events(out, r->events);
+    put_events(out, r);
     buf_printf(out, "\n    subject: %s\n    applies_to: %s\n",
                subject_kind_word(r->subject), applies_word(r->applies_to));
     put_condition(out, "agents_where", r->agents_where);
@@ -449,6 +453,30 @@ static void put_feed(struct buf *out, const struct policy_feed *f)
     buf_put_str(out, "}\n");
 }
 
+static void put_limits(struct buf *out, const struct policy *p)
+{
+    buf_put_str(out, p->limited ? "limits:\n" : "");
+    for (unsigned k = 0; k < LIMIT_KIND_COUNT; k++) {
+        const struct policy_limit *l = &p->limits[k];
+        if (l->max == 0)
+            continue;
+        buf_printf(out,
+                   "  %s: {max: %u, per: ", limit_kind_word((enum limit_kind)k),
+                   l->max);
+        put_duration(out, l->per_ms);
+        buf_printf(out, ", of_feed: %s", l->all_feeds ? "all" : "each");
+        if (l->never_for != NULL) {
+            buf_put_str(out, ", never_for: ");
+            put_filter(out, l->never_for);
+        }
+        if (l->beyond.count > 0) {
+            buf_put_str(out, ", beyond: ");
+            put_names(out, l->beyond);
+        }
+        buf_put_str(out, "}\n");
+    }
+}
+
 void policy_text_put(struct buf *out, const struct policy *p)
 {
     buf_put_str(out, "apiVersion: bailiff/v1\nkind: Policy\n");
@@ -465,6 +493,7 @@ void policy_text_put(struct buf *out, const struct policy *p)
     buf_put_str(out, p->gate_count > 0 ? "gate:\n" : "");
     for (unsigned i = 0; i < p->gate_count; i++)
         put_gate(out, p, &p->gates[i]);
+    put_limits(out, p);
     buf_put_str(out, p->feed_count > 0 ? "feeds:\n" : "");
     for (unsigned i = 0; i < p->feed_count; i++)
         put_feed(out, &p->feeds[i]);

@@ -12,6 +12,10 @@
 
 void policy_text_put(struct buf *out, const struct policy *p);
 
+/* One entry of the rule's `events`: a name, or "{idle: 30d}". */
+void policy_text_event(struct buf *out, const struct policy_rule *r,
+                       enum event_type type);
+
 /* One step as it stands under `do`, without "- ". */
 void policy_text_step(struct buf *out, const struct policy *p,
                       const struct policy_step *s);

@@ -461,7 +461,7 @@ static void seed(struct world *w)
     seed_agents(w);
     if (!w->policy->lookup_unknown) { /* only the given ones are known */
         struct in in = {.kind = IN_POLICY};
-        in.policy = w->policy;
+        in.policy = &w->calm_policy;
         if (world_step(w, &in) >= 0)
             world_settle(w);
         seed_agents(w);
@@ -587,8 +587,16 @@ static void build_conf(struct world *w)
                                        .holds_max = 8192,
                                        .lease_ms = 2 * YEAR_MS,
                                        .log_stall_ms = YEAR_MS,
-                                       .jti_keep_ms = YEAR_MS};
+                                       .jti_keep_ms = 0 /* for good */};
     memcpy(c->config_digest, "0000000000000000", 16);
+}
+
+static bool any_silence(const struct policy_test *t)
+{
+    for (unsigned i = 0; i < t->step_count; i++)
+        if (t->steps[i].kind == TEST_STEP_SILENCE)
+            return true;
+    return false;
 }
 
 static int build(struct world *w, struct fail *f)
@@ -601,7 +609,10 @@ static int build(struct world *w, struct fail *f)
     list_init(&w->resources);
     list_init(&w->records);
     list_init(&w->past);
-    w->seed_policy = *w->policy;
+    w->calm_policy = *w->policy;
+    if (!any_silence(t))
+        w->calm_policy.feed_silent_ms = 0;
+    w->seed_policy = w->calm_policy;
     w->seed_policy.lookup_unknown = true;
     w->now_ms = 1000;
     w->wall_ms = (t->time_ms > 0 ? t->time_ms : WORLD_START_MS) - w->now_ms;

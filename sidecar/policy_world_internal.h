@@ -55,6 +55,9 @@ struct world {
     struct arena arena; /* everything of this world */
     struct mem *out;    /* texts of the result */
     const struct policy *policy;
+    struct policy calm_policy; /* as `policy`; without the dead man's switch
+                                  where no feed falls silent: long waits would
+                                  only hop from one proof of life to the next */
     struct policy seed_policy;
     const struct policy_test *test;
     struct world_coverage *coverage;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/base/time_text.h"
 
+#include <stdio.h>
+
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 #define DURATION_MAX_MS (INT64_C(3653) * DAY_MS)
 
@@ -189,4 +191,18 @@ bool duration_parse(struct span s, int64_t *ret_ms)
         return true;
     }
     return false;
+}
+
+void duration_text(int64_t ms, char ret[TIME_TEXT_BYTES])
+{
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {
+        {DAY_MS, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t i = ms == 0 ? 3 : 0;
+    while (ms % units[i].ms != 0)
+        i++;
+    (void)snprintf(ret, TIME_TEXT_BYTES, "%lld%s",
+                   (long long)(ms / units[i].ms), units[i].unit);
 }

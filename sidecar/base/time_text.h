@@ -23,4 +23,7 @@ bool time_parse(struct span s, int64_t *ret_wall_ms);
  * malformed or above 10 years. */
 bool duration_parse(struct span s, int64_t *ret_ms);
 
+/* The same way back, in the largest unit that divides it: "90d", "0s". */
+void duration_text(int64_t ms, char ret[TIME_TEXT_BYTES]);
+
 #endif

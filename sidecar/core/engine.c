@@ -377,6 +377,8 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
     calls_init(&e->calls, m, k2, l->calls_max);
     jobs_init(&e->jobs, m, k1, l->jobs_max);
     dedupe_init(&e->dedupe, m, k1, k2, l->jtis_max);
+    limit_windows_init(&e->limits, m, k2);
+    schedule_init(&e->schedule);
     list_init(&e->rows);
     list_init(&e->reading);
     list_init(&e->parked);
@@ -388,6 +390,7 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
 
 static void free_subject_parts(struct engine *e, struct subject *s)
 {
+    agenda_free(e, s);
     LIST_EACH (k, next, &s->holds)
         hold_free(&e->holds, container_of(k, struct hold, link));
     LIST_EACH (c, next_c, &s->credentials)
@@ -413,6 +416,7 @@ void engine_free(struct engine *e)
     while (!list_empty(&e->rows))
         row_free(e, container_of(e->rows.head.next, struct row, link));
     dedupe_fini(&e->dedupe);
+    limit_windows_fini(&e->limits);
     mem_release(e->mem, e->pending);
     mem_release(e->mem, e->outs);
     arena_fini(&e->step_arena);
@@ -479,6 +483,7 @@ static void on_policy(struct engine *e)
     fact_policy_wall(e);
     record_policy(e, before);
     history_policy(e);
+    schedule_policy(e);
     struct map_link *k = NULL;
     while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
         struct subject *s = container_of(k, struct subject, link);
@@ -526,6 +531,8 @@ static void on_tick(struct engine *e)
     review_tick(e);
     feed_tick(e);
     jti_tick(e);
+    limit_tick(e);
+    schedule_tick(e);
 }
 
 static void on_stop(struct engine *e)
@@ -587,6 +594,8 @@ static void step_open(struct engine *e, const struct in *in)
  * answer to a question that was refused. */
 static void undo(struct engine *e)
 {
+    if (e->in->kind == IN_OPERATOR)
+        undo_operator(e);
     while (!list_empty(&e->jobs.open)) {
         struct job *j =
             container_of(e->jobs.open.head.prev, struct job, state_link);
@@ -656,6 +665,8 @@ static void restore_clocks(struct engine *e)
     }
     LIST_EACH (l, next_l, &e->jobs.open) {
         struct job *j = container_of(l, struct job, state_link);
+        if (j->state == JOB_WITHHELD)
+            continue;
         j->created_ms = j->next_ms = now;
         j->deadline_ms =
             now + remainder_ms(j->deadline_wall_ms, j->created_wall_ms, wall);
@@ -710,6 +721,8 @@ int engine_start(struct engine *e, uint64_t last_seq,
         e->feeds[i].last_sign_wall_ms = 0;
     }
     restore_clocks(e);
+    limit_restore(e);
+    schedule_restore(e);
     on_tick(e);
     row_close(e);
     e->boot_row = e->seq;

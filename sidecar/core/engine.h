@@ -324,6 +324,7 @@ struct out_job {
     bool refresh;
     const struct policy_action *action; /* ACTION */
     struct span rule, jti, event_name, feed;
+    struct span why; /* a limit's words, or empty */
     struct {
         struct span name, value;
     } labels[ENGINE_LABELS_MAX];
@@ -411,6 +412,9 @@ struct engine_stats {
         denies, parked_now, parked_refused, reads_started, reads_failed,
         jobs_open, jobs_confirmed, jobs_failed, targets_down, rows, records,
         holds_now, calls_now, subjects_now, credentials_now, jtis_now;
+    uint64_t withheld;             /* steps that waited for a person, so far */
+    uint64_t jobs_withheld;        /* of them now; not among jobs_open */
+    uint64_t limits_passed;        /* now, one for each limit and source */
     int64_t oldest_unconfirmed_ms; /* age of the oldest open cancel or revoke */
     bool audit;                    /* the policy is in audit mode now */
     unsigned audit_rules;          /* rules and gate rules that are, alone */

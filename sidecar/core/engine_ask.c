@@ -562,6 +562,7 @@ static void release(struct engine *e, struct pending_answer *p)
         struct out *o = emit(e, OUT_ANSWER);
         o->answer = p->answer;
         e->stats.allows++;
+        agenda_use(e, p->agent);
         return;
     }
     struct decision d;

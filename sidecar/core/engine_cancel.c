@@ -340,6 +340,8 @@ void on_renew(struct engine *e)
     o->lease.token = e->in->lease.token;
     struct standing st;
     standing_of(e, c->agent, 0, &st);
+    if (c->state == CALL_RUNNING)
+        agenda_use(e, c->agent);
     o->lease.found = true;
     o->lease.stop = c->state != CALL_RUNNING;
     o->lease.reason = o->lease.stop ? REASON_CANCELLED : REASON_ALLOWED;
@@ -456,7 +458,8 @@ static void resume_jobs(struct engine *e, struct runtime *r)
     LIST_EACH (k, next, &e->jobs.open) {
         struct job *j = container_of(k, struct job, state_link);
         bool ours = j->kind == JOB_CANCEL || j->kind == JOB_PURGE;
-        if (!ours || !span_eq(j->runtime_key, r->link.key) || was_told(r, j))
+        if (!ours || j->state == JOB_WITHHELD ||
+            !span_eq(j->runtime_key, r->link.key) || was_told(r, j))
             continue;
         if (j->kind == JOB_CANCEL)
             tell_runtime(e, r, j);
@@ -554,7 +557,7 @@ static void ack_cancel(struct engine *e, struct runtime *r)
 
 static void ack_purge(struct engine *e, struct job *j)
 {
-    if (j == NULL || j->kind != JOB_PURGE || j->state > JOB_RUNNING)
+    if (j == NULL || j->kind != JOB_PURGE || !job_is_open(j))
         return;
     finish_job(e, j, e->in->ack.done ? JOB_CONFIRMED : JOB_REFUSED);
 }

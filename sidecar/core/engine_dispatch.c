@@ -105,6 +105,7 @@ static void attempt(struct engine *e, struct job *j)
         .jti = j->jti,
         .event_name = span_str(event_type_name(j->event)),
         .feed = j->feed,
+        .why = j->why,
         .epoch = j->epoch,
         .timeout_ms =
             left < JOB_ATTEMPT_TIMEOUT_MS ? left : JOB_ATTEMPT_TIMEOUT_MS,

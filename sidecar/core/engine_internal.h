@@ -17,6 +17,7 @@
 #include "sidecar/core/history.h"
 #include "sidecar/core/hold.h"
 #include "sidecar/core/job.h"
+#include "sidecar/core/limit.h"
 #include "sidecar/core/record.h"
 #include "sidecar/core/subject.h"
 
@@ -91,6 +92,38 @@ struct feed_state {
     char last_error[128];
 };
 
+/* What schedules know of an agent; times of the schedules' clock. */
+struct agenda {
+    struct subject *agent;
+    struct list_link dirty_link; /* waits to be written */
+    struct heap_link due;
+    int64_t since_ms;          /* known first */
+    int64_t used_ms, saved_ms; /* allowed something last; as on disk */
+    struct agenda_run {
+        uint64_t rule;
+        int64_t at_ms;
+    } * runs; /* when rules were last run for it */
+    unsigned run_count;
+    bool waits; /* for a read that decides such a rule */
+};
+
+#define SCHEDULE_RULES_MAX (2 * POLICY_SCHEDULES_MAX) /* `every`, `idle` */
+struct schedule {
+    int64_t base_ms; /* its clock is this much ahead of the monotonic one */
+    int64_t clock_saved_ms, wall_saved_ms;
+    int64_t next_burst_ms; /* monotonic */
+    struct heap due;       /* struct agenda, on its own clock */
+    struct list dirty;
+    struct schedule_rule {
+        uint64_t id;      /* of its name and type: the same after a restart */
+        int64_t since_ms; /* when it came into force */
+        const struct policy_rule *rule;
+        enum event_type type;
+        int64_t period_ms;
+    } rules[SCHEDULE_RULES_MAX];
+    unsigned rule_count;
+};
+
 struct engine {
     struct mem *mem;
     const struct engine_conf *conf;
@@ -129,6 +162,8 @@ struct engine {
     struct calls calls;
     struct jobs jobs;
     struct dedupe dedupe;
+    struct limit_windows limits;
+    struct schedule schedule;
     struct list rows;    /* struct row, by seq */
     struct list reading; /* subjects that want or have a read */
     struct list parked;
@@ -202,10 +237,13 @@ void stamp(struct engine *e, struct subject *s, struct span version);
 struct cause {
     enum event_type type;
     struct span feed, jti, txn;
-    const struct event_part *part; /* NULL for internal events */
-    const struct doc *event_doc;   /* for event.* in filters, or NULL */
-    const struct doc *fresh;       /* resource of a qualifying read, or NULL */
-    unsigned may;                  /* enum feed_may */
+    const struct event_part *part;  /* NULL for internal events */
+    const struct doc *event_doc;    /* for event.* in filters, or NULL */
+    const struct doc *fresh;        /* resource of a qualifying read, or NULL */
+    const struct policy_rule *only; /* a schedule's rule; NULL: any */
+    unsigned may;                   /* enum feed_may */
+    enum reason withheld; /* jobs that it makes wait for a person; or NONE */
+    struct span why;      /* in words, for them and for who is called */
 };
 /* Runs every rule that matches; pends what a read must decide. */
 void run_rules(struct engine *e, struct subject *s, const struct cause *c);
@@ -225,6 +263,37 @@ void hold_lift(struct engine *e, struct hold *h, struct span rule,
                struct span person, struct span why);
 bool hold_add(struct engine *e, struct subject *agent,
               const struct hold_spec *spec, const struct cause *c);
+
+/* engine_limit.c */
+/* Counts the steps that a rule is about to take for one agent. */
+void limit_count(struct engine *e, struct subject *agent, const struct cause *c,
+                 const struct policy_rule *r);
+/* The cause for one step: it says whether the step is withheld. */
+struct cause limit_cause(struct engine *e, const struct subject *agent,
+                         const struct cause *c, const struct policy_step *step);
+/* Something of the rule was withheld: the agent is held instead. */
+void limit_withheld(struct engine *e, struct subject *agent,
+                    const struct cause *c, const struct policy_rule *r);
+/* Limits that are passed now, one for each source. */
+unsigned limits_passed(const struct engine *e);
+void limit_tick(struct engine *e);
+int limit_load(struct engine *e, const struct fact *f) must_use;
+void limit_restore(struct engine *e);
+
+/* engine_schedule.c */
+/* The agent is known, from now on if not before. */
+void agenda_meet(struct engine *e, struct subject *s);
+/* It was allowed something. Neither allocates nor writes. */
+void agenda_use(struct engine *e, struct subject *s);
+void agenda_free(struct engine *e, struct subject *s);
+int agenda_load(struct engine *e, struct subject *s,
+                const struct fact *f) must_use;
+void schedule_init(struct schedule *t);
+int schedule_load(struct engine *e, struct span value) must_use;
+/* After the last fact: sets the clock and takes the policy's schedules. */
+void schedule_restore(struct engine *e);
+void schedule_policy(struct engine *e); /* it has changed */
+void schedule_tick(struct engine *e);
 
 /* engine_cancel.c: calls, directives */
 void cancel_calls(struct engine *e, struct subject *agent,
@@ -266,6 +335,8 @@ void action_start(struct engine *e, struct subject *agent,
                   const struct cause *c, struct span rule, int action,
                   const struct policy_step *step);
 void finish_job(struct engine *e, struct job *j, enum job_state state);
+/* An operator lets a withheld job go. */
+void let_go(struct engine *e, struct job *j);
 void on_credential(struct engine *e);
 void credential_free(struct engine *e, struct credential *c);
 int credential_new(struct engine *e, struct subject *agent,
@@ -319,6 +390,8 @@ void feed_tick(struct engine *e);
 
 /* engine_operator.c */
 void on_operator(struct engine *e);
+/* Its step has failed: a job that it let go waits again. */
+void undo_operator(struct engine *e);
 void review_tick(struct engine *e);
 
 #endif

@@ -32,7 +32,9 @@ void record_job(struct engine *e, const struct job *j, const char *outcome)
     r.confirmed = j->kind == JOB_CANCEL ? (int64_t)j->settled_count
                                         : j->state == JOB_CONFIRMED;
     r.outcome = span_str(outcome);
-    r.why = j->last_error;
+    r.why = j->last_error.n > 0 ? j->last_error : j->why;
+    if (j->state == JOB_WITHHELD && j->withheld != REASON_NONE)
+        r.reason = span_str(reason_code(j->withheld));
     r.epoch = st.epoch;
     record_row(e, &r);
 }
@@ -86,6 +88,40 @@ static bool job_exists(const struct subject *agent, enum job_kind kind,
     return false;
 }
 
+/* One withheld job for the same target is enough: whoever lets it go lets
+ * nothing twice. */
+static bool is_withheld(const struct subject *agent, enum job_kind kind,
+                        struct span rule, struct span target)
+{
+    LIST_EACH (k, next, &agent->jobs) {
+        const struct job *j = container_of(k, struct job, agent_link);
+        if (j->state == JOB_WITHHELD && j->kind == kind &&
+            span_eq(j->rule, rule) && span_eq(j->target, target))
+            return true;
+    }
+    return false;
+}
+
+/* Nothing will remember it, but it has not happened either. */
+static void record_not_kept(struct engine *e, const struct subject *agent,
+                            const struct cause *c, struct span rule,
+                            enum job_kind kind, struct span target)
+{
+    struct record r = record_of(RECORD_ACTION);
+    r.agent = agent->uri;
+    r.base = base_url(e, agent);
+    r.feed = c->feed;
+    r.event = span_str(event_type_name(c->type));
+    r.jti = c->jti;
+    r.rule = rule;
+    r.action = kind == JOB_ACTION ? target : span_str(job_kind_word(kind));
+    r.target = target;
+    r.outcome = SPAN("withheld");
+    r.reason = span_str(reason_code(c->withheld));
+    r.why = SPAN("too many jobs are withheld: this one is not kept");
+    record_row(e, &r);
+}
+
 struct job *start_job(struct engine *e, enum job_kind kind,
                       struct subject *agent, const struct cause *c,
                       struct span rule, struct span target)
@@ -94,6 +130,15 @@ struct job *start_job(struct engine *e, enum job_kind kind,
     struct job *j;
     if (kind != JOB_CANCEL && job_exists(agent, kind, key))
         return NULL;
+    if (c->withheld != REASON_NONE) {
+        e->stats.withheld++;
+        if (is_withheld(agent, kind, rule, target))
+            return NULL;
+        if (jobs_withheld_full(&e->jobs)) {
+            record_not_kept(e, agent, c, rule, kind, target);
+            return NULL;
+        }
+    }
     int rc = job_new(&e->jobs, new_id(e), kind, agent, &j);
     if (rc < 0) {
         note_rc(e, rc);
@@ -111,30 +156,43 @@ struct job *start_job(struct engine *e, enum job_kind kind,
     j->feed = job_text(j, c->feed);
     j->target = job_text(j, target);
     j->key = job_text(j, key);
-    if (j->rule.p == NULL || j->jti.p == NULL || j->key.p == NULL ||
-        j->target.p == NULL || j->feed.p == NULL) {
+    j->why = job_text(j, c->why);
+    if (j->no_memory) {
         note_rc(e, RC_NO_MEMORY);
         job_drop(&e->jobs, j);
         return NULL;
     }
+    if (c->withheld != REASON_NONE) {
+        j->withheld = c->withheld;
+        job_withhold(&e->jobs, j);
+    }
     return j;
 }
 
-void arm_job(struct engine *e, struct job *j, int64_t within_ms,
-             struct names otherwise)
+static void begin_job(struct engine *e, struct job *j)
 {
-    if (within_ms <= 0)
-        within_ms = WITHIN_DEFAULT_MS;
-    j->deadline_ms = e->in->now_ms + within_ms;
-    j->deadline_wall_ms = e->in->wall_ms + within_ms;
-    note_rc(e, job_names(j, otherwise, &j->otherwise));
-    if (j->no_memory)
-        note_rc(e, RC_NO_MEMORY);
+    j->deadline_ms = e->in->now_ms + j->within_ms;
+    j->deadline_wall_ms = e->in->wall_ms + j->within_ms;
     note_rc(e, job_enter(e, j));
     fact_job(e, j, false);
     record_job(e, j, "started");
     job_plan(e, j);
     wake_at(e, j->deadline_ms);
+}
+
+void arm_job(struct engine *e, struct job *j, int64_t within_ms,
+             struct names otherwise)
+{
+    j->within_ms = within_ms > 0 ? within_ms : WITHIN_DEFAULT_MS;
+    note_rc(e, job_names(j, otherwise, &j->otherwise));
+    if (j->no_memory)
+        note_rc(e, RC_NO_MEMORY);
+    if (j->state == JOB_WITHHELD) {
+        fact_job(e, j, false);
+        record_job(e, j, "withheld");
+    } else {
+        begin_job(e, j);
+    }
 }
 
 void revoke_all(struct engine *e, struct subject *agent, const struct cause *c,
@@ -188,7 +246,20 @@ static void purge_at(struct engine *e, struct subject *agent, struct runtime *r,
     j->runtime_key = job_text(j, r->link.key);
     note_rc(e, job_names(j, step->purge, &j->purge));
     arm_job(e, j, step->within_ms, step->otherwise);
-    tell_purge(e, r, j);
+    if (j->state != JOB_WITHHELD)
+        tell_purge(e, r, j);
+}
+
+void let_go(struct engine *e, struct job *j)
+{
+    struct map_link *k = map_find(&e->calls.runtimes, j->runtime_key);
+    job_let_go(&e->jobs, j);
+    j->row = e->seq + 1; /* not before the operator's word is durable */
+    j->created_ms = j->next_ms = e->in->now_ms;
+    j->created_wall_ms = e->in->wall_ms;
+    begin_job(e, j);
+    if (j->kind == JOB_PURGE && k != NULL)
+        tell_purge(e, container_of(k, struct runtime, link), j);
 }
 
 void purge_all(struct engine *e, struct subject *agent, const struct cause *c,
@@ -329,9 +400,14 @@ static void revoke_if_held(struct engine *e, struct subject *s)
     const struct cause c = {.type = h->event,
                             .jti = keep(e, span_str((const char *)h->cause)),
                             .may = MAY_ALL};
-    for (unsigned k = 0; k < r->step_count; k++)
+    const uint64_t withheld = e->stats.withheld;
+    for (unsigned k = 0; k < r->step_count; k++) {
+        const struct cause asked = limit_cause(e, s, &c, &r->steps[k]);
         if (r->steps[k].kind == STEP_REVOKE)
-            revoke_all(e, s, &c, r->name, &r->steps[k]);
+            revoke_all(e, s, &asked, r->name, &r->steps[k]);
+    }
+    if (e->stats.withheld != withheld)
+        limit_withheld(e, s, &c, r);
 }
 
 void on_credential(struct engine *e)

@@ -139,7 +139,7 @@ static int load_job(struct engine *e, const struct fact *f)
     if (i == e->conf->base_count || get_subject(e, &k, &s) != 0)
         return 0;
     TRY(job_new(&e->jobs, id, where.kind, s, &j));
-    return job_decode(j, f->value);
+    return job_decode(&e->jobs, j, f->value);
 }
 
 static int load_credential(struct engine *e, const struct fact *f)
@@ -170,6 +170,16 @@ static int load_credential(struct engine *e, const struct fact *f)
     struct credential *c;
     return reader_done(&r) ? credential_new(e, s, &in, runtime_key, &c)
                            : RC_BROKEN;
+}
+
+static int load_agenda(struct engine *e, const struct fact *f)
+{
+    struct subject_key k;
+    struct subject *s = NULL;
+    int rc = split_key(e, f->key, &k);
+    if (rc == 0)
+        rc = get_subject(e, &k, &s);
+    return rc != 0 ? rc < 0 ? rc : 0 : agenda_load(e, s, f);
 }
 
 static int load_jti(struct engine *e, const struct fact *f)
@@ -219,6 +229,8 @@ static int load_meta(struct engine *e, const struct fact *f)
         e->restored_wall_ms = !f->gone && reader_done(&r) ? at : 0;
         return 0;
     }
+    if (span_eq(f->key, SPAN("schedule")))
+        return schedule_load(e, f->value);
     if (!span_eq(f->key, SPAN("hash_key")))
         return 0;
     if (f->value.n != sizeof e->hash_seed)
@@ -261,6 +273,8 @@ int engine_load_fact(struct engine *e, const struct fact *fact, struct fail *f)
         case FACT_JTI: rc = load_jti(e, fact); break;
         case FACT_CREDENTIAL: rc = load_credential(e, fact); break;
         case FACT_FEED: rc = load_feed(e, fact); break;
+        case FACT_LIMIT: rc = limit_load(e, fact); break;
+        case FACT_AGENDA: rc = load_agenda(e, fact); break;
         case FACT_POLICY:
         case FACT_KIND_COUNT: break;
     }

@@ -173,14 +173,16 @@ static void change_job(struct engine *e)
 {
     const struct in_operator *in = &e->in->operator;
     struct job *j = job_find(&e->jobs, in->job_id);
-    if (j == NULL || j->state > JOB_RUNNING) {
+    if (j == NULL || !job_is_open(j)) {
         refuse(e, j == NULL ? RC_UNKNOWN_NAME : RC_STATE,
                j == NULL ? "no such job" : "the job has ended");
         return;
     }
     bool retry = in->verb == OP_JOB_RETRY;
     record_operator(e, j->agent, retry ? "job_retry" : "job_abandon", "done");
-    if (retry) {
+    if (retry && j->state == JOB_WITHHELD) {
+        let_go(e, j);
+    } else if (retry) {
         j->next_ms = e->in->now_ms;
         if (j->lane != NULL) /* somebody knows better than the breaker */
             lane_resume(&e->jobs.lanes, j->lane);
@@ -190,6 +192,17 @@ static void change_job(struct engine *e)
         finish_job(e, j, JOB_ABANDONED);
     }
     ack_when_stored(e, in->token);
+}
+
+void undo_operator(struct engine *e)
+{
+    struct job *j = e->in->operator.verb == OP_JOB_RETRY
+                        ? job_find(&e->jobs, e->in->operator.job_id)
+                        : NULL;
+    if (j == NULL || j->state != JOB_PENDING || j->row != e->seq + 1)
+        return;
+    j->row = 0;
+    job_withhold(&e->jobs, j);
 }
 
 void on_operator(struct engine *e)

@@ -490,6 +490,7 @@ static void read_agent(struct engine *e, struct subject *s)
                 EVENT_FOUND_INACTIVE, resource);
     if (good)
         qualified(e, s, same ? NULL : resource);
+    agenda_meet(e, s);
     fact_subject(e, s);
 }
 

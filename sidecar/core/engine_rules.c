@@ -181,10 +181,19 @@ static void run_step(struct engine *e, struct subject *agent,
     }
 }
 
+static void run_limited(struct engine *e, struct subject *agent,
+                        const struct cause *c, const struct policy_rule *r,
+                        const struct policy_step *step)
+{
+    const struct cause asked = limit_cause(e, agent, c, step);
+    run_step(e, agent, &asked, r, step);
+}
+
 static void run_steps(struct engine *e, struct subject *agent,
                       const struct cause *c, const struct policy_rule *r)
 {
     const bool audits = rule_audits(e, r);
+    const uint64_t withheld = e->stats.withheld;
     for (unsigned i = 0; i < r->step_count; i++) {
         const struct policy_step *step = &r->steps[i];
         if (step->kind == STEP_RELEASE)
@@ -197,8 +206,10 @@ static void run_steps(struct engine *e, struct subject *agent,
         else if (audits)
             record_step_only(e, agent, c, r->name, step, "would", true);
         else
-            run_step(e, agent, c, r, step);
+            run_limited(e, agent, c, r, step);
     }
+    if (e->stats.withheld != withheld)
+        limit_withheld(e, agent, c, r);
     row_split(e);
 }
 
@@ -293,10 +304,29 @@ static bool pend(struct engine *e, struct subject *s,
     return true;
 }
 
+/* What the rule is about to do, for the limits. */
+static void count_rule(struct engine *e, struct subject *s,
+                       const struct cause *c, const struct policy_rule *r)
+{
+    if (!e->policy->limited)
+        return;
+    if (r->applies_to == APPLIES_SUBJECT) {
+        limit_count(e, s, c, r);
+        return;
+    }
+    LIST_EACH (k, next, &s->in) {
+        const struct edge *edge = container_of(k, struct edge, in_link);
+        if (is_target(e, r, edge) == TRI_YES)
+            limit_count(e, edge->agent, c, r);
+    }
+}
+
 void run_rule_on(struct engine *e, struct subject *agent,
                  const struct policy_rule *r, const struct cause *c)
 {
     record_verdict(e, agent, r, c, "matched", -1);
+    if (e->policy->limited)
+        limit_count(e, agent, c, r);
     run_steps(e, agent, c, r);
 }
 
@@ -319,6 +349,7 @@ void run_rule(struct engine *e, struct subject *s, const struct policy_rule *r,
               const struct cause *c)
 {
     record_verdict(e, s, r, c, "matched", count_targets(e, s, r));
+    count_rule(e, s, c, r); /* first all are counted: order never matters */
     if (r->applies_to == APPLIES_SUBJECT)
         run_steps(e, s, c, r);
     else
@@ -380,12 +411,32 @@ static bool only_releases(const struct policy_rule *r)
     return true;
 }
 
+static bool is_asked(const struct policy_rule *r, const struct cause *c)
+{
+    return (r->events & EVENT_BIT(c->type)) != 0 && !only_releases(r) &&
+           (c->only == NULL || c->only == r);
+}
+
+/* What all rules are about to do is counted before any of them does it: else
+ * what is withheld would depend on their order. */
+static void count_rules(struct engine *e, struct subject *s,
+                        const struct cause *c, const struct rule_question *q)
+{
+    for (unsigned i = 0; e->policy->limited && i < e->policy->rule_count; i++) {
+        const struct policy_rule *r = &e->policy->rules[i];
+        struct rule_question asked = *q;
+        if (is_asked(r, c) && match(e, r, s, c, &asked) == TRI_YES)
+            count_rule(e, s, c, r);
+    }
+}
+
 void run_rules(struct engine *e, struct subject *s, const struct cause *c)
 {
     struct rule_question q = question_of(e, s, c);
+    count_rules(e, s, c, &q);
     for (unsigned i = 0; i < e->policy->rule_count; i++) {
         const struct policy_rule *r = &e->policy->rules[i];
-        if ((r->events & EVENT_BIT(c->type)) == 0 || only_releases(r))
+        if (!is_asked(r, c))
             continue;
         struct rule_question asked = q;
         enum tri yes = match(e, r, s, c, &asked);

@@ -189,6 +189,7 @@ static void show_job(const struct engine *e, struct json_out *j,
         json_bool(j, "target_down", true);
     show_time(j, "deadline", job->deadline_wall_ms);
     show_text(j, "last_error", job->last_error);
+    show_text(j, "why", job->why);
     json_close_map(j);
 }
 
@@ -557,7 +558,9 @@ void engine_stats_get(const struct engine *e, struct engine_stats *ret)
 {
     *ret = e->stats;
     ret->parked_now = e->parked_count;
-    ret->jobs_open = e->jobs.open_count;
+    ret->jobs_open = e->jobs.open_count - e->jobs.withheld_count;
+    ret->jobs_withheld = e->jobs.withheld_count;
+    ret->limits_passed = e->policy == NULL ? 0 : limits_passed(e);
     ret->jobs_confirmed = e->jobs.confirmed;
     ret->jobs_failed = e->jobs.failed;
     ret->targets_down = e->jobs.lanes.down;
@@ -572,7 +575,8 @@ void engine_stats_get(const struct engine *e, struct engine_stats *ret)
     LIST_EACH (k, next, &e->jobs.open) {
         const struct job *j = container_of(k, struct job, state_link);
         int64_t age = e->in->now_ms - j->created_ms;
-        if (j->kind != JOB_ACTION && age > ret->oldest_unconfirmed_ms)
+        if (j->kind != JOB_ACTION && j->state != JOB_WITHHELD &&
+            age > ret->oldest_unconfirmed_ms)
             ret->oldest_unconfirmed_ms = age;
     }
 }

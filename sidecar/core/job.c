@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define JOB_FACT_VERSION 1
+#define JOB_FACT_VERSION 2 /* 1: without state, within and why */
 
 const char *job_state_word(enum job_state s)
 {
@@ -142,9 +142,36 @@ static void job_rest(struct jobs *t, struct job *j)
     j->lane = NULL;
 }
 
+bool job_is_open(const struct job *j)
+{
+    return j->state <= JOB_RUNNING || j->state == JOB_WITHHELD;
+}
+
+bool jobs_withheld_full(const struct jobs *t)
+{
+    return t->withheld_count >= t->max / 2;
+}
+
+void job_withhold(struct jobs *t, struct job *j)
+{
+    must(j->state == JOB_PENDING);
+    job_rest(t, j);
+    j->state = JOB_WITHHELD;
+    j->next_ms = j->deadline_ms = INT64_MAX;
+    j->deadline_wall_ms = 0;
+    t->withheld_count++;
+}
+
+void job_let_go(struct jobs *t, struct job *j)
+{
+    must(j->state == JOB_WITHHELD);
+    j->state = JOB_PENDING;
+    t->withheld_count--;
+}
+
 void job_drop(struct jobs *t, struct job *j)
 {
-    bool ended = j->state > JOB_RUNNING;
+    bool ended = !job_is_open(j);
     job_rest(t, j);
     map_remove(&t->by_id, &j->link);
     list_remove(&j->state_link);
@@ -154,6 +181,7 @@ void job_drop(struct jobs *t, struct job *j)
         j->agent->ended_jobs--;
     } else {
         t->open_count--;
+        t->withheld_count -= j->state == JOB_WITHHELD;
     }
     arena_fini(&j->arena);
     mem_release(t->mem, j);
@@ -161,8 +189,9 @@ void job_drop(struct jobs *t, struct job *j)
 
 void job_end(struct jobs *t, struct job *j, enum job_state state)
 {
-    must(j->state <= JOB_RUNNING && state > JOB_RUNNING);
+    must(job_is_open(j) && state > JOB_RUNNING && state != JOB_WITHHELD);
     job_rest(t, j);
+    t->withheld_count -= j->state == JOB_WITHHELD;
     list_remove(&j->state_link);
     list_remove(&j->agent_link);
     t->open_count--;
@@ -241,12 +270,16 @@ void job_encode(const struct job *j, struct buf *out)
     put_text(out, j->sealed);
     put_u8(out, j->refresh);
     put_action(out, &j->action);
+    put_u8(out, j->state == JOB_WITHHELD);
+    put_i64(out, j->within_ms);
+    put_text(out, j->why);
 }
 
 int job_peek(struct span value, struct job_where *ret)
 {
     struct reader r = {.rest = value};
-    if (take_u8(&r) != JOB_FACT_VERSION)
+    unsigned version = take_u8(&r);
+    if (version == 0 || version > JOB_FACT_VERSION)
         return RC_BROKEN;
     unsigned kind = take_u8(&r);
     ret->base_url = take_text(&r);
@@ -319,11 +352,11 @@ static int take_action(struct job *j, struct reader *r)
     return take_statuses(r, a->done_already, &a->done_already_count);
 }
 
-int job_decode(struct job *j, struct span value)
+int job_decode(struct jobs *t, struct job *j, struct span value)
 {
     struct reader r = {.rest = value};
-    (void)take_u8(&r); /* version and kind: job_peek has looked */
-    (void)take_u8(&r);
+    unsigned version = take_u8(&r);
+    (void)take_u8(&r); /* its kind: job_peek has looked */
     (void)take_text(&r);
     (void)take_text(&r);
     j->attempts = take_u32(&r);
@@ -345,6 +378,12 @@ int job_decode(struct job *j, struct span value)
     j->sealed = job_text(j, take_text(&r));
     j->refresh = take_u8(&r) != 0;
     TRY(take_action(j, &r));
+    if (version >= 2) {
+        if (take_u8(&r) != 0)
+            job_withhold(t, j);
+        j->within_ms = take_i64(&r);
+        j->why = job_text(j, take_text(&r));
+    }
     if (j->no_memory)
         return RC_NO_MEMORY;
     return reader_done(&r) ? 0 : RC_BROKEN;

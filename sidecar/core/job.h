@@ -6,8 +6,9 @@
  * called confirmed. Jobs keep the action they were created with.
  *
  * An open job is in one place: `unstored` (its row is not on disk yet), asleep
- * (waiting for its next attempt or its deadline), waiting in its lane, or
- * running. sidecar/core/engine_dispatch.c moves it.
+ * (waiting for its next attempt or its deadline), waiting in its lane, running,
+ * or withheld by a limit: then it has no deadline and no lane until an operator
+ * lets it go. sidecar/core/engine_dispatch.c moves it.
  */
 #ifndef SIDECAR_CORE_JOB_H
 #define SIDECAR_CORE_JOB_H
@@ -29,7 +30,8 @@
     X(REFUSED, "refused")                                                      \
     X(FAILED, "failed")                                                        \
     X(ABANDONED, "abandoned")                                                  \
-    X(NOTHING, "nothing_registered")
+    X(NOTHING, "nothing_registered")                                           \
+    X(WITHHELD, "withheld")
 
 enum job_state {
 #define X(id, word) JOB_##id,
@@ -62,9 +64,12 @@ struct job {
     bool in_flight;
     bool no_memory; /* a text could not be copied */
     int64_t next_ms, deadline_ms, deadline_wall_ms, created_wall_ms, created_ms;
+    int64_t within_ms; /* WITHHELD: from its start to its deadline */
     uint64_t epoch;
     struct arena arena; /* everything below */
     struct span rule, jti, feed, key, target, last_error;
+    enum reason withheld; /* why it was, as a code; not kept over a restart */
+    struct span why; /* in words, where the rule does not say it; or empty */
     enum event_type event;
     struct names otherwise;     /* action names */
     struct job_target *targets; /* CANCEL */
@@ -84,6 +89,7 @@ struct jobs {
     struct heap due;
     struct lanes lanes;
     unsigned open_count, ended_count;
+    unsigned withheld_count; /* of the open ones */
     size_t max;
     uint64_t confirmed, failed;
 };
@@ -95,6 +101,15 @@ struct job *job_find(const struct jobs *t, uint64_t id);
 /* A new empty open job. RC_LIMIT, RC_NO_MEMORY. */
 int job_new(struct jobs *t, uint64_t id, enum job_kind kind,
             struct subject *agent, struct job **ret) must_use;
+
+/* Has it not ended? */
+bool job_is_open(const struct job *j);
+
+/* No room for another withheld one: they must not keep others from running. */
+bool jobs_withheld_full(const struct jobs *t);
+/* A new job becomes a withheld one, and a withheld one becomes pending. */
+void job_withhold(struct jobs *t, struct job *j);
+void job_let_go(struct jobs *t, struct job *j);
 
 /* Copies into the job's arena; p NULL and j->no_memory when that is out. */
 struct span job_text(struct job *j, struct span s);
@@ -117,6 +132,6 @@ struct job_where {
 };
 /* First pass: who and what, so that the caller can find the subject. */
 int job_peek(struct span value, struct job_where *ret) must_use;
-int job_decode(struct job *j, struct span value) must_use;
+int job_decode(struct jobs *t, struct job *j, struct span value) must_use;
 
 #endif

@@ -39,7 +39,11 @@
     X(BAD_REQUEST, "bad_request", "the question is malformed")                 \
     X(SHUTTING_DOWN, "shutting_down", "the sidecar is stopping")               \
     X(CANCELLED, "cancelled", "the call was cancelled")                        \
-    X(LEASE_UNKNOWN, "lease_unknown", "no such lease")
+    X(LEASE_UNKNOWN, "lease_unknown", "no such lease")                         \
+    X(BEYOND_LIMIT, "beyond_limit",                                            \
+      "a limit of the policy is passed: a person must let it go")              \
+    X(NEVER_FOR, "never_for",                                                  \
+      "the policy leaves this to a person for this agent")
 
 enum reason {
 #define X(id, code, text) REASON_##id,

@@ -131,7 +131,8 @@ bool subject_is_bare(const struct subject *s)
            list_empty(&s->out) && list_empty(&s->in) && list_empty(&s->holds) &&
            list_empty(&s->calls) && list_empty(&s->jobs) &&
            s->ended_jobs == 0 && list_empty(&s->credentials) &&
-           list_empty(&s->parked) && list_empty(&s->pending);
+           list_empty(&s->parked) && list_empty(&s->pending) &&
+           s->agenda == NULL;
 }
 
 void subject_drop(struct subjects *t, struct subject *s)

@@ -108,6 +108,8 @@ struct subject {
     int64_t read_ms;     /* its start */
     int64_t read_wall_ms;
 
+    struct agenda *agenda; /* NULL without schedules */
+
     struct gate_cache *gate_cache; /* NULL until first asked about */
     uint64_t attrs_version;        /* counts changes of attrs */
     struct arena *attrs_arena;

@@ -83,6 +83,8 @@ static unsigned fill_vars(const struct out_job *o, struct http_var *vars,
         {SPAN("runtime.name"), o->runtime},
     };
     unsigned n = 0;
+    if (o->why.n > 0)
+        vars[n++] = (struct http_var){SPAN("reason"), o->why};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         vars[n++] = fixed[i];
     for (unsigned i = 0; i < o->label_count; i++) {

@@ -117,7 +117,7 @@ static void broken_facts(void **state)
         struct span bytes;
     } rows[] = {
         ROW("kind 0", "\x00\0\0\0\0\0\0"),
-        ROW("unknown kind", "\x09\0\0\0\0\0\0"),
+        ROW("unknown kind", "\x0b\0\0\0\0\0\0"),
         ROW("cut head", "\x01\0\0\0\0\0"),
         ROW("cut key", "\x01\0\x02\0\0\0\0k"),
         ROW("cut value", "\x01\0\x01\0\0\0\x02kv"),
