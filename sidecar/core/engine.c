@@ -594,6 +594,7 @@ static void step_open(struct engine *e, const struct in *in)
  * answer to a question that was refused. */
 static void undo(struct engine *e)
 {
+    limit_undo(e);
     if (e->in->kind == IN_OPERATOR)
         undo_operator(e);
     while (!list_empty(&e->jobs.open)) {

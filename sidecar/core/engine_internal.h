@@ -277,6 +277,8 @@ void limit_withheld(struct engine *e, struct subject *agent,
 /* Limits that are passed now, one for each source. */
 unsigned limits_passed(const struct engine *e);
 void limit_tick(struct engine *e);
+/* The step has failed: nobody was called. */
+void limit_undo(struct engine *e);
 int limit_load(struct engine *e, const struct fact *f) must_use;
 void limit_restore(struct engine *e);
 

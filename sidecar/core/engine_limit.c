@@ -208,6 +208,7 @@ static void tell_passed(struct engine *e, struct subject *agent,
         e->in->now_ms - w->called_ms < e->policy->limits[kind].per_ms)
         return;
     w->called_ms = e->in->now_ms;
+    w->called_input = e->input;
     struct span why = passed_text(e, kind, source);
     struct record r = record_of(RECORD_VERDICT);
     r.agent = agent->uri;
@@ -222,6 +223,14 @@ static void tell_passed(struct engine *e, struct subject *agent,
     r.why = why;
     record_row(e, &r);
     call_people(e, agent, c, kind, why);
+}
+
+void limit_undo(struct engine *e)
+{
+    for (unsigned k = 0; k < LIMIT_KIND_COUNT; k++)
+        for (unsigned s = 0; s < SOURCE_COUNT; s++)
+            if (e->limits.at[k][s].called_input == e->input)
+                e->limits.at[k][s].called_ms = INT64_MIN;
 }
 
 /* ------------------------------------------------------------- counting */
@@ -316,11 +325,14 @@ struct cause limit_cause(struct engine *e, const struct subject *agent,
     return ret;
 }
 
+/* A hold of an earlier step that has failed is not durable yet: it counts for
+ * nothing. */
 static bool is_held_by(const struct subject *agent, struct span rule)
 {
     LIST_EACH (k, next, &agent->holds) {
         const struct hold *h = container_of(k, struct hold, link);
-        if (h->kind == HOLD_SUSPENDED && h->tools.count == 0 &&
+        const bool counts = !h->unsaved || list_linked(&h->new_link);
+        if (counts && h->kind == HOLD_SUSPENDED && h->tools.count == 0 &&
             span_eq(span_str((const char *)h->rule), rule))
             return true;
     }

@@ -261,32 +261,36 @@ void schedule_policy(struct engine *e)
 
 /* -------------------------------------------------------------- running */
 
+/* A hold of a step that has failed is not durable yet: it counts for nothing.
+ */
 static bool holds(const struct subject *s, struct span rule)
 {
-    LIST_EACH (k, next, &s->holds)
-        if (span_eq(span_str(
-                        (const char *)container_of(k, struct hold, link)->rule),
-                    rule))
+    LIST_EACH (k, next, &s->holds) {
+        const struct hold *h = container_of(k, struct hold, link);
+        if (!h->unsaved && span_eq(span_str((const char *)h->rule), rule))
             return true;
+    }
     return false;
 }
 
-/* Names the period, so that the next one makes another hold. */
-static struct span period_name(struct engine *e, enum event_type type)
+/* Names the period: the next one makes another hold, the same one tried again
+ * does not. */
+static struct span period_name(struct engine *e, enum event_type type,
+                               int64_t due_ms)
 {
     char when[TIME_TEXT_BYTES], name[64];
-    time_text(clock_ms(e), when);
+    time_text(due_ms, when);
     (void)snprintf(name, sizeof name, "%s-%.16s", event_type_name(type), when);
     return keep(e, span_str(name));
 }
 
 static void run_one(struct engine *e, struct agenda *a,
-                    const struct schedule_rule *r)
+                    const struct schedule_rule *r, int64_t due_ms)
 {
     struct subject *s = a->agent;
     const unsigned pending = s->pending_count;
     const struct cause c = {.type = r->type,
-                            .jti = period_name(e, r->type),
+                            .jti = period_name(e, r->type, due_ms),
                             .only = r->rule,
                             .may = MAY_ALL};
     s->seen |= EVENT_BIT(r->type);
@@ -303,7 +307,7 @@ static void run_one(struct engine *e, struct agenda *a,
 static bool run_due(struct engine *e, struct agenda *a,
                     const struct schedule_rule *r)
 {
-    const int64_t before = last_run(a, r->id);
+    const int64_t before = last_run(a, r->id), due_ms = rule_due(a, r);
     const struct subject *s = a->agent;
     const bool idle =
         s->found == FOUND_ABSENT || s->deleted || holds(s, r->rule->name);
@@ -313,7 +317,7 @@ static bool run_due(struct engine *e, struct agenda *a,
         return false;
     fact_agenda(e, a);
     if (!idle)
-        run_one(e, a, r);
+        run_one(e, a, r, due_ms);
     row_close(e);
     if (e->rc == 0)
         return !idle;
@@ -438,5 +442,6 @@ void schedule_restore(struct engine *e)
         now = t->clock_saved_ms + gap;
     }
     t->base_ms = now - e->in->now_ms;
+    t->next_burst_ms = e->in->now_ms + BURST_PAUSE_MS; /* not while starting */
     schedule_policy(e);
 }

@@ -40,6 +40,7 @@ struct limit_window {
     unsigned count;
     int64_t full_until_ms; /* an agent could not be remembered */
     int64_t called_ms;     /* `beyond` ran last; INT64_MIN: never */
+    uint64_t called_input; /* in the step of this input */
 };
 
 struct limit_windows {

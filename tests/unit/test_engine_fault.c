@@ -98,8 +98,97 @@ static void test_sweep(void **state)
     print_message("%lu allocations failed\n", mf.runs);
 }
 
+/* ------------------------------------------------- limits and schedules */
+
+#define A2 "/Agents/2"
+#define HOUR INT64_C(3600000)
+static const char guarded[] =
+    "defaults: {feed_silent: {after: 365d}, max_age: 365d}\n"
+    "rules:\n"
+    "  - {name: stop, events: deactivate, do: [revoke]}\n"
+    "  - {name: unused, events: {idle: 1h}, do: [{hold: suspended}]}\n"
+    "limits: {revoke: {max: 1, per: 24h, beyond: [page]}}\n"
+    "actions:\n"
+    "  page: {http: {method: POST, url: 'https://pager.example/x'}}\n";
+
+static void give_token(struct world *w, const char *uri)
+{
+    for (int i = 0; i < 20 && list_empty(&world_subject(w, uri)->credentials);
+         i++)
+        (void)world_credential(w, uri, "t", false);
+    CHECK(!list_empty(&world_subject(w, uri)->credentials));
+}
+
+static const struct job *revoke_job(const struct world *w)
+{
+    LIST_EACH (k, next, &world_subject(w, A1)->jobs) {
+        const struct job *j = container_of(k, struct job, agent_link);
+        if (j->kind == JOB_REVOKE)
+            return j;
+    }
+    return NULL;
+}
+
+static void let_it_go(struct world *w)
+{
+    struct in in = {.kind = IN_OPERATOR};
+    in.operator.person = SPAN("ann");
+    in.operator.reason = SPAN("seen");
+    in.operator.verb = OP_JOB_RETRY;
+    in.operator.job_id = revoke_job(w)->id;
+    for (int i = 0; i < 20 && revoke_job(w)->state == JOB_WITHHELD; i++) {
+        in.operator.token = ++ w->next_token;
+        (void)world_step(w, in);
+    }
+    CHECK(revoke_job(w)->state != JOB_WITHHELD);
+}
+
+/* Beyond the limit nothing is revoked but by the operator, whatever fails. */
+static void tell_guarded(struct world *w)
+{
+    (void)ask_until_sure(w, "e0", ACTIVE);
+    for (int i = 0; i < 20 && world_subject(w, A2) == NULL; i++)
+        (void)EVENT(w, .jti = "2", .type = EVENT_DEACTIVATE, .uri = A2);
+    give_token(w, A1);
+    w->e->limits.at[LIMIT_REVOKE][0].full_until_ms = w->now + 24 * HOUR;
+    deliver(w, "a", EVENT_DEACTIVATE);
+    CHECK(revoke_job(w) != NULL && revoke_job(w)->state == JOB_WITHHELD);
+    CHECK(world_holds(w, A1) > 0);
+    w->failing = true;
+    for (int i = 0; i < 3 && world_restart(w) < 0; i++)
+        continue;
+    CHECK(revoke_job(w) != NULL && revoke_job(w)->state == JOB_WITHHELD);
+    let_it_go(w);
+    world_pass(w, 4 * HOUR);
+    const unsigned held = world_holds(w, A1);
+    CHECK_UINT(held, 2); /* for what was withheld, and for being unused */
+    for (int i = 0; i < 3 && world_restart(w) < 0; i++)
+        continue;
+    CHECK_UINT(world_holds(w, A1), held);
+}
+
+static void test_sweep_guarded(void **state)
+{
+    (void)state;
+    struct memfault mf;
+    MEMFAULT_SWEEP(&mf)
+    {
+        struct world *w = world_open_in(&mf.mem, guarded);
+        CHECK(w != NULL || mf.hit);
+        if (w != NULL) {
+            w->failing = true;
+            tell_guarded(w);
+            world_close(w);
+        }
+    }
+    print_message("%lu allocations failed\n", mf.runs);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sweep)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_sweep_guarded),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
