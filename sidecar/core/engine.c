@@ -397,6 +397,7 @@ void engine_free(struct engine *e)
     while (!list_empty(&e->rows))
         row_free(e, container_of(e->rows.head.next, struct row, link));
     dedupe_fini(&e->dedupe);
+    gate_forget_tools(e);
     mem_release(e->mem, e->pending);
     mem_release(e->mem, e->outs);
     arena_fini(&e->step_arena);
@@ -456,6 +457,7 @@ static void on_policy(struct engine *e)
 {
     const struct policy *before = e->policy;
     e->policy = e->in->policy;
+    e->gate_until_ms = INT64_MIN;
     e->policy_stamp = e->input; /* it may need attributes not read yet */
     record_policy(e, before);
     history_policy(e);
@@ -665,6 +667,7 @@ int engine_start(struct engine *e, uint64_t last_seq,
     const struct in in = {
         .kind = IN_TICK, .now_ms = now_ms, .wall_ms = wall_ms};
     e->policy = policy;
+    e->gate_until_ms = INT64_MIN;
     e->start_ms = now_ms;
     e->start_wall_ms = wall_ms;
     e->seq = e->stored = last_seq;

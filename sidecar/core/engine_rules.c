@@ -372,21 +372,12 @@ static enum tri match(const struct engine *e, const struct policy_rule *r,
     return TRI_UNKNOWN;
 }
 
-static bool only_releases(const struct policy_rule *r)
-{
-    for (unsigned i = 0; i < r->step_count; i++)
-        if (r->steps[i].kind != STEP_RELEASE)
-            return false;
-    return true;
-}
-
 void run_rules(struct engine *e, struct subject *s, const struct cause *c)
 {
     struct rule_question q = question_of(e, s, c);
-    for (unsigned i = 0; i < e->policy->rule_count; i++) {
-        const struct policy_rule *r = &e->policy->rules[i];
-        if ((r->events & EVENT_BIT(c->type)) == 0 || only_releases(r))
-            continue;
+    const struct rule_set on = policy_rules_on(e->policy, q.type, q.subject);
+    for (unsigned i = 0; i < on.count; i++) {
+        const struct policy_rule *r = &e->policy->rules[on.at[i]];
         struct rule_question asked = q;
         enum tri yes = match(e, r, s, c, &asked);
         if (yes == TRI_YES) {
@@ -413,8 +404,9 @@ static const struct policy_rule *releasing_rule(const struct engine *e,
     event_mask seen = s->seen | EVENT_BIT(EVENT_REFRESHED);
     struct span set_by = span_str((const char *)h->rule);
     const struct policy_rule *audited = NULL;
-    for (unsigned i = 0; i < e->policy->rule_count; i++) {
-        const struct policy_rule *r = &e->policy->rules[i];
+    const struct rule_set ending = policy_rules_ending(e->policy, set_by);
+    for (unsigned i = 0; i < ending.count; i++) {
+        const struct policy_rule *r = &e->policy->rules[ending.at[i]];
         if ((r->events & seen) == 0 || !policy_releases(r, h->kind, set_by))
             continue;
         struct filter_env env = {.resource = c->fresh};
