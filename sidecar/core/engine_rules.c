@@ -274,8 +274,8 @@ static void record_verdict(struct engine *e, const struct subject *s,
     record_row(e, &rec);
 }
 
-/* A read of the subject must decide; where it cannot be remembered, the
- * stricter reading. */
+/* A read of the subject must decide. False when that cannot be remembered: then
+ * the stricter reading counts. The caller writes the subject's fact. */
 static bool pend(struct engine *e, struct subject *s,
                  const struct policy_rule *r, const struct cause *c,
                  enum pending_about about)
@@ -289,7 +289,6 @@ static bool pend(struct engine *e, struct subject *s,
     if (rc == RC_LIMIT)
         return false;
     note_rc(e, rc);
-    fact_subject(e, s);
     return true;
 }
 
@@ -308,6 +307,7 @@ static void run_on_targets(struct engine *e, struct subject *s,
         enum tri v = is_target(e, r, edge);
         if (v == TRI_UNKNOWN && pend(e, edge->agent, r, c, PENDING_TARGET)) {
             record_verdict(e, edge->agent, r, c, "pending", -1);
+            fact_subject(e, edge->agent);
             row_split(e);
         } else if (v != TRI_NO) {
             run_steps(e, edge->agent, c, r);
@@ -360,6 +360,7 @@ static enum tri match(const struct engine *e, const struct policy_rule *r,
     }
     const struct doc *data =
         c->part == NULL ? NULL : doc_get(c->part->payload, SPAN("data"));
+    q->env.resource = NULL;
     enum tri blind = policy_rule_match(r, q);
     if (blind != TRI_UNKNOWN)
         return blind;
@@ -372,24 +373,34 @@ static enum tri match(const struct engine *e, const struct policy_rule *r,
     return TRI_UNKNOWN;
 }
 
+/* True when it waits for a read from now on. */
+static bool wait_for_read(struct engine *e, struct subject *s,
+                          const struct policy_rule *r, const struct cause *c)
+{
+    record_verdict(e, s, r, c, "pending", count_targets(e, s, r));
+    bool waits = pend(e, s, r, c, PENDING_SUBJECT);
+    if (!waits)
+        run_rule(e, s, r, c);
+    if (s->kind != SUBJECT_AGENT) /* nobody asks about these */
+        want_read(e, s);
+    return waits;
+}
+
 void run_rules(struct engine *e, struct subject *s, const struct cause *c)
 {
     struct rule_question q = question_of(e, s, c);
     const struct rule_set on = policy_rules_on(e->policy, q.type, q.subject);
+    bool waits = false;
     for (unsigned i = 0; i < on.count; i++) {
         const struct policy_rule *r = &e->policy->rules[on.at[i]];
-        struct rule_question asked = q;
-        enum tri yes = match(e, r, s, c, &asked);
-        if (yes == TRI_YES) {
+        enum tri yes = match(e, r, s, c, &q);
+        if (yes == TRI_YES)
             run_rule(e, s, r, c);
-        } else if (yes == TRI_UNKNOWN) {
-            record_verdict(e, s, r, c, "pending", count_targets(e, s, r));
-            if (!pend(e, s, r, c, PENDING_SUBJECT))
-                run_rule(e, s, r, c);
-            if (s->kind != SUBJECT_AGENT) /* nobody asks about these */
-                want_read(e, s);
-        }
+        else if (yes == TRI_UNKNOWN)
+            waits |= wait_for_read(e, s, r, c);
     }
+    if (waits)
+        fact_subject(e, s);
 }
 
 /* ------------------------------------------------------------ releases */

@@ -21,7 +21,7 @@
 #define SUBJECT_EDGES_MAX 256 /* groups + owners + parent of one agent */
 #define SUBJECT_ETAG_MAX 256
 #define SUBJECT_ATTRS_BYTES_MAX (64 * 1024)
-#define SUBJECT_PENDING_MAX 16 /* rules that wait for a read */
+#define SUBJECT_PENDING_MAX 64 /* rules that wait for a read */
 
 enum edge_kind { EDGE_GROUP, EDGE_OWNER, EDGE_PARENT };
 
