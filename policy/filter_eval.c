@@ -66,45 +66,49 @@ static bool may_be_time(const struct filter *t, bool exact)
                                 span_ieq(t->path.attr, SPAN("meta")));
 }
 
-static bool text_holds(const struct filter *t, struct span v, bool exact)
+static bool text_holds(const struct filter *t, enum filter_op op, struct span v,
+                       bool exact)
 {
     struct span want = t->value.text;
     int64_t ms;
-    if (t->op == OP_CO)
+    if (op == OP_CO)
         return text_contains(v, want, exact);
-    if (t->op == OP_SW)
+    if (op == OP_SW)
         return text_equal(span_sub(v, 0, want.n), want, exact);
-    if (t->op == OP_EW)
+    if (op == OP_EW)
         return v.n >= want.n &&
                text_equal(span_sub(v, v.n - want.n, v.n), want, exact);
     if (may_be_time(t, exact) && time_parse(v, &ms))
-        return order_holds(t->op, ms == t->value.time_ms  ? 0
-                                  : ms < t->value.time_ms ? -1
-                                                          : 1);
-    return order_holds(t->op, text_order(v, want, exact));
+        return order_holds(op, ms == t->value.time_ms  ? 0
+                               : ms < t->value.time_ms ? -1
+                                                       : 1);
+    if (op == OP_EQ)
+        return text_equal(v, want, exact);
+    return order_holds(op, text_order(v, want, exact));
 }
 
-static bool number_holds(const struct filter *t, const struct doc *v)
+static bool number_holds(const struct filter *t, enum filter_op op,
+                         const struct doc *v)
 {
     const struct filter_value *want = &t->value;
     if (v->kind == DOC_INT && want->kind == DOC_INT)
-        return order_holds(t->op, v->integer == want->integer  ? 0
-                                  : v->integer < want->integer ? -1
-                                                               : 1);
-    return order_holds(t->op, v->real < want->real   ? -1
-                              : v->real > want->real ? 1
-                                                     : 0);
+        return order_holds(op, v->integer == want->integer  ? 0
+                               : v->integer < want->integer ? -1
+                                                            : 1);
+    return order_holds(op, v->real < want->real   ? -1
+                           : v->real > want->real ? 1
+                                                  : 0);
 }
 
 /* One value against the literal; values of another type do not match. */
-static bool scalar_holds(const struct filter *t, const struct doc *v,
-                         bool exact)
+static bool scalar_holds(const struct filter *t, enum filter_op op,
+                         const struct doc *v, bool exact)
 {
     enum doc_kind want = t->value.kind;
     if (v->kind == DOC_TEXT)
-        return want == DOC_TEXT && text_holds(t, v->text, exact);
+        return want == DOC_TEXT && text_holds(t, op, v->text, exact);
     if (v->kind == DOC_INT || v->kind == DOC_REAL)
-        return (want == DOC_INT || want == DOC_REAL) && number_holds(t, v);
+        return (want == DOC_INT || want == DOC_REAL) && number_holds(t, op, v);
     if (v->kind == DOC_BOOL)
         return want == DOC_BOOL && v->truth == t->value.truth;
     return false;
@@ -127,48 +131,46 @@ static bool is_present(const struct doc *v)
 }
 
 /* A whole attribute value: list, complex or simple. `v` may be NULL. */
-static bool value_holds(const struct filter *t, const struct doc *v)
+static bool value_holds(const struct filter *t, enum filter_op op,
+                        const struct doc *v)
 {
-    if (t->op == OP_PR)
+    if (op == OP_PR)
         return is_present(v);
     if (v == NULL)
         return false;
     if (v->kind != DOC_LIST)
-        return scalar_holds(t, v, t->exact);
+        return scalar_holds(t, op, v, t->exact);
     DOC_EACH (it, v) {
         /* A multi-valued complex attribute stands for its `value`. */
         bool complex = it->kind == DOC_MAP;
         const struct doc *leaf = complex ? doc_iget(it, SPAN("value")) : it;
-        if (leaf != NULL && scalar_holds(t, leaf, t->exact || complex))
+        if (leaf != NULL && scalar_holds(t, op, leaf, t->exact || complex))
             return true;
     }
     return false;
 }
 
-static bool sub_holds(const struct filter *t, const struct doc *v)
+/* `op` instead of the term's own. `event.x` is the member x, not the
+ * sub-attribute x of a member. */
+static bool term_holds(const struct filter *t, enum filter_op op,
+                       const struct doc *v)
 {
     struct span sub = t->path.sub;
-    if (sub.n == 0)
-        return value_holds(t, v);
+    bool member = !t->in_element && t->source != FILTER_RESOURCE;
+    if (sub.n == 0 || member)
+        return value_holds(t, op, v);
     if (v == NULL)
         return false;
     if (v->kind != DOC_LIST)
-        return value_holds(t, doc_iget(v, sub));
+        return value_holds(t, op, doc_iget(v, sub));
     bool is_value = span_ieq(sub, SPAN("value"));
     DOC_EACH (it, v) {
         const struct doc *leaf =
             it->kind != DOC_MAP && is_value ? it : doc_iget(it, sub);
-        if (value_holds(t, leaf))
+        if (value_holds(t, op, leaf))
             return true;
     }
     return false;
-}
-
-static bool has_value(const struct filter *t, const struct doc *v)
-{
-    struct filter as_present = {.kind = FILTER_TEST, .op = OP_PR};
-    as_present.path = t->path;
-    return sub_holds(&as_present, v);
 }
 
 /* `eq null` asks for absence, `ne` is `not eq`. */
@@ -176,17 +178,15 @@ static enum tri test_holds(const struct filter *t, const struct filter_env *env,
                            const struct doc *v)
 {
     bool holds;
-    if (t->value.kind == DOC_NULL && t->op != OP_PR) {
-        holds = has_value(t, v) == (t->op == OP_NE);
-    } else if (t->op != OP_PR && env->absent_is_unknown && !has_value(t, v)) {
+    if (t->value.kind == DOC_NULL && t->op != OP_PR)
+        holds = term_holds(t, OP_PR, v) == (t->op == OP_NE);
+    else if (t->op != OP_PR && env->absent_is_unknown &&
+             !term_holds(t, OP_PR, v))
         return TRI_UNKNOWN;
-    } else if (t->op == OP_NE) {
-        struct filter as_eq = *t;
-        as_eq.op = OP_EQ;
-        holds = !sub_holds(&as_eq, v);
-    } else {
-        holds = sub_holds(t, v);
-    }
+    else if (t->op == OP_NE)
+        holds = !term_holds(t, OP_EQ, v);
+    else
+        holds = term_holds(t, t->op, v);
     return holds ? TRI_YES : TRI_NO;
 }
 
@@ -236,17 +236,10 @@ bool filter_find(const struct filter *t, const struct filter_env *env,
     return true;
 }
 
-/* `event.x` is the member x, not the sub-attribute x of a member. */
 static enum tri eval_test(const struct filter *t, const struct filter_env *env)
 {
     const struct doc *v;
-    if (!filter_find(t, env, &v))
-        return TRI_UNKNOWN;
-    if (t->source == FILTER_RESOURCE || t->path.sub.n == 0)
-        return test_holds(t, env, v);
-    struct filter direct = *t;
-    direct.path.sub.n = 0;
-    return test_holds(&direct, env, v);
+    return filter_find(t, env, &v) ? test_holds(t, env, v) : TRI_UNKNOWN;
 }
 
 /* A test inside [ ]: everything about the element is known. */

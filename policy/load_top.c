@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "policy/index.h"
 #include "sidecar/base/time_text.h"
 
 #define SECOND INT64_C(1000)
@@ -380,6 +381,8 @@ int policy_load(struct mem *m, const struct doc *root,
         return fail(f, RC_CONFIG, "the policy has %u error%s",
                     notes->error_count - errors,
                     notes->error_count - errors == 1 ? "" : "s");
+    if (policy_index_build(m, l.p) < 0)
+        return fail(f, RC_NO_MEMORY, "no memory for a policy");
     *ret = l.p;
     return 0;
 }

@@ -5,6 +5,8 @@
  */
 #include "policy/policy.h"
 
+#include "policy/index.h"
+
 const char *subject_kind_word(enum subject_kind k)
 {
     static const char *const words[SUBJECT_KIND_COUNT] = {"agent", "user",
@@ -76,15 +78,6 @@ static bool changes_concern(const struct policy_rule *r,
             if (attr_path_touches(&q->changed[i], &r->changed[j]))
                 return true;
     return false;
-}
-
-const struct policy_rule *policy_find_rule(const struct policy *p,
-                                           struct span name)
-{
-    for (unsigned i = 0; i < p->rule_count; i++)
-        if (span_eq(p->rules[i].name, name))
-            return &p->rules[i];
-    return NULL;
 }
 
 unsigned policy_step_needs(const struct policy_step *step)
@@ -189,6 +182,17 @@ static bool gate_holds(const struct policy_gate *g,
     return g->require == NULL || filter_eval(g->require, env) == TRI_YES;
 }
 
+int64_t policy_gates_change_ms(const struct policy *p, int64_t wall_ms)
+{
+    int64_t next = INT64_MAX;
+    for (unsigned i = 0; i < p->gate_count; i++) {
+        const struct policy_mode *m = &p->gates[i].mode;
+        if (policy_audits(m, wall_ms) && m->until_ms < next)
+            next = m->until_ms;
+    }
+    return next;
+}
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -196,27 +200,40 @@ static int64_t least(int64_t a, int64_t b)
 
 /* How old a read may be for this rule. */
 static void want_fresh(const struct policy *p, const struct policy_gate *g,
-                       struct gate_verdict *v)
+                       struct gate_tool *t)
 {
     int64_t age = g->max_age_ms > 0 ? g->max_age_ms : p->max_age_ms;
     int64_t allow_for = g->old_allow_for_ms == POLICY_DEFAULT
                             ? p->old_allow_for_ms
                             : g->old_allow_for_ms;
-    v->max_age_ms = least(v->max_age_ms, age);
-    v->old_allow_for_ms = least(v->old_allow_for_ms, allow_for);
+    t->max_age_ms = least(t->max_age_ms, age);
+    t->old_allow_for_ms = least(t->old_allow_for_ms, allow_for);
 }
 
-static void ask_gate(const struct policy *p, const struct policy_gate *g,
-                     const struct filter_env *env, int64_t wall_ms,
-                     struct gate_verdict *v)
+void policy_gate_tool(const struct policy *p, struct span tool, int64_t wall_ms,
+                      uint16_t room[POLICY_GATES_MAX], struct gate_tool *ret)
+{
+    *ret = (struct gate_tool){.max_age_ms = INT64_MAX,
+                              .old_allow_for_ms = INT64_MAX};
+    ret->classes = policy_tool_classes(p, tool);
+    ret->rules = policy_gates_on(p, tool, ret->classes, room);
+    for (unsigned i = 0; i < ret->rules.count; i++) {
+        const struct policy_gate *g = &p->gates[ret->rules.at[i]];
+        ret->reads_call = ret->reads_call || g->reads_call;
+        if (!policy_audits(&g->mode, wall_ms))
+            want_fresh(p, g, ret);
+    }
+    if (ret->max_age_ms == INT64_MAX) { /* no enforced rule names it */
+        ret->max_age_ms = p->max_age_ms;
+        ret->old_allow_for_ms = p->old_allow_for_ms;
+    }
+}
+
+/* An enforced rule that denies decides before one that audits. */
+static void ask_gate(const struct policy_gate *g, const struct filter_env *env,
+                     int64_t wall_ms, struct gate_verdict *v)
 {
     bool audits = policy_audits(&g->mode, wall_ms);
-    v->named = true;
-    v->reads_call = v->reads_call || g->reads_call;
-    if (audits)
-        v->until_ms = least(v->until_ms, g->mode.until_ms);
-    else
-        want_fresh(p, g, v);
     bool decided = v->decider != NULL && (audits || !v->allowed);
     if (decided || gate_holds(g, env))
         return;
@@ -224,36 +241,18 @@ static void ask_gate(const struct policy *p, const struct policy_gate *g,
     v->allowed = v->would = audits;
 }
 
-/* No rule names the tool. */
-static void refuse_unnamed(const struct policy *p, int64_t wall_ms,
-                           struct gate_verdict *v)
-{
-    v->would = wall_ms < p->gates_from_ms;
-    v->allowed = v->would;
-    if (v->would)
-        v->until_ms = p->gates_from_ms;
-}
-
-struct gate_verdict policy_gate_eval(const struct policy *p, struct span tool,
-                                     uint32_t tool_classes,
+struct gate_verdict policy_gate_eval(const struct policy *p,
+                                     const struct gate_tool *tool,
                                      const struct filter_env *env,
                                      int64_t wall_ms)
 {
-    struct gate_verdict v = {.allowed = true,
-                             .max_age_ms = INT64_MAX,
-                             .old_allow_for_ms = INT64_MAX,
-                             .until_ms = INT64_MAX};
+    struct gate_verdict v = {.allowed = true};
     struct filter_env strict = *env;
     strict.absent_is_unknown = true;
-    for (unsigned i = 0; i < p->gate_count; i++)
-        if (policy_tools_match(p, &p->gates[i].tools, tool, tool_classes))
-            ask_gate(p, &p->gates[i], &strict, wall_ms, &v);
-    if (v.max_age_ms == INT64_MAX) { /* no enforced rule names it */
-        v.max_age_ms = p->max_age_ms;
-        v.old_allow_for_ms = p->old_allow_for_ms;
-    }
-    if (!v.named && p->gate_count > 0)
-        refuse_unnamed(p, wall_ms, &v);
+    for (unsigned i = 0; i < tool->rules.count; i++)
+        ask_gate(&p->gates[tool->rules.at[i]], &strict, wall_ms, &v);
+    if (tool->rules.count == 0 && p->gate_count > 0)
+        v.allowed = v.would = wall_ms < p->gates_from_ms;
     return v;
 }
 

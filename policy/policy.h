@@ -187,6 +187,12 @@ struct policy_limit {
 
 enum when_denied { OPEN_LEAVE, OPEN_CANCEL };
 
+/* Positions in policy->rules or policy->gates, ascending. */
+struct rule_set {
+    const uint16_t *at;
+    unsigned count;
+};
+
 struct policy {
     /* defaults */
     struct policy_mode mode;
@@ -213,6 +219,7 @@ struct policy {
     const struct policy_gate *gates;
     unsigned gate_count;
     int64_t gates_from_ms; /* wall: since when some gate rule is enforced */
+    const struct policy_index *index; /* policy/index.h */
     const struct policy_action *actions;
     unsigned action_count;
     const struct policy_feed *feeds;
@@ -321,16 +328,27 @@ bool policy_releases(const struct policy_rule *r, enum hold_kind hold,
 /* Is it only written what would happen at this time? */
 bool policy_audits(const struct policy_mode *m, int64_t wall_ms);
 
-/* What the gate rules say, and which one said no. */
+/* When the next audit of a gate rule ends after this time: what was asked with
+ * an earlier time holds until then. INT64_MAX: never. */
+int64_t policy_gates_change_ms(const struct policy *p, int64_t wall_ms);
+
+/* What the gate rules say about a tool, whoever asks. */
+struct gate_tool {
+    uint32_t classes;
+    bool reads_call;       /* some requirement looks at the call */
+    struct rule_set rules; /* gate rules that name it */
+    /* Strictest of all enforced rules that name it, or the defaults. */
+    int64_t max_age_ms, old_allow_for_ms;
+};
+/* The rules are in `room`. */
+void policy_gate_tool(const struct policy *p, struct span tool, int64_t wall_ms,
+                      uint16_t room[POLICY_GATES_MAX], struct gate_tool *ret);
+
+/* What they say to one agent, and which one said no. */
 struct gate_verdict {
     bool allowed;
     bool would; /* allowed, but only because of audit mode */
-    bool named; /* some gate rule names the tool */
-    bool reads_call;
     const struct policy_gate *decider; /* the rule that denied, or NULL */
-    /* Strictest of all enforced rules that name it, or the defaults. */
-    int64_t max_age_ms, old_allow_for_ms;
-    int64_t until_ms; /* wall: then a rule's audit ends; ask again */
 };
 
 /* All gate rules that name the tool must hold over env->resource; UNKNOWN and
@@ -338,8 +356,8 @@ struct gate_verdict {
  * no gate rules at all every tool is allowed. A rule in audit mode names its
  * tools and lets pass; that some tool is named by none counts only when a gate
  * rule is enforced. */
-struct gate_verdict policy_gate_eval(const struct policy *p, struct span tool,
-                                     uint32_t tool_classes,
+struct gate_verdict policy_gate_eval(const struct policy *p,
+                                     const struct gate_tool *tool,
                                      const struct filter_env *env,
                                      int64_t wall_ms);
 

@@ -534,8 +534,11 @@ static int explain_tool(struct work *w)
     const struct span tool = span_str(w->q.tool);
     const uint32_t classes = policy_tool_classes(w->p, tool);
     struct filter_env strict = w->rule.env;
+    uint16_t room[POLICY_GATES_MAX];
+    struct gate_tool t;
+    policy_gate_tool(w->p, tool, w->wall_ms, room, &t);
     struct gate_verdict v =
-        policy_gate_eval(w->p, tool, classes, &w->rule.env, w->wall_ms);
+        policy_gate_eval(w->p, &t, &w->rule.env, w->wall_ms);
     strict.absent_is_unknown = true;
     if (w->q.json)
         json_open_list(&w->j, "gate");
@@ -547,7 +550,7 @@ static int explain_tool(struct work *w)
     if (!v.allowed && policy_audits(&w->p->mode, w->wall_ms))
         v.allowed = v.would = true;
     const char *why = v.decider != NULL      ? "by gate rule "
-                      : v.named              ? ""
+                      : t.rules.count > 0    ? ""
                       : w->p->gate_count > 0 ? "no gate rule names the tool"
                                              : "there are no gate rules";
     const struct span who = v.decider != NULL ? v.decider->name : SPAN("");
@@ -556,18 +559,18 @@ static int explain_tool(struct work *w)
         json_str(&w->j, "decision", v.allowed ? "allow" : "deny");
         json_bool(&w->j, "would_deny", v.would);
         json_text(&w->j, "decided_by", who);
-        json_i64(&w->j, "max_age_ms", v.max_age_ms);
-        json_i64(&w->j, "old_allow_for_ms", v.old_allow_for_ms);
+        json_i64(&w->j, "max_age_ms", t.max_age_ms);
+        json_i64(&w->j, "old_allow_for_ms", t.old_allow_for_ms);
     } else {
         term_tone(&w->term, &w->out, v.allowed ? TONE_GOOD : TONE_BAD,
                   v.allowed ? SPAN("allow") : SPAN("deny"));
         buf_printf(&w->out, "%s%s%s%.*s; the last read may be %lld s old",
                    v.would ? ", denied without audit mode" : "",
                    why[0] == 0 ? "" : ": ", why, PRSPAN(who),
-                   (long long)(v.max_age_ms / 1000));
-        if (v.old_allow_for_ms > 0)
+                   (long long)(t.max_age_ms / 1000));
+        if (t.old_allow_for_ms > 0)
             buf_printf(&w->out, ", %lld s more when reads fail",
-                       (long long)(v.old_allow_for_ms / 1000));
+                       (long long)(t.old_allow_for_ms / 1000));
         buf_put_str(&w->out, "\n");
     }
     return v.allowed ? EXIT_YES : EXIT_NO;

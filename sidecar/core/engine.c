@@ -417,6 +417,7 @@ void engine_free(struct engine *e)
         row_free(e, container_of(e->rows.head.next, struct row, link));
     dedupe_fini(&e->dedupe);
     limit_windows_fini(&e->limits);
+    gate_forget_tools(e);
     mem_release(e->mem, e->pending);
     mem_release(e->mem, e->outs);
     arena_fini(&e->step_arena);
@@ -476,6 +477,7 @@ static void on_policy(struct engine *e)
 {
     const struct policy *before = e->policy;
     e->policy = e->in->policy;
+    e->gate_until_ms = INT64_MIN;
     e->policy_stamp = e->input; /* it may need attributes not read yet */
     if (before == NULL ||
         memcmp(before->digest, e->policy->digest, sizeof before->digest) != 0)
@@ -699,6 +701,7 @@ int engine_start(struct engine *e, uint64_t last_seq,
     const struct in in = {
         .kind = IN_TICK, .now_ms = now_ms, .wall_ms = wall_ms};
     e->policy = policy;
+    e->gate_until_ms = INT64_MIN;
     e->start_ms = now_ms;
     e->start_wall_ms = wall_ms;
     e->seq = e->stored = last_seq;

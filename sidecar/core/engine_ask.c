@@ -64,7 +64,7 @@ static void decide_unknown(struct engine *e, struct subject *s,
 /* Stale: wait for a read, unless reads fail just now. */
 static void decide_stale(struct engine *e, const struct subject *s,
                          const struct standing *st,
-                         const struct gate_verdict *gate, struct decision *d)
+                         const struct gate_says *gate, struct decision *d)
 {
     bool failing = s->read.last_failed && s->read.id == 0 &&
                    e->in->now_ms < s->read.not_before_ms;
@@ -81,93 +81,24 @@ static void decide_stale(struct engine *e, const struct subject *s,
     deny(d, REASON_REFRESH_FAILED, SPAN(""));
 }
 
-/* `tool`, `tool_class` and `call.run_id` for conditions, without allocating. A
- * tool may be in several classes: any of them may be the one asked for. */
-struct call_doc {
-    struct doc map, tool, run, classes;
-    struct doc in[POLICY_CLASSES_MAX];
-};
-
-static const struct doc *call_doc(const struct policy *p, struct call_doc *c,
-                                  struct span tool, struct span run_id)
-{
-    uint32_t classes = policy_tool_classes(p, tool);
-    c->map = (struct doc){.kind = DOC_MAP};
-    c->tool = (struct doc){.kind = DOC_TEXT, .key = SPAN("tool"), .text = tool};
-    c->run =
-        (struct doc){.kind = DOC_TEXT, .key = SPAN("run_id"), .text = run_id};
-    c->classes = (struct doc){.kind = DOC_LIST, .key = SPAN("tool_class")};
-    doc_append(&c->map, &c->tool);
-    doc_append(&c->map, &c->classes);
-    if (run_id.n > 0)
-        doc_append(&c->map, &c->run);
-    for (unsigned i = 0; i < p->class_count && i < POLICY_CLASSES_MAX; i++) {
-        if ((classes >> i & 1) == 0)
-            continue;
-        c->in[i] = (struct doc){.kind = DOC_TEXT, .text = p->classes[i].name};
-        doc_append(&c->classes, &c->in[i]);
-    }
-    if (classes == 0) { /* not absent: `not (tool_class eq ...)` may hold */
-        c->in[0] = (struct doc){.kind = DOC_TEXT, .text = SPAN("none")};
-        doc_append(&c->classes, &c->in[0]);
-    }
-    return &c->map;
-}
-
-static void apply_gate(struct engine *e, const struct gate_verdict *g,
+static void apply_gate(struct engine *e, const struct gate_says *g,
                        struct decision *d)
 {
-    struct span rule = g->decider == NULL ? SPAN("") : g->decider->name;
-    d->would = g->would || (!g->allowed && audit_mode(e));
+    const struct gate_verdict *v = &g->verdict;
+    struct span rule = v->decider == NULL ? SPAN("") : v->decider->name;
+    d->would = v->would || (!v->allowed && audit_mode(e));
     if (d->would)
         d->rule = rule;
-    else if (!g->allowed)
+    else if (!v->allowed)
         deny(d, g->named ? REASON_GATE_RULE : REASON_TOOL_NOT_NAMED, rule);
-}
-
-static struct gate_verdict ask_policy(struct engine *e, const struct subject *s,
-                                      struct span tool, struct span run_id)
-{
-    struct call_doc call;
-    const struct filter_env env = {
-        .resource = subject_attrs(e, s),
-        .call = call_doc(e->policy, &call, tool, run_id)};
-    return policy_gate_eval(e->policy, tool,
-                            policy_tool_classes(e->policy, tool), &env,
-                            e->policy_wall_ms);
-}
-
-static struct gate_verdict gate_verdict(struct engine *e, struct subject *s,
-                                        struct span tool, struct span run_id)
-{
-    if (s->gate_cache == NULL) /* without memory it is only slower */
-        s->gate_cache = mem_alloc(e->mem, sizeof *s->gate_cache);
-    if (s->gate_cache == NULL)
-        return ask_policy(e, s, tool, run_id);
-    uint64_t h = hash_span(&e->subjects.by_key.seed, tool);
-    unsigned at = h % GATE_CACHE_SLOTS;
-    uint64_t version = e->policy_stamp + 1; /* 0 marks an empty slot */
-    if (s->gate_cache->slot[at].policy != version ||
-        s->gate_cache->slot[at].attrs != s->attrs_version ||
-        s->gate_cache->slot[at].tool_hash != h ||
-        e->policy_wall_ms >= s->gate_cache->slot[at].verdict.until_ms) {
-        s->gate_cache->slot[at].policy = 0;
-        struct gate_verdict v = ask_policy(e, s, tool, run_id);
-        if (v.reads_call)
-            return v;
-        s->gate_cache->slot[at].tool_hash = h;
-        s->gate_cache->slot[at].attrs = s->attrs_version;
-        s->gate_cache->slot[at].verdict = v;
-        s->gate_cache->slot[at].policy = version;
-    }
-    return s->gate_cache->slot[at].verdict;
 }
 
 void decide(struct engine *e, struct subject *s, struct span tool,
             struct span run_id, struct decision *d)
 {
     *d = (struct decision){.verdict = VERDICT_ALLOW, .reason = REASON_ALLOWED};
-    struct gate_verdict gate = gate_verdict(e, s, tool, run_id);
+    struct gate_says gate;
+    gate_ask(e, s, tool, run_id, &gate);
     struct standing st;
     standing_of(e, s, gate.max_age_ms, &st);
     d->epoch = st.epoch;

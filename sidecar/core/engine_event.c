@@ -449,8 +449,8 @@ void on_feed(struct engine *e)
 
 static bool any_rule_on(const struct engine *e, enum event_type type)
 {
-    for (unsigned i = 0; i < e->policy->rule_count; i++)
-        if ((e->policy->rules[i].events & EVENT_BIT(type)) != 0)
+    for (unsigned k = 0; k < SUBJECT_KIND_COUNT; k++)
+        if (policy_rules_on(e->policy, type, (enum subject_kind)k).count > 0)
             return true;
     return false;
 }

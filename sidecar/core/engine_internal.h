@@ -11,6 +11,7 @@
 #ifndef SIDECAR_CORE_ENGINE_INTERNAL_H
 #define SIDECAR_CORE_ENGINE_INTERNAL_H
 
+#include "policy/index.h"
 #include "sidecar/core/call.h"
 #include "sidecar/core/dedupe.h"
 #include "sidecar/core/engine.h"
@@ -68,6 +69,15 @@ struct pending_answer {
     bool begin;
     size_t tool_n;
     unsigned char tool[ENGINE_ID_MAX];
+};
+
+/* What the gate rules say about a tool that was asked for. Known by its keyed
+ * hash: no asker can make two tools collide. */
+#define GATE_TOOLS_MAX 1024
+struct gate_known {
+    uint64_t hash;
+    struct gate_tool tool;
+    uint16_t at[]; /* tool.rules */
 };
 
 /* A journal row on its way to the disk. */
@@ -169,6 +179,10 @@ struct engine {
     struct list parked;
     unsigned parked_count;
     struct list new_holds; /* set in this step */
+    struct gate_known *gate_tools[GATE_TOOLS_MAX];
+    uint32_t gate_version;
+    int64_t gate_until_ms; /* wall: then another version begins; INT64_MIN
+                              when the policy has changed */
     struct pending_answer *pending;
     size_t pending_head, pending_count, pending_cap;
     struct base_state bases[ENGINE_BASES_MAX];
@@ -357,6 +371,17 @@ void job_tick(struct engine *e);
 void want_read(struct engine *e, struct subject *s);
 void on_read_done(struct engine *e);
 void read_tick(struct engine *e);
+
+/* engine_gate.c */
+struct gate_says {
+    struct gate_verdict verdict;
+    bool named; /* some gate rule names the tool */
+    int64_t max_age_ms, old_allow_for_ms;
+};
+void gate_ask(struct engine *e, struct subject *s, struct span tool,
+              struct span run_id, struct gate_says *ret);
+/* Gives back their memory. */
+void gate_forget_tools(struct engine *e);
 
 /* engine_ask.c */
 enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_WAIT };

@@ -285,8 +285,8 @@ static void record_verdict(struct engine *e, const struct subject *s,
     record_row(e, &rec);
 }
 
-/* A read of the subject must decide; where it cannot be remembered, the
- * stricter reading. */
+/* A read of the subject must decide. False when that cannot be remembered: then
+ * the stricter reading counts. The caller writes the subject's fact. */
 static bool pend(struct engine *e, struct subject *s,
                  const struct policy_rule *r, const struct cause *c,
                  enum pending_about about)
@@ -300,7 +300,6 @@ static bool pend(struct engine *e, struct subject *s,
     if (rc == RC_LIMIT)
         return false;
     note_rc(e, rc);
-    fact_subject(e, s);
     return true;
 }
 
@@ -338,6 +337,7 @@ static void run_on_targets(struct engine *e, struct subject *s,
         enum tri v = is_target(e, r, edge);
         if (v == TRI_UNKNOWN && pend(e, edge->agent, r, c, PENDING_TARGET)) {
             record_verdict(e, edge->agent, r, c, "pending", -1);
+            fact_subject(e, edge->agent);
             row_split(e);
         } else if (v != TRI_NO) {
             run_steps(e, edge->agent, c, r);
@@ -391,6 +391,7 @@ static enum tri match(const struct engine *e, const struct policy_rule *r,
     }
     const struct doc *data =
         c->part == NULL ? NULL : doc_get(c->part->payload, SPAN("data"));
+    q->env.resource = NULL;
     enum tri blind = policy_rule_match(r, q);
     if (blind != TRI_UNKNOWN)
         return blind;
@@ -403,29 +404,34 @@ static enum tri match(const struct engine *e, const struct policy_rule *r,
     return TRI_UNKNOWN;
 }
 
-static bool only_releases(const struct policy_rule *r)
+/* True when it waits for a read from now on. */
+static bool wait_for_read(struct engine *e, struct subject *s,
+                          const struct policy_rule *r, const struct cause *c)
 {
-    for (unsigned i = 0; i < r->step_count; i++)
-        if (r->steps[i].kind != STEP_RELEASE)
-            return false;
-    return true;
+    record_verdict(e, s, r, c, "pending", count_targets(e, s, r));
+    bool waits = pend(e, s, r, c, PENDING_SUBJECT);
+    if (!waits)
+        run_rule(e, s, r, c);
+    if (s->kind != SUBJECT_AGENT) /* nobody asks about these */
+        want_read(e, s);
+    return waits;
 }
 
+/* A schedule comes due for one rule alone. */
 static bool is_asked(const struct policy_rule *r, const struct cause *c)
 {
-    return (r->events & EVENT_BIT(c->type)) != 0 && !only_releases(r) &&
-           (c->only == NULL || c->only == r);
+    return c->only == NULL || c->only == r;
 }
 
 /* What all rules are about to do is counted before any of them does it: else
  * what is withheld would depend on their order. */
 static void count_rules(struct engine *e, struct subject *s,
-                        const struct cause *c, const struct rule_question *q)
+                        const struct cause *c, struct rule_set on,
+                        struct rule_question *q)
 {
-    for (unsigned i = 0; e->policy->limited && i < e->policy->rule_count; i++) {
-        const struct policy_rule *r = &e->policy->rules[i];
-        struct rule_question asked = *q;
-        if (is_asked(r, c) && match(e, r, s, c, &asked) == TRI_YES)
+    for (unsigned i = 0; e->policy->limited && i < on.count; i++) {
+        const struct policy_rule *r = &e->policy->rules[on.at[i]];
+        if (is_asked(r, c) && match(e, r, s, c, q) == TRI_YES)
             count_rule(e, s, c, r);
     }
 }
@@ -433,23 +439,21 @@ static void count_rules(struct engine *e, struct subject *s,
 void run_rules(struct engine *e, struct subject *s, const struct cause *c)
 {
     struct rule_question q = question_of(e, s, c);
-    count_rules(e, s, c, &q);
-    for (unsigned i = 0; i < e->policy->rule_count; i++) {
-        const struct policy_rule *r = &e->policy->rules[i];
+    const struct rule_set on = policy_rules_on(e->policy, q.type, q.subject);
+    bool waits = false;
+    count_rules(e, s, c, on, &q);
+    for (unsigned i = 0; i < on.count; i++) {
+        const struct policy_rule *r = &e->policy->rules[on.at[i]];
         if (!is_asked(r, c))
             continue;
-        struct rule_question asked = q;
-        enum tri yes = match(e, r, s, c, &asked);
-        if (yes == TRI_YES) {
+        enum tri yes = match(e, r, s, c, &q);
+        if (yes == TRI_YES)
             run_rule(e, s, r, c);
-        } else if (yes == TRI_UNKNOWN) {
-            record_verdict(e, s, r, c, "pending", count_targets(e, s, r));
-            if (!pend(e, s, r, c, PENDING_SUBJECT))
-                run_rule(e, s, r, c);
-            if (s->kind != SUBJECT_AGENT) /* nobody asks about these */
-                want_read(e, s);
-        }
+        else if (yes == TRI_UNKNOWN)
+            waits |= wait_for_read(e, s, r, c);
     }
+    if (waits)
+        fact_subject(e, s);
 }
 
 /* ------------------------------------------------------------ releases */
@@ -464,8 +468,9 @@ static const struct policy_rule *releasing_rule(const struct engine *e,
     event_mask seen = s->seen | EVENT_BIT(EVENT_REFRESHED);
     struct span set_by = span_str((const char *)h->rule);
     const struct policy_rule *audited = NULL;
-    for (unsigned i = 0; i < e->policy->rule_count; i++) {
-        const struct policy_rule *r = &e->policy->rules[i];
+    const struct rule_set ending = policy_rules_ending(e->policy, set_by);
+    for (unsigned i = 0; i < ending.count; i++) {
+        const struct policy_rule *r = &e->policy->rules[ending.at[i]];
         if ((r->events & seen) == 0 || !policy_releases(r, h->kind, set_by))
             continue;
         struct filter_env env = {.resource = c->fresh};

@@ -21,7 +21,7 @@
 #define SUBJECT_EDGES_MAX 256 /* groups + owners + parent of one agent */
 #define SUBJECT_ETAG_MAX 256
 #define SUBJECT_ATTRS_BYTES_MAX (64 * 1024)
-#define SUBJECT_PENDING_MAX 16 /* rules that wait for a read */
+#define SUBJECT_PENDING_MAX 64 /* rules that wait for a read */
 
 enum edge_kind { EDGE_GROUP, EDGE_OWNER, EDGE_PARENT };
 
@@ -66,15 +66,20 @@ struct read_state {
 };
 
 /* Gate verdicts of the last tools asked about. A verdict depends on the policy,
- * the tool and the attributes, all of which have a version here; standing is
- * never cached. Verdicts that look at the call's arguments are not kept. */
+ * on which gate rules audit, on the tool and the attributes, all of which have
+ * a version here; standing is never cached. Verdicts that look at the call's
+ * arguments are not kept. */
 #define GATE_CACHE_SLOTS 8
-struct gate_cache {
-    struct {
-        uint64_t tool_hash, policy, attrs; /* policy 0: empty */
-        struct gate_verdict verdict;
-    } slot[GATE_CACHE_SLOTS];
+struct gate_slot {
+    uint64_t tool_hash, attrs;
+    uint32_t version; /* 0: empty */
+    bool allowed, would;
+    uint16_t decider; /* 1 + position of the gate rule; 0: none */
 };
+struct gate_cache {
+    struct gate_slot slot[GATE_CACHE_SLOTS];
+};
+_Static_assert(POLICY_GATES_MAX < UINT16_MAX, "a decider fits");
 
 struct subject {
     struct map_link link; /* key: base url NUL uri */

@@ -241,6 +241,9 @@ try {
     }
     for (const alg of Object.keys(SETS)) await sets(alg, provider.address().port, append[64]);
     provider.close();
+    console.log('');
+    console.log(execFileSync('taskset', ['-c', SERVER_CORE, join(tools, 'bench_policy')],
+        { encoding: 'utf8' }).trimEnd());
 } catch (error) {
     console.log(`bench stopped: ${error.stack}`);
     process.exitCode = 1;

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/index.h"
+
+#include "sidecar/base/map.h"
+
+struct rule_entry {
+    struct map_link link; /* by name */
+    struct rule_set ending;
+    unsigned last; /* 1 + the rule that was added to `ending` last */
+    uint16_t rule;
+};
+
+/* A gate rule that a tool or a pattern belongs to. */
+struct gate_ref {
+    struct gate_ref *next;
+    struct span pattern;
+    uint16_t gate;
+};
+
+/* A tool that gate rules name in full. */
+struct tool_entry {
+    struct map_link link;
+    struct gate_ref *gates;
+};
+
+struct policy_index {
+    struct rule_set on[EVENT_TYPE_COUNT][SUBJECT_KIND_COUNT];
+    struct map rules; /* struct rule_entry */
+    struct map tools; /* struct tool_entry */
+    struct gate_ref *patterns;
+    struct rule_set of_class[POLICY_CLASSES_MAX];
+    struct rule_set of_all;
+};
+
+/* Keys are the policy author's: who asks cannot make them collide. */
+static const struct hash_key seed = {0x706f6c69637920, 0x696e646578};
+
+/* ---- sets are counted, given room, filled ---- */
+
+typedef void add_fn(struct rule_set *set, unsigned i);
+
+static void count_one(struct rule_set *set, unsigned i)
+{
+    (void)i;
+    set->count++;
+}
+
+static int make_room(struct mem *m, struct rule_set *set)
+{
+    if (set->count == 0)
+        return 0;
+    set->at = mem_array(m, set->count, sizeof *set->at);
+    set->count = 0;
+    return set->at == NULL ? RC_NO_MEMORY : 0;
+}
+
+static void fill_one(struct rule_set *set, unsigned i)
+{
+    uint16_t *at = (uint16_t *)(uintptr_t)set->at; /* ours until it is full */
+    at[set->count++] = (uint16_t)i;
+}
+
+/* ---- rules by event ---- */
+
+static void add_on(const struct policy *p, struct policy_index *x, add_fn *add)
+{
+    for (unsigned i = 0; i < p->rule_count; i++) {
+        const struct policy_rule *r = &p->rules[i];
+        if (policy_only_releases(r))
+            continue;
+        for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
+            if ((r->events & EVENT_BIT(t)) != 0)
+                add(&x->on[t][r->subject], i);
+    }
+}
+
+static int index_events(struct mem *m, const struct policy *p,
+                        struct policy_index *x)
+{
+    add_on(p, x, count_one);
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
+        for (unsigned k = 0; k < SUBJECT_KIND_COUNT; k++)
+            TRY(make_room(m, &x->on[t][k]));
+    add_on(p, x, fill_one);
+    return 0;
+}
+
+/* ---- rules by name and by the holds that they end ---- */
+
+static struct rule_entry *find_entry(const struct policy_index *x,
+                                     struct span name)
+{
+    struct map_link *k = map_find(&x->rules, name);
+    return k == NULL ? NULL : container_of(k, struct rule_entry, link);
+}
+
+static void add_ended_by(struct policy_index *x, const struct policy_step *s,
+                         unsigned rule, add_fn *add)
+{
+    for (unsigned i = 0; i < s->set_by.count; i++) {
+        struct rule_entry *e = find_entry(x, s->set_by.at[i]);
+        if (e == NULL || e->last == rule + 1)
+            continue;
+        e->last = rule + 1;
+        add(&e->ending, rule);
+    }
+}
+
+static void add_ending(const struct policy *p, struct policy_index *x,
+                       add_fn *add)
+{
+    for (unsigned i = 0; i < p->rule_count; i++)
+        for (unsigned k = 0; k < p->rules[i].step_count; k++)
+            if (p->rules[i].steps[k].kind == STEP_RELEASE)
+                add_ended_by(x, &p->rules[i].steps[k], i, add);
+}
+
+static int index_names(struct mem *m, const struct policy *p,
+                       struct policy_index *x)
+{
+    if (p->rule_count == 0)
+        return 0;
+    struct rule_entry *at = mem_array(m, p->rule_count, sizeof *at);
+    if (at == NULL)
+        return RC_NO_MEMORY;
+    for (unsigned i = 0; i < p->rule_count; i++) {
+        at[i].link.key = p->rules[i].name;
+        at[i].rule = (uint16_t)i;
+        TRY(map_insert(&x->rules, &at[i].link));
+    }
+    add_ending(p, x, count_one);
+    for (unsigned i = 0; i < p->rule_count; i++) {
+        TRY(make_room(m, &at[i].ending));
+        at[i].last = 0;
+    }
+    add_ending(p, x, fill_one);
+    return 0;
+}
+
+/* ---- gate rules by tool ---- */
+
+static int add_tool(struct mem *m, struct policy_index *x, struct gate_ref *ref)
+{
+    struct map_link *k = map_find(&x->tools, ref->pattern);
+    struct tool_entry *e =
+        k == NULL ? NULL : container_of(k, struct tool_entry, link);
+    if (e == NULL) {
+        e = mem_alloc(m, sizeof *e);
+        if (e == NULL)
+            return RC_NO_MEMORY;
+        e->link.key = ref->pattern;
+        TRY(map_insert(&x->tools, &e->link));
+    }
+    ref->next = e->gates;
+    e->gates = ref;
+    return 0;
+}
+
+static int add_patterns(struct mem *m, struct policy_index *x,
+                        const struct names *patterns, unsigned gate)
+{
+    if (patterns->count == 0)
+        return 0;
+    struct gate_ref *at = mem_array(m, patterns->count, sizeof *at);
+    if (at == NULL)
+        return RC_NO_MEMORY;
+    for (unsigned i = 0; i < patterns->count; i++) {
+        at[i].pattern = patterns->at[i];
+        at[i].gate = (uint16_t)gate;
+        if (span_find(at[i].pattern, '*', 0) == at[i].pattern.n) {
+            TRY(add_tool(m, x, &at[i]));
+        } else {
+            at[i].next = x->patterns;
+            x->patterns = &at[i];
+        }
+    }
+    return 0;
+}
+
+static void add_classes(const struct policy *p, struct policy_index *x,
+                        add_fn *add)
+{
+    for (unsigned i = 0; i < p->gate_count; i++) {
+        const struct tool_set *tools = &p->gates[i].tools;
+        if (tools->all) {
+            add(&x->of_all, i);
+            continue;
+        }
+        for (unsigned c = 0; c < p->class_count; c++)
+            if ((tools->classes >> c & 1) != 0)
+                add(&x->of_class[c], i);
+    }
+}
+
+static int index_gates(struct mem *m, const struct policy *p,
+                       struct policy_index *x)
+{
+    add_classes(p, x, count_one);
+    TRY(make_room(m, &x->of_all));
+    for (unsigned c = 0; c < p->class_count; c++)
+        TRY(make_room(m, &x->of_class[c]));
+    add_classes(p, x, fill_one);
+    for (unsigned i = 0; i < p->gate_count; i++)
+        if (!p->gates[i].tools.all)
+            TRY(add_patterns(m, x, &p->gates[i].tools.patterns, i));
+    return 0;
+}
+
+int policy_index_build(struct mem *m, struct policy *p)
+{
+    struct policy_index *x = mem_alloc(m, sizeof *x);
+    if (x == NULL)
+        return RC_NO_MEMORY;
+    map_init(&x->rules, m, seed, POLICY_RULES_MAX);
+    map_init(&x->tools, m, seed, (size_t)POLICY_GATES_MAX * POLICY_LIST_MAX);
+    TRY(index_events(m, p, x));
+    TRY(index_names(m, p, x));
+    TRY(index_gates(m, p, x));
+    p->index = x;
+    return 0;
+}
+
+/* ---- looking up ---- */
+
+struct rule_set policy_rules_on(const struct policy *p, enum event_type type,
+                                enum subject_kind subject)
+{
+    return p->index->on[type][subject];
+}
+
+struct rule_set policy_rules_ending(const struct policy *p, struct span set_by)
+{
+    const struct rule_entry *e = find_entry(p->index, set_by);
+    return e == NULL ? (struct rule_set){NULL, 0} : e->ending;
+}
+
+const struct policy_rule *policy_find_rule(const struct policy *p,
+                                           struct span name)
+{
+    const struct rule_entry *e = find_entry(p->index, name);
+    return e == NULL ? NULL : &p->rules[e->rule];
+}
+
+#define WORDS (POLICY_GATES_MAX / 64)
+
+static void mark(uint64_t bits[WORDS], unsigned gate)
+{
+    bits[gate / 64] |= UINT64_C(1) << gate % 64;
+}
+
+static void mark_set(uint64_t bits[WORDS], const struct rule_set *set)
+{
+    for (unsigned i = 0; i < set->count; i++)
+        mark(bits, set->at[i]);
+}
+
+static void mark_patterns(const struct policy_index *x, struct span tool,
+                          uint64_t bits[WORDS])
+{
+    struct map_link *k = map_find(&x->tools, tool);
+    const struct gate_ref *it =
+        k == NULL ? NULL : container_of(k, struct tool_entry, link)->gates;
+    for (; it != NULL; it = it->next)
+        mark(bits, it->gate);
+    for (it = x->patterns; it != NULL; it = it->next)
+        if (span_glob(it->pattern, tool))
+            mark(bits, it->gate);
+}
+
+struct rule_set policy_gates_on(const struct policy *p, struct span tool,
+                                uint32_t tool_classes,
+                                uint16_t room[POLICY_GATES_MAX])
+{
+    const struct policy_index *x = p->index;
+    uint64_t bits[WORDS] = {0};
+    struct rule_set found = {room, 0};
+    mark_set(bits, &x->of_all);
+    for (unsigned c = 0; c < p->class_count; c++)
+        if ((tool_classes >> c & 1) != 0)
+            mark_set(bits, &x->of_class[c]);
+    mark_patterns(x, tool, bits);
+    for (unsigned i = 0; i < p->gate_count; i++)
+        if ((bits[i / 64] >> i % 64 & 1) != 0)
+            room[found.count++] = (uint16_t)i;
+    return found;
+}
