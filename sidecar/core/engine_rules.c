@@ -208,8 +208,8 @@ static void run_steps(struct engine *e, struct subject *agent,
 static bool all_owners_left(const struct subject *agent)
 {
     bool any = false;
-    LIST_EACH (k, next, &agent->out) {
-        const struct edge *edge = container_of(k, struct edge, out_link);
+    for (unsigned i = 0; i < agent->out_count; i++) {
+        const struct edge *edge = &agent->out[i];
         if (edge->kind != EDGE_OWNER)
             continue;
         any = true;
@@ -241,8 +241,10 @@ static enum tri is_target(const struct engine *e, const struct policy_rule *r,
         return TRI_NO;
     if (r->agents_where == NULL)
         return TRI_YES;
+    struct attrs_place place = attrs_open(&e->subjects.attrs);
     const struct filter_env env = {.resource = subject_attrs(e, edge->agent)};
     enum tri v = filter_eval(r->agents_where, &env);
+    attrs_close(&e->subjects.attrs, place);
     struct standing st;
     standing_of(e, edge->agent, e->policy->max_age_ms, &st);
     return v == TRI_NO && st.stale ? TRI_UNKNOWN : v;
@@ -383,6 +385,7 @@ static bool only_releases(const struct policy_rule *r)
 void run_rules(struct engine *e, struct subject *s, const struct cause *c)
 {
     struct rule_question q = question_of(e, s, c);
+    struct attrs_place place = attrs_open(&e->subjects.attrs);
     for (unsigned i = 0; i < e->policy->rule_count; i++) {
         const struct policy_rule *r = &e->policy->rules[i];
         if ((r->events & EVENT_BIT(c->type)) == 0 || only_releases(r))
@@ -399,6 +402,7 @@ void run_rules(struct engine *e, struct subject *s, const struct cause *c)
                 want_read(e, s);
         }
     }
+    attrs_close(&e->subjects.attrs, place);
 }
 
 /* ------------------------------------------------------------ releases */
