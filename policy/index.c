@@ -124,7 +124,7 @@ static int index_names(struct mem *m, const struct policy *p,
     if (at == NULL)
         return RC_NO_MEMORY;
     for (unsigned i = 0; i < p->rule_count; i++) {
-        at[i].link.key = p->rules[i].name;
+        map_set_key(&at[i].link, p->rules[i].name);
         at[i].rule = (uint16_t)i;
         TRY(map_insert(&x->rules, &at[i].link));
     }
@@ -148,7 +148,7 @@ static int add_tool(struct mem *m, struct policy_index *x, struct gate_ref *ref)
         e = mem_alloc(m, sizeof *e);
         if (e == NULL)
             return RC_NO_MEMORY;
-        e->link.key = ref->pattern;
+        map_set_key(&e->link, ref->pattern);
         TRY(map_insert(&x->tools, &e->link));
     }
     ref->next = e->gates;

@@ -3,6 +3,18 @@
 
 #define MAP_FIRST_SLOTS 16
 
+void map_set_key(struct map_link *k, struct span key)
+{
+    must(key.n <= UINT32_MAX);
+    k->key = key.p;
+    k->key_n = (uint32_t)key.n;
+}
+
+static uint32_t hash_of(const struct map *m, struct span key)
+{
+    return (uint32_t)hash_span(&m->seed, key);
+}
+
 void map_init(struct map *m, struct mem *mem, struct hash_key seed,
               size_t max_count)
 {
@@ -17,19 +29,19 @@ void map_fini(struct map *m)
 }
 
 static struct map_link *find(const struct map *m, struct span key,
-                             uint64_t hash)
+                             uint32_t hash)
 {
     if (m->slot_count == 0)
         return NULL;
     struct map_link *k = m->slots[hash & (m->slot_count - 1)];
-    while (k != NULL && (k->hash != hash || !span_eq(k->key, key)))
+    while (k != NULL && (k->hash != hash || !span_eq(map_key(k), key)))
         k = k->next;
     return k;
 }
 
 struct map_link *map_find(const struct map *m, struct span key)
 {
-    return find(m, key, hash_span(&m->seed, key));
+    return find(m, key, hash_of(m, key));
 }
 
 static int grow(struct map *m)
@@ -55,8 +67,8 @@ static int grow(struct map *m)
 
 int map_insert(struct map *m, struct map_link *k)
 {
-    k->hash = hash_span(&m->seed, k->key);
-    if (find(m, k->key, k->hash) != NULL)
+    k->hash = hash_of(m, map_key(k));
+    if (find(m, map_key(k), k->hash) != NULL)
         return RC_EXISTS;
     if (m->count >= m->max_count)
         return RC_LIMIT;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Intrusive hash table keyed by bytes. The element embeds a `struct map_link`
- * whose key span must live as long as the element is in the table. Lookup cost
+ * whose key must live as long as the element is in the table. Lookup cost
  * is flat in the number of elements; growing rehashes once per doubling.
  */
 #ifndef SIDECAR_BASE_MAP_H
@@ -12,11 +12,19 @@
 #include "sidecar/base/list.h"
 #include "sidecar/base/mem.h"
 
+/* Small: there are very many. */
 struct map_link {
     struct map_link *next;
-    struct span key;
-    uint64_t hash;
+    const unsigned char *key;
+    uint32_t key_n, hash;
 };
+
+/* Before map_insert; borrowed. At most UINT32_MAX bytes. */
+void map_set_key(struct map_link *k, struct span key);
+static inline struct span map_key(const struct map_link *k)
+{
+    return span_of(k->key, k->key_n);
+}
 
 struct map {
     struct mem *mem;
@@ -36,7 +44,7 @@ void map_fini(struct map *m);
 /* NULL when there is none. */
 struct map_link *map_find(const struct map *m, struct span key);
 
-/* `k->key` is set by the caller and borrowed. RC_EXISTS, RC_LIMIT at
+/* The key is set by the caller. RC_EXISTS, RC_LIMIT at
  * max_count, RC_NO_MEMORY; on failure the element is in no table. */
 int map_insert(struct map *m, struct map_link *k) must_use;
 

@@ -202,3 +202,27 @@ void arena_clear(struct arena *a)
         first = NULL;
     arena_drop_blocks(a, first);
 }
+
+struct arena_mark arena_mark(const struct arena *a)
+{
+    return (struct arena_mark){
+        .block = a->blocks,
+        .block_used = a->blocks == NULL ? 0 : a->blocks->used,
+        .used_bytes = a->used_bytes};
+}
+
+void arena_rewind(struct arena *a, struct arena_mark to)
+{
+    if (to.block == NULL) {
+        arena_clear(a);
+        return;
+    }
+    while (a->blocks != to.block) {
+        struct arena_block *b = a->blocks;
+        must(b != NULL); /* a mark of another arena */
+        a->blocks = b->next;
+        a->parent->release(a->parent, b);
+    }
+    to.block->used = to.block_used;
+    a->used_bytes = to.used_bytes;
+}

@@ -74,6 +74,14 @@ void arena_init_small(struct arena *a, struct mem *parent, size_t limit_bytes);
 /* Frees everything; the arena may be used again. */
 void arena_fini(struct arena *a);
 
+/* A place in an arena to go back to: what was handed out since goes. */
+struct arena_mark {
+    struct arena_block *block;
+    size_t block_used, used_bytes;
+};
+struct arena_mark arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, struct arena_mark to);
+
 /* Keeps the first block for reuse, so that a steady loop allocates nothing. */
 void arena_clear(struct arena *a);
 

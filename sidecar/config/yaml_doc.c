@@ -341,12 +341,12 @@ static int note_key(struct reader *r, struct level *l, struct policy_place at)
     memcpy(id, &number, sizeof number);
     if (l->key.n > 0)
         memcpy(id + sizeof number, l->key.p, l->key.n);
-    seen->link.key = span_of(id, sizeof number + l->key.n);
+    map_set_key(&seen->link, span_of(id, sizeof number + l->key.n));
     seen->line = at.line;
     int rc = map_insert(&r->keys, &seen->link);
     if (rc != RC_EXISTS)
         return rc < 0 ? no_memory(r) : 0;
-    struct map_link *first = map_find(&r->keys, seen->link.key);
+    struct map_link *first = map_find(&r->keys, map_key(&seen->link));
     policy_note_add(r->notes, at, false, NULL,
                     "the key '%.*s' is there twice, first in line %u",
                     PRSPAN(l->key),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/core/call.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define LABELS_BYTES_MAX 8192
@@ -80,9 +79,10 @@ int runtime_get(struct calls *t, const struct engine_caller *c, unsigned caller,
         return RC_NO_MEMORY;
     unsigned char *key = (unsigned char *)(r + 1);
     size_t n = join(c->name, name, key, c->name.n + 1 + name.n);
-    r->link.key = span_of(key, n);
-    r->name = span_sub(r->link.key, c->name.n + 1, n);
+    map_set_key(&r->link, span_of(key, n));
+    r->name = span_sub(map_key(&r->link), c->name.n + 1, n);
     r->caller = caller;
+    r->number = ++t->last_runtime;
     list_init(&r->calls);
     list_init(&r->directives);
     int rc = map_insert(&t->runtimes, &r->link);
@@ -123,18 +123,66 @@ int runtime_set_label(struct calls *t, struct runtime *r, struct span name,
     return 0;
 }
 
-struct call *call_by_id(const struct calls *t, const struct runtime *r,
-                        struct span call_id)
+#define RUNTIME_NUMBER_BYTES sizeof(uint32_t)
+
+struct span call_id(const struct call *c)
 {
-    unsigned char key[CALL_KEY_MAX];
-    size_t n = join(r->link.key, call_id, key, sizeof key);
-    struct map_link *k = n == 0 ? NULL : map_find(&t->by_id, span_of(key, n));
+    return span_sub(map_key(&c->by_id), RUNTIME_NUMBER_BYTES, SIZE_MAX);
+}
+
+struct span call_tool(const struct call *c)
+{
+    return span_of(c->text + c->by_id.key_n, c->tool_n);
+}
+
+struct span call_run(const struct call *c)
+{
+    return span_of(c->text + c->by_id.key_n + c->tool_n, c->run_n);
+}
+
+/* Room for RUNTIME_NUMBER_BYTES + ENGINE_ID_MAX. */
+static struct span put_key(const struct runtime *r, struct span id,
+                           unsigned char *to)
+{
+    unsigned char *at = to;
+    (void)mem_place(&at, span_of(&r->number, sizeof r->number));
+    (void)mem_place(&at, id);
+    return span_of(to, sizeof r->number + id.n);
+}
+
+struct call *call_by_id(const struct calls *t, const struct runtime *r,
+                        struct span id)
+{
+    unsigned char key[RUNTIME_NUMBER_BYTES + ENGINE_ID_MAX];
+    if (id.n > ENGINE_ID_MAX)
+        return NULL;
+    struct map_link *k = map_find(&t->by_id, put_key(r, id, key));
     return k == NULL ? NULL : container_of(k, struct call, by_id);
+}
+
+#define LEASE_TEXT_BYTES 17 /* "L" and 16 hex digits */
+
+static bool lease_number(struct span text, uint64_t *ret)
+{
+    if (text.n != LEASE_TEXT_BYTES || text.p[0] != 'L')
+        return false;
+    *ret = 0;
+    for (size_t i = 1; i < text.n; i++) {
+        unsigned char c = text.p[i];
+        bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
+        if (!digit && !letter)
+            return false;
+        *ret = *ret << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
+    }
+    return true;
 }
 
 struct call *call_by_lease(const struct calls *t, struct span lease_text)
 {
-    struct map_link *k = map_find(&t->by_lease, lease_text);
+    uint64_t lease;
+    if (!lease_number(lease_text, &lease))
+        return NULL;
+    struct map_link *k = map_find(&t->by_lease, span_of(&lease, sizeof lease));
     return k == NULL ? NULL : container_of(k, struct call, by_lease);
 }
 
@@ -160,25 +208,24 @@ int call_put(struct calls *t, const struct call_spec *spec, struct call **ret,
         return RC_INVALID;
     if (t->by_id.count >= t->max && call_next_lost(t) != NULL)
         call_free(t, call_next_lost(t));
-    size_t key_n = r->link.key.n + 1 + spec->call_id.n;
     struct call *c =
-        mem_alloc(t->mem, sizeof *c + key_n + spec->tool.n + spec->run_id.n);
+        mem_alloc(t->mem, sizeof *c + RUNTIME_NUMBER_BYTES + spec->call_id.n +
+                              spec->tool.n + spec->run_id.n);
     if (c == NULL)
         return RC_NO_MEMORY;
-    unsigned char *at = (unsigned char *)(c + 1);
-    c->by_id.key = span_of(at, join(r->link.key, spec->call_id, at, key_n));
-    c->call_id = span_sub(c->by_id.key, r->link.key.n + 1, key_n);
-    at += key_n;
-    c->tool = mem_place(&at, spec->tool);
-    c->run_id = mem_place(&at, spec->run_id);
+    struct span key = put_key(r, spec->call_id, c->text);
+    unsigned char *at = c->text + key.n;
+    (void)mem_place(&at, spec->tool);
+    (void)mem_place(&at, spec->run_id);
+    c->tool_n = (uint16_t)spec->tool.n;
+    c->run_n = (uint16_t)spec->run_id.n;
     c->agent = spec->agent;
     c->runtime = r;
     c->lease = spec->lease;
     c->expires_ms = spec->expires_ms;
     c->since_wall_ms = spec->since_wall_ms;
-    int n = snprintf(c->lease_text, sizeof c->lease_text, "L%016llx",
-                     (unsigned long long)spec->lease);
-    c->by_lease.key = span_of(c->lease_text, (size_t)n);
+    map_set_key(&c->by_id, key);
+    map_set_key(&c->by_lease, span_of(&c->lease, sizeof c->lease));
     int rc = insert_call(t, c);
     if (rc < 0) {
         mem_release(t->mem, c);

@@ -13,7 +13,6 @@
 #define CALLS_PER_RUNTIME_MAX 65536
 #define RUNTIMES_MAX 1024
 #define DIRECTIVES_PER_RUNTIME_MAX 4096
-#define LEASE_TEXT_BYTES 24
 #define CALL_LOST_KEPT_MS (INT64_C(3600) * 1000)
 
 enum call_state {
@@ -21,20 +20,26 @@ enum call_state {
     CALL_STOPPING, /* told, or to be told, to stop */
 };
 
+/* Small: there are very many. */
 struct call {
-    struct map_link by_lease; /* key: lease_text */
-    struct map_link by_id;    /* key: runtime NUL call_id */
+    struct map_link by_lease; /* key: `lease` */
+    struct map_link by_id;    /* key: number of the runtime, then the id */
     struct list_link agent_link, runtime_link, lease_link;
     struct subject *agent;
     struct runtime *runtime;
-    enum call_state state;
-    bool lost;  /* its lease ended without a word: unknown, never done */
-    bool given; /* an allow for it has left */
     uint64_t lease;
-    char lease_text[LEASE_TEXT_BYTES];
     int64_t expires_ms, since_wall_ms;
-    struct span tool, call_id, run_id; /* inside this allocation */
+    enum call_state state : 8;
+    bool lost : 1;  /* its lease ended without a word: unknown, never done */
+    bool given : 1; /* an allow for it has left */
+    uint16_t tool_n, run_n;
+    unsigned char text[]; /* key of by_id, tool, run id */
 };
+
+/* Inside the call. */
+struct span call_id(const struct call *c);
+struct span call_tool(const struct call *c);
+struct span call_run(const struct call *c);
 
 /* A directive on its way; kept until acknowledged. */
 struct directive {
@@ -51,6 +56,7 @@ struct runtime {
     struct map_link link; /* key: caller name NUL runtime name */
     unsigned caller;
     struct span name; /* inside the key */
+    uint32_t number;  /* of this boot; its calls' keys have it */
     uint64_t watch;   /* 0: not watching */
     bool served;      /* serves CancelToolCalls */
     struct list calls, directives;
@@ -65,6 +71,7 @@ struct runtime {
 struct calls {
     struct mem *mem;
     struct map by_lease, by_id, runtimes;
+    uint32_t last_runtime;
     struct list leases; /* by expiry: every lease has the same length */
     struct list lost;   /* calls whose lease has ended, oldest first */
     size_t max;
@@ -97,6 +104,7 @@ struct call_spec {
  * RC_LIMIT, RC_NO_MEMORY, RC_INVALID. */
 int call_put(struct calls *t, const struct call_spec *spec, struct call **ret,
              bool *ret_new) must_use;
+/* "L" and 16 hex digits, as it was given out. */
 struct call *call_by_lease(const struct calls *t, struct span lease_text);
 struct call *call_by_id(const struct calls *t, const struct runtime *r,
                         struct span call_id);

@@ -3,7 +3,13 @@
 
 #include <string.h>
 
-#define FIRST_SLOTS 1024
+#define FIRST_SLOTS 16
+#define DOUBLE_UPTO 1024 /* slots; beyond that a quarter more at a time */
+#define SHARD_SHIFT 56   /* the top byte of h1 is the shard */
+#define MINUTE_BITS 24
+#define MINUTE_MASK ((UINT32_C(1) << MINUTE_BITS) - 1)
+
+_Static_assert(sizeof(struct dedupe_entry) == 24, "a million in 24 MB");
 
 void dedupe_init(struct dedupe *d, struct mem *m, struct hash_key k1,
                  struct hash_key k2, size_t max)
@@ -13,9 +19,9 @@ void dedupe_init(struct dedupe *d, struct mem *m, struct hash_key k1,
 
 void dedupe_fini(struct dedupe *d)
 {
-    mem_release(d->mem, d->slots);
-    d->slots = NULL;
-    d->slot_count = d->count = 0;
+    for (unsigned i = 0; i < DEDUPE_SHARDS; i++)
+        mem_release(d->mem, d->shards[i].slots);
+    dedupe_init(d, d->mem, d->k1, d->k2, d->max);
 }
 
 struct dedupe_id dedupe_id(const struct dedupe *d, struct span feed,
@@ -41,85 +47,151 @@ static bool is_free(const struct dedupe_entry *e)
     return e->h1 == 0 && e->h2 == 0;
 }
 
+static const struct dedupe_shard *shard_of(const struct dedupe *d,
+                                           struct dedupe_id id)
+{
+    return &d->shards[id.h1 >> SHARD_SHIFT];
+}
+
+/* Where in its shard an entry would like to be: h2 scaled to the slots. */
+static uint32_t home_of(const struct dedupe_shard *s, uint64_t h2)
+{
+    return (uint32_t)((h2 >> 32) * s->slot_count >> 32);
+}
+
+static uint32_t next_slot(const struct dedupe_shard *s, uint32_t i)
+{
+    return i + 1 == s->slot_count ? 0 : i + 1;
+}
+
+/* Steps from slot `from` on to slot `to`, around the end. */
+static uint32_t distance(const struct dedupe_shard *s, uint32_t from,
+                         uint32_t to)
+{
+    return to >= from ? to - from : to + (s->slot_count - from);
+}
+
 /* The slot that holds the id, or the free one where it would go. */
-static size_t probe(const struct dedupe *d, struct dedupe_id id)
+static struct dedupe_entry *probe(const struct dedupe_shard *s,
+                                  struct dedupe_id id)
 {
-    size_t i = (size_t)id.h1 & (d->slot_count - 1);
-    while (!is_free(&d->slots[i]) &&
-           (d->slots[i].h1 != id.h1 || d->slots[i].h2 != id.h2))
-        i = (i + 1) & (d->slot_count - 1);
-    return i;
+    uint32_t i = home_of(s, id.h2);
+    while (!is_free(&s->slots[i]) &&
+           (s->slots[i].h1 != id.h1 || s->slots[i].h2 != id.h2))
+        i = next_slot(s, i);
+    return &s->slots[i];
 }
 
-const struct dedupe_entry *dedupe_find(const struct dedupe *d,
-                                       struct dedupe_id id)
+/* Keyed: nobody outside can look for two payloads of one tag. */
+static uint64_t word_of(const struct dedupe *d, uint64_t payload,
+                        uint32_t when_s)
 {
-    if (d->slot_count == 0)
-        return NULL;
-    const struct dedupe_entry *e = &d->slots[probe(d, id)];
-    return is_free(e) ? NULL : e;
+    uint64_t tag = hash_span(&d->k1, span_of(&payload, sizeof payload));
+    return tag << MINUTE_BITS | (when_s / 60 & MINUTE_MASK);
 }
 
-static int grow(struct dedupe *d)
+enum dedupe_seen dedupe_find(const struct dedupe *d, struct dedupe_id id,
+                             uint64_t payload)
 {
-    size_t n = d->slot_count == 0 ? FIRST_SLOTS : d->slot_count * 2;
-    struct dedupe_entry *old = d->slots;
-    size_t old_n = d->slot_count;
+    const struct dedupe_shard *s = shard_of(d, id);
+    if (s->count == 0)
+        return DEDUPE_NEW;
+    const struct dedupe_entry *e = probe(s, id);
+    if (is_free(e))
+        return DEDUPE_NEW;
+    uint64_t differs = e->word ^ word_of(d, payload, 0);
+    return differs >> MINUTE_BITS == 0 ? DEDUPE_SAME : DEDUPE_OTHER;
+}
+
+static int grow(struct dedupe *d, struct dedupe_shard *s)
+{
+    struct dedupe_shard old = *s;
+    uint32_t n = old.slot_count < FIRST_SLOTS   ? FIRST_SLOTS
+                 : old.slot_count < DOUBLE_UPTO ? old.slot_count * 2
+                                                : old.slot_count / 4 * 5;
     struct dedupe_entry *slots = mem_array(d->mem, n, sizeof *slots);
     if (slots == NULL)
         return RC_NO_MEMORY;
-    d->slots = slots;
-    d->slot_count = n;
-    for (size_t i = 0; i < old_n; i++)
-        if (!is_free(&old[i]))
-            slots[probe(d, (struct dedupe_id){old[i].h1, old[i].h2})] = old[i];
-    mem_release(d->mem, old);
+    s->slots = slots;
+    s->slot_count = n;
+    for (uint32_t i = 0; i < old.slot_count; i++) {
+        const struct dedupe_entry *e = &old.slots[i];
+        if (!is_free(e))
+            *probe(s, (struct dedupe_id){e->h1, e->h2}) = *e;
+    }
+    mem_release(d->mem, old.slots);
     return 0;
 }
 
 int dedupe_put(struct dedupe *d, struct dedupe_id id, uint64_t payload,
                uint32_t when_s)
 {
-    if (d->slot_count == 0 || d->count * 3 >= d->slot_count * 2)
-        TRY(grow(d));
-    struct dedupe_entry *e = &d->slots[probe(d, id)];
+    struct dedupe_shard *s = &d->shards[id.h1 >> SHARD_SHIFT];
+    if ((s->count + 1) * UINT64_C(8) > s->slot_count * UINT64_C(7))
+        TRY(grow(d, s));
+    struct dedupe_entry *e = probe(s, id);
     if (is_free(e)) {
         if (d->count >= d->max)
             return RC_LIMIT;
         d->count++;
+        s->count++;
     }
-    *e = (struct dedupe_entry){id.h1, id.h2, payload, when_s, 0};
+    *e = (struct dedupe_entry){id.h1, id.h2, word_of(d, payload, when_s)};
     return 0;
 }
 
 void dedupe_drop(struct dedupe *d, struct dedupe_id id)
 {
-    if (d->slot_count == 0)
+    struct dedupe_shard *s = &d->shards[id.h1 >> SHARD_SHIFT];
+    if (s->count == 0)
         return;
-    size_t mask = d->slot_count - 1, hole = probe(d, id);
-    if (is_free(&d->slots[hole]))
+    struct dedupe_entry *e = probe(s, id);
+    if (is_free(e))
         return;
     /* Close the gap: move back every later entry of the run whose home slot
      * does not lie behind the hole. */
-    for (size_t i = (hole + 1) & mask; !is_free(&d->slots[i]);
-         i = (i + 1) & mask) {
-        size_t home = (size_t)d->slots[i].h1 & mask;
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            d->slots[hole] = d->slots[i];
+    uint32_t hole = (uint32_t)(e - s->slots);
+    for (uint32_t i = next_slot(s, hole); !is_free(&s->slots[i]);
+         i = next_slot(s, i)) {
+        uint32_t home = home_of(s, s->slots[i].h2);
+        if (distance(s, home, i) >= distance(s, hole, i)) {
+            s->slots[hole] = s->slots[i];
             hole = i;
         }
     }
-    d->slots[hole] = (struct dedupe_entry){0, 0, 0, 0, 0};
+    s->slots[hole] = (struct dedupe_entry){.h1 = 0};
+    s->count--;
     d->count--;
+}
+
+/* ------------------------------------------------------------ retention */
+
+/* The next slot in line, or NULL when the shard in line has none: then the
+ * next shard is. */
+static const struct dedupe_entry *sweep_next(struct dedupe *d)
+{
+    const struct dedupe_shard *s = &d->shards[d->sweep_shard];
+    if (d->sweep_slot < s->slot_count)
+        return &s->slots[d->sweep_slot++];
+    d->sweep_slot = 0;
+    d->sweep_shard = (d->sweep_shard + 1) % DEDUPE_SHARDS;
+    return NULL;
+}
+
+/* Whole minutes from a to b; negative when b is earlier. */
+static int32_t minutes_between(uint64_t a, uint64_t b)
+{
+    uint32_t diff = (uint32_t)(b - a) << (32 - MINUTE_BITS);
+    return (int32_t)diff / (1 << (32 - MINUTE_BITS));
 }
 
 bool dedupe_oldest(struct dedupe *d, size_t slots, struct dedupe_id *ret)
 {
     const struct dedupe_entry *oldest = NULL;
-    for (; slots > 0 && d->slot_count > 0; slots--) {
-        const struct dedupe_entry *e =
-            &d->slots[d->sweep_at++ & (d->slot_count - 1)];
-        if (!is_free(e) && (oldest == NULL || e->when_s < oldest->when_s))
+    for (; slots > 0; slots--) {
+        const struct dedupe_entry *e = sweep_next(d);
+        if (e != NULL && !is_free(e) &&
+            (oldest == NULL || minutes_between(e->word, oldest->word) > 0))
             oldest = e;
     }
     if (oldest != NULL)
@@ -130,10 +202,10 @@ bool dedupe_oldest(struct dedupe *d, size_t slots, struct dedupe_id *ret)
 bool dedupe_sweep(struct dedupe *d, size_t slots, uint32_t before_s,
                   struct dedupe_id *ret)
 {
-    for (; slots > 0 && d->slot_count > 0; slots--) {
-        const struct dedupe_entry *e =
-            &d->slots[d->sweep_at++ & (d->slot_count - 1)];
-        if (!is_free(e) && e->when_s < before_s) {
+    for (; slots > 0; slots--) {
+        const struct dedupe_entry *e = sweep_next(d);
+        if (e != NULL && !is_free(e) &&
+            minutes_between(e->word, before_s / 60) > 0) {
             *ret = (struct dedupe_id){e->h1, e->h2};
             return true;
         }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which SETs have been accepted: 32 bytes a jti in an open-addressed table, so
- * a million fit in memory. The key is a 128-bit keyed hash of (feed, iss, jti);
- * what is compared beside it is a hash of the payload, so that the same jti
- * with other content is noticed (equivocation). Losing an entry is harmless
- * (8725-R26): handling is idempotent.
+ * Which SETs have been accepted: 24 bytes a jti in open-addressed tables, so
+ * that a million fit in memory. The key is a 128-bit keyed hash of (feed, iss,
+ * jti); what is compared beside it is 40 bits of a keyed hash of the payload,
+ * so that the same jti with other content is noticed (equivocation). Losing an
+ * entry is harmless (8725-R26): handling is idempotent.
+ *
+ * The tables are many and grow by a quarter each, so that there is little slack
+ * and never a second copy of everything.
  */
 #ifndef SIDECAR_CORE_DEDUPE_H
 #define SIDECAR_CORE_DEDUPE_H
@@ -16,19 +19,25 @@
 #define DEDUPE_KEY_BYTES 16
 #define DEDUPE_VALUE_BYTES 12
 
+#define DEDUPE_SHARDS 256
+
 struct dedupe_entry {
     uint64_t h1, h2; /* 0,0: free slot */
-    uint64_t payload;
-    uint32_t when_s; /* wall time, seconds */
-    uint32_t reserved;
+    uint64_t word;   /* 40 bits: tag of the payload; 24: minute of the wall
+                        clock, which wraps after 31 years */
+};
+
+struct dedupe_shard {
+    struct dedupe_entry *slots;
+    uint32_t slot_count, count;
 };
 
 struct dedupe {
     struct mem *mem;
     struct hash_key k1, k2; /* durable: the same over restarts */
-    struct dedupe_entry *slots;
-    size_t slot_count, count, max;
-    size_t sweep_at;
+    struct dedupe_shard shards[DEDUPE_SHARDS];
+    size_t count, max;
+    uint32_t sweep_shard, sweep_slot;
 };
 
 void dedupe_init(struct dedupe *d, struct mem *m, struct hash_key k1,
@@ -42,9 +51,13 @@ struct dedupe_id {
 struct dedupe_id dedupe_id(const struct dedupe *d, struct span feed,
                            struct span issuer, struct span jti);
 
-/* NULL when it is new. Valid until the next put or drop. */
-const struct dedupe_entry *dedupe_find(const struct dedupe *d,
-                                       struct dedupe_id id);
+enum dedupe_seen {
+    DEDUPE_NEW,
+    DEDUPE_SAME, /* with this payload */
+    DEDUPE_OTHER /* with another one */
+};
+enum dedupe_seen dedupe_find(const struct dedupe *d, struct dedupe_id id,
+                             uint64_t payload);
 
 /* Adds or overwrites. When `max` is reached the entry is not kept: RC_LIMIT
  * (the event is still handled). RC_NO_MEMORY. */
@@ -58,8 +71,9 @@ void dedupe_drop(struct dedupe *d, struct dedupe_id id);
 bool dedupe_oldest(struct dedupe *d, size_t slots,
                    struct dedupe_id *ret) must_use;
 
-/* Looks at up to `slots` slots and returns one entry older than before_s, or
- * false after having looked. For retention in small steps. */
+/* Looks at up to `slots` slots and returns one entry that is older than
+ * before_s by the minute, or false after having looked. For retention in small
+ * steps. */
 bool dedupe_sweep(struct dedupe *d, size_t slots, uint32_t before_s,
                   struct dedupe_id *ret);
 

@@ -110,11 +110,21 @@ uint64_t record_now(struct engine *e, struct record *r, bool checkpoint)
 
 /* -------------------------------------------------------------- facts */
 
+struct span key_text(struct engine *e, const struct subject *s)
+{
+    struct buf key;
+    buf_init(&key, &e->step_arena.mem, 4096);
+    subject_put_key(s, &key);
+    if (!buf_ok(&key))
+        note_rc(e, RC_NO_MEMORY);
+    return buf_ok(&key) ? buf_span(&key) : SPAN("");
+}
+
 void fact_subject(struct engine *e, const struct subject *s)
 {
     buf_clear(&e->scratch);
     subject_encode(s, &e->scratch);
-    journal_put_fact(&e->facts, FACT_SUBJECT, s->link.key,
+    journal_put_fact(&e->facts, FACT_SUBJECT, key_text(e, s),
                      buf_span(&e->scratch));
 }
 
@@ -141,26 +151,31 @@ void fact_job(struct engine *e, const struct job *j, bool gone)
                      gone ? span_of(NULL, 0) : buf_span(&e->scratch));
 }
 
-void fact_jti(struct engine *e, struct dedupe_id id, bool gone)
+void fact_jti(struct engine *e, struct dedupe_id id, uint64_t payload,
+              uint32_t when_s)
 {
     unsigned char key[DEDUPE_KEY_BYTES];
     dedupe_key(id, key);
-    const struct dedupe_entry *d = dedupe_find(&e->dedupe, id);
     buf_clear(&e->scratch);
-    if (d != NULL && !gone) {
-        put_u64(&e->scratch, d->payload);
-        put_u32(&e->scratch, d->when_s);
-    }
-    journal_put_fact(
-        &e->facts, FACT_JTI, span_of(key, sizeof key),
-        d == NULL || gone ? span_of(NULL, 0) : buf_span(&e->scratch));
+    put_u64(&e->scratch, payload);
+    put_u32(&e->scratch, when_s);
+    journal_put_fact(&e->facts, FACT_JTI, span_of(key, sizeof key),
+                     buf_span(&e->scratch));
+}
+
+void fact_jti_gone(struct engine *e, struct dedupe_id id)
+{
+    unsigned char key[DEDUPE_KEY_BYTES];
+    dedupe_key(id, key);
+    journal_put_fact(&e->facts, FACT_JTI, span_of(key, sizeof key),
+                     span_of(NULL, 0));
 }
 
 void fact_credential(struct engine *e, const struct credential *c, bool gone)
 {
     struct buf key;
     buf_init(&key, &e->step_arena.mem, 4096);
-    buf_put(&key, c->agent->link.key);
+    subject_put_key(c->agent, &key);
     buf_put_u8(&key, 0);
     buf_put(&key, c->id);
     buf_clear(&e->scratch);
@@ -372,7 +387,8 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
     memcpy(e->hash_seed, random, sizeof e->hash_seed);
     struct hash_key k1 = key_at(random), k2 = key_at(random + 16);
     const struct engine_limits *l = &conf->limits;
-    subjects_init(&e->subjects, m, k1, l->subjects_max);
+    int rc = subjects_init(&e->subjects, m, k1, l->subjects_max);
+    gate_cache_init(&e->gate_cache, m);
     holds_init(&e->holds, m, l->holds_max);
     calls_init(&e->calls, m, k2, l->calls_max);
     jobs_init(&e->jobs, m, k1, l->jobs_max);
@@ -384,6 +400,10 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
     list_init(&e->parked);
     list_init(&e->new_holds);
     e->wake_ms = INT64_MAX;
+    if (rc < 0) {
+        engine_free(e);
+        return fail(f, rc, "engine");
+    }
     *ret = e;
     return 0;
 }
@@ -393,9 +413,9 @@ static void free_subject_parts(struct engine *e, struct subject *s)
     agenda_free(e, s);
     LIST_EACH (k, next, &s->holds)
         hold_free(&e->holds, container_of(k, struct hold, link));
-    LIST_EACH (c, next_c, &s->credentials)
+    LIST_EACH (c, next_c, &subject_rare(s)->credentials)
         credential_free(e, container_of(c, struct credential, link));
-    LIST_EACH (p, next_p, &s->parked) {
+    LIST_EACH (p, next_p, &subject_rare(s)->parked) {
         struct parked *q = container_of(p, struct parked, link);
         list_remove(&q->link);
         list_remove(&q->all_link);
@@ -413,6 +433,7 @@ void engine_free(struct engine *e)
     while ((k = map_next(&e->subjects.by_key, k)) != NULL)
         free_subject_parts(e, container_of(k, struct subject, link));
     subjects_fini(&e->subjects);
+    gate_cache_fini(&e->gate_cache);
     while (!list_empty(&e->rows))
         row_free(e, container_of(e->rows.head.next, struct row, link));
     dedupe_fini(&e->dedupe);
@@ -489,7 +510,7 @@ static void on_policy(struct engine *e)
     struct map_link *k = NULL;
     while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
         struct subject *s = container_of(k, struct subject, link);
-        if (s->parked_count > 0)
+        if (subject_rare(s)->parked_count > 0)
             unpark(e, s);
     }
     judge_all_calls(e);
@@ -516,7 +537,7 @@ static void jti_tick(struct engine *e)
          i < JTI_SWEEP_MAX &&
          dedupe_sweep(&e->dedupe, JTI_SWEEP_SLOTS, (uint32_t)before_s, &id);
          i++) {
-        fact_jti(e, id, true);
+        fact_jti_gone(e, id);
         dedupe_drop(&e->dedupe, id);
     }
     wake_at(e, e->in->now_ms + JTI_SWEEP_MS);
@@ -587,6 +608,7 @@ static void step_open(struct engine *e, const struct in *in)
     if (in->wall_ms > e->policy_wall_ms)
         e->policy_wall_ms = in->wall_ms;
     arena_clear(&e->step_arena);
+    attrs_clear(&e->subjects.attrs);
     e->out_count = e->out_next = 0;
     row_discard(e);
 }

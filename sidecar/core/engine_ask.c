@@ -49,13 +49,14 @@ static void decide_unknown(struct engine *e, struct subject *s,
 {
     bool announced = s->stamp_wall_ms != 0;
     bool old = e->in->now_ms - s->read_ms > e->policy->max_age_ms;
-    bool just_read = s->read.id == 0 && e->in->now_ms < s->read.not_before_ms;
+    const struct read_state *read = &subject_rare(s)->read;
+    bool just_read = read->id == 0 && e->in->now_ms < read->not_before_ms;
     if (s->found == FOUND_ABSENT && (just_read || (!s->event_open && !old)))
         deny(d, REASON_AGENT_GONE, SPAN(""));
     else if ((just_read && !s->event_open) ||
              (!e->policy->lookup_unknown && !announced))
         deny(d,
-             s->read.last_failed ? REASON_REFRESH_FAILED : REASON_UNKNOWN_AGENT,
+             read->last_failed ? REASON_REFRESH_FAILED : REASON_UNKNOWN_AGENT,
              SPAN(""));
     else
         d->verdict = VERDICT_WAIT;
@@ -66,8 +67,9 @@ static void decide_stale(struct engine *e, const struct subject *s,
                          const struct standing *st,
                          const struct gate_says *gate, struct decision *d)
 {
-    bool failing = s->read.last_failed && s->read.id == 0 &&
-                   e->in->now_ms < s->read.not_before_ms;
+    const struct read_state *read = &subject_rare(s)->read;
+    bool failing = read->last_failed && read->id == 0 &&
+                   e->in->now_ms < read->not_before_ms;
     if (!failing) {
         d->verdict = VERDICT_WAIT;
         return;
@@ -221,7 +223,7 @@ static struct call *begin_call(struct engine *e, struct subject *s,
     spec.runtime = rt;
     if (call_put(&e->calls, &spec, &c, &fresh) < 0)
         return NULL;
-    if (c->agent != s || !span_eq(c->tool, ask->tool))
+    if (c->agent != s || !span_eq(call_tool(c), ask->tool))
         return NULL; /* the id is in use for something else */
     if (!fresh)
         call_renew(&e->calls, c, spec.expires_ms);
@@ -297,9 +299,10 @@ static void park(struct engine *e, struct subject *s, const struct in_ask *ask,
                  struct decision *d, bool begin)
 {
     const struct engine_limits *l = &e->conf->limits;
+    struct subject_rare *rare = subject_rare_get(e->mem, s);
     bool full = e->parked_count >= l->parked_max ||
-                s->parked_count >= l->parked_per_agent;
-    struct parked *p = full ? NULL : parked_new(e, ask);
+                subject_rare(s)->parked_count >= l->parked_per_agent;
+    struct parked *p = full || rare == NULL ? NULL : parked_new(e, ask);
     if (p == NULL) {
         e->stats.parked_refused++;
         deny(d, REASON_TOO_MANY_WAITING, SPAN(""));
@@ -313,9 +316,9 @@ static void park(struct engine *e, struct subject *s, const struct in_ask *ask,
     if (ask->deadline_ms != INT64_MAX &&
         ask->deadline_ms - DEADLINE_MARGIN_MS < limit)
         p->deadline_ms = ask->deadline_ms - DEADLINE_MARGIN_MS;
-    list_push(&s->parked, &p->link);
+    list_push(&rare->parked, &p->link);
     list_push(&e->parked, &p->all_link);
-    s->parked_count++;
+    rare->parked_count++;
     e->parked_count++;
     wake_at(e, p->deadline_ms);
     want_read(e, s);
@@ -325,7 +328,7 @@ static void parked_remove(struct engine *e, struct parked *p)
 {
     list_remove(&p->link);
     list_remove(&p->all_link);
-    p->agent->parked_count--;
+    p->agent->rare->parked_count--;
     e->parked_count--;
 }
 
@@ -347,7 +350,7 @@ static void resolve(struct engine *e, struct parked *p, struct decision *d)
  * Holds and gate rules never wait; only staleness does. */
 void unpark(struct engine *e, struct subject *s)
 {
-    LIST_EACH (k, next, &s->parked) {
+    LIST_EACH (k, next, &subject_rare(s)->parked) {
         struct parked *p = container_of(k, struct parked, link);
         struct decision d;
         decide(e, s, p->ask.tool, p->ask.run_id, &d);
@@ -436,7 +439,7 @@ void on_ask(struct engine *e, bool begin)
         park(e, s, ask, &d, begin);
     else
         answer_deny(e, ask, &d, begin);
-    if (!list_linked(&s->wake_link) && subject_is_bare(s))
+    if (!list_linked(&subject_rare(s)->read.link) && subject_is_bare(s))
         subject_drop(&e->subjects, s);
 }
 
@@ -507,9 +510,9 @@ static void release(struct engine *e, struct pending_answer *p)
             .caller = p->caller,
             .uri = p->agent->uri,
             .tool = span_of(p->tool, p->tool_n),
-            .call_id = c == NULL ? SPAN("") : c->call_id,
+            .call_id = c == NULL ? SPAN("") : call_id(c),
             .runtime = c == NULL ? SPAN("") : c->runtime->name,
-            .run_id = c == NULL ? SPAN("") : c->run_id,
+            .run_id = c == NULL ? SPAN("") : call_run(c),
         };
         answer_allow(e, p->agent, &again, &d, p->begin);
         return;

@@ -82,7 +82,8 @@ static unsigned count_hits(const struct engine *e, const struct subject *agent,
     unsigned n = 0;
     LIST_EACH (k, next, &agent->calls) {
         const struct call *c = container_of(k, struct call, agent_link);
-        n += (r == NULL || c->runtime == r) && tools_hit(e, tools, c->tool);
+        n +=
+            (r == NULL || c->runtime == r) && tools_hit(e, tools, call_tool(c));
     }
     return n;
 }
@@ -98,12 +99,12 @@ static void add_targets(struct engine *e, struct job *j,
     }
     LIST_EACH (k, next, &j->agent->calls) {
         struct call *c = container_of(k, struct call, agent_link);
-        if (c->runtime != r || !tools_hit(e, tools, c->tool) ||
+        if (c->runtime != r || !tools_hit(e, tools, call_tool(c)) ||
             j->target_count >= count)
             continue;
         c->state = CALL_STOPPING;
         j->targets[j->target_count++] =
-            (struct job_target){.call_id = job_text(j, c->call_id)};
+            (struct job_target){.call_id = job_text(j, call_id(c))};
     }
 }
 
@@ -155,7 +156,7 @@ static void cancel_at_runtime(struct engine *e, struct subject *agent,
     struct job *j = start_job(e, JOB_CANCEL, agent, c, rule->name, r->name);
     if (j == NULL)
         return;
-    j->runtime_key = job_text(j, r->link.key);
+    j->runtime_key = job_text(j, map_key(&r->link));
     add_targets(e, j, r, tools, count);
     arm_job(e, j,
             step != NULL && step->within_ms > 0 ? step->within_ms
@@ -167,14 +168,14 @@ static void cancel_at_runtime(struct engine *e, struct subject *agent,
 /* Does an open job wait for the end of this call? */
 static bool is_awaited(const struct call *c)
 {
-    LIST_EACH (k, next, &c->agent->jobs) {
+    LIST_EACH (k, next, &subject_rare(c->agent)->jobs) {
         const struct job *j = container_of(k, struct job, agent_link);
         if (j->kind != JOB_CANCEL ||
-            !span_eq(j->runtime_key, c->runtime->link.key))
+            !span_eq(j->runtime_key, map_key(&c->runtime->link)))
             continue;
         for (unsigned i = 0; i < j->target_count; i++)
             if (!j->targets[i].settled &&
-                span_eq(j->targets[i].call_id, c->call_id))
+                span_eq(j->targets[i].call_id, call_id(c)))
                 return true;
     }
     return false;
@@ -193,7 +194,7 @@ void cancel_calls(struct engine *e, struct subject *agent,
      * so walking it while jobs mark calls is safe. */
     LIST_EACH (k, next, &agent->calls) {
         struct call *call = container_of(k, struct call, agent_link);
-        if (!is_awaited(call) && tools_hit(e, tools, call->tool))
+        if (!is_awaited(call) && tools_hit(e, tools, call_tool(call)))
             cancel_at_runtime(e, agent, call->runtime, tools, c, &named, step);
     }
 }
@@ -201,7 +202,8 @@ void cancel_calls(struct engine *e, struct subject *agent,
 /* One running call that the read or the policy no longer allows. */
 void stop_call(struct engine *e, struct call *call)
 {
-    const struct tool_set one = {.patterns = {&call->tool, 1}};
+    struct span tool = call_tool(call);
+    const struct tool_set one = {.patterns = {&tool, 1}};
     const struct cause c = {
         .type = EVENT_REFRESHED, .jti = SPAN("read"), .may = MAY_ALL};
     const struct policy_rule named = {.name = SPAN("open_calls")};
@@ -213,7 +215,7 @@ void judge_call(struct engine *e, struct call *c)
     struct decision d;
     if (c->state != CALL_RUNNING || own_trouble(e) != REASON_NONE)
         return; /* trouble of ours cancels nothing */
-    decide(e, c->agent, c->tool, c->run_id, &d);
+    decide(e, c->agent, call_tool(c), call_run(c), &d);
     if (d.verdict == VERDICT_WAIT && e->policy->read_open_calls_now)
         want_read(e, c->agent);
     else if (d.verdict == VERDICT_DENY && !audit_mode(e) &&
@@ -248,9 +250,9 @@ static void settle_in_jobs(struct engine *e, struct subject *agent,
                            const struct runtime *r, struct span call_id,
                            enum call_outcome outcome)
 {
-    LIST_EACH (k, next, &agent->jobs) {
+    LIST_EACH (k, next, &subject_rare(agent)->jobs) {
         struct job *j = container_of(k, struct job, agent_link);
-        if (j->kind == JOB_CANCEL && span_eq(j->runtime_key, r->link.key))
+        if (j->kind == JOB_CANCEL && span_eq(j->runtime_key, map_key(&r->link)))
             settle(e, j, call_id, outcome);
     }
 }
@@ -268,9 +270,9 @@ static void record_call(struct engine *e, const struct call *c,
     r.agent = c->agent->uri;
     r.base = base_url(e, c->agent);
     r.runtime = c->runtime->name;
-    r.tool = c->tool;
-    r.call = c->call_id;
-    r.run = c->run_id;
+    r.tool = call_tool(c);
+    r.call = call_id(c);
+    r.run = call_run(c);
     r.action = SPAN("tool_call");
     r.outcome = span_str(outcome);
     (void)record_now(e, &r, false);
@@ -284,7 +286,7 @@ void call_ended(struct engine *e, struct call *c, enum call_outcome outcome,
     if (c->state == CALL_STOPPING || (!known && !c->lost))
         record_call(e, c, known ? outcome_word(outcome) : "unknown");
     if (known)
-        settle_in_jobs(e, c->agent, c->runtime, c->call_id, outcome);
+        settle_in_jobs(e, c->agent, c->runtime, call_id(c), outcome);
     call_free(&e->calls, c);
 }
 
@@ -378,12 +380,13 @@ static void drop_absent(struct engine *e, struct runtime *r)
 {
     LIST_EACH (k, next, &r->calls) {
         struct call *c = container_of(k, struct call, runtime_link);
-        if (find_live(&e->in->hello, c->call_id) == NULL)
+        if (find_live(&e->in->hello, call_id(c)) == NULL)
             call_ended(e, c, CALL_UNKNOWN, c->state == CALL_STOPPING);
     }
     LIST_EACH (j, next_j, &e->jobs.open) {
         struct job *job = container_of(j, struct job, state_link);
-        if (job->kind != JOB_CANCEL || !span_eq(job->runtime_key, r->link.key))
+        if (job->kind != JOB_CANCEL ||
+            !span_eq(job->runtime_key, map_key(&r->link)))
             continue;
         for (unsigned i = 0; i < job->target_count && job->state <= JOB_RUNNING;
              i++)
@@ -399,7 +402,8 @@ static void mark_stopping(struct engine *e, struct runtime *r)
 {
     LIST_EACH (k, next, &e->jobs.open) {
         const struct job *j = container_of(k, struct job, state_link);
-        if (j->kind != JOB_CANCEL || !span_eq(j->runtime_key, r->link.key))
+        if (j->kind != JOB_CANCEL ||
+            !span_eq(j->runtime_key, map_key(&r->link)))
             continue;
         for (unsigned i = 0; i < j->target_count; i++) {
             struct call *c = call_by_id(&e->calls, r, j->targets[i].call_id);
@@ -459,7 +463,7 @@ static void resume_jobs(struct engine *e, struct runtime *r)
         struct job *j = container_of(k, struct job, state_link);
         bool ours = j->kind == JOB_CANCEL || j->kind == JOB_PURGE;
         if (!ours || j->state == JOB_WITHHELD ||
-            !span_eq(j->runtime_key, r->link.key) || was_told(r, j))
+            !span_eq(j->runtime_key, map_key(&r->link)) || was_told(r, j))
             continue;
         if (j->kind == JOB_CANCEL)
             tell_runtime(e, r, j);

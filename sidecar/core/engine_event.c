@@ -281,7 +281,7 @@ static void restrict_subject(struct engine *e, const struct event *ev, int base)
     apply_parts(e, ev, s);
     fact_subject(e, s); /* flags and the event mask have changed */
     read_open_calls(e, s);
-    if (s->parked_count > 0)
+    if (subject_rare(s)->parked_count > 0)
         unpark(e, s);
 }
 
@@ -359,17 +359,17 @@ static void remember_jti(struct engine *e, struct dedupe_id id,
     struct dedupe_id gone;
     if (e->dedupe.count >= e->dedupe.max &&
         dedupe_oldest(&e->dedupe, JTI_OLDEST_OF_SLOTS, &gone)) {
-        fact_jti(e, gone, true);
+        fact_jti_gone(e, gone);
         dedupe_drop(&e->dedupe, gone);
     }
-    int rc =
-        dedupe_put(&e->dedupe, id, payload, (uint32_t)(e->in->wall_ms / 1000));
+    uint32_t now_s = (uint32_t)(e->in->wall_ms / 1000);
+    int rc = dedupe_put(&e->dedupe, id, payload, now_s);
     if (rc != RC_LIMIT)
         note_rc(e, rc);
     if (rc != 0)
         return;
     e->new_jti = id;
-    fact_jti(e, id, false);
+    fact_jti(e, id, payload, now_s);
 }
 
 void on_event(struct engine *e, bool dirty_only)
@@ -383,15 +383,15 @@ void on_event(struct engine *e, bool dirty_only)
         return;
     }
     struct dedupe_id id = dedupe_id(&e->dedupe, ev->feed, ev->issuer, ev->jti);
-    const struct dedupe_entry *old = dedupe_find(&e->dedupe, id);
     uint64_t payload = payload_word(ev);
-    if (old != NULL && old->payload == payload) {
+    enum dedupe_seen seen = dedupe_find(&e->dedupe, id, payload);
+    if (seen == DEDUPE_SAME) {
         on_duplicate(e, id);
         return;
     }
     ack_when_stored(e, e->in->event.token);
     history_event(e, ev, false);
-    if (old != NULL) {
+    if (seen == DEDUPE_OTHER) {
         on_equivocation(e, ev);
         return;
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the gate rules say, remembered twice: what they say about a tool is kept
- * for all agents, what they said to an agent is kept with the agent. Both hold
- * for one version: of the policy, and of which of its gate rules audit.
+ * What the gate rules say, remembered twice: which of them name a tool, and
+ * what they said about a tool to agents with these attributes. Both hold for
+ * one version: of the policy, and of which of its gate rules audit.
  */
 #include <string.h>
 
@@ -21,7 +21,7 @@ void gate_forget_tools(struct engine *e)
 static void begin_version(struct engine *e)
 {
     gate_forget_tools(e);
-    e->gate_version++; /* 0 marks an empty slot of an agent */
+    e->gate_version++;
     e->gate_until_ms = policy_gates_change_ms(e->policy, e->policy_wall_ms);
 }
 
@@ -97,44 +97,28 @@ static struct gate_verdict ask_policy(struct engine *e, const struct subject *s,
                                       const struct gate_tool *t)
 {
     struct call_doc call;
+    struct attrs_place place = attrs_open(&e->subjects.attrs);
     const struct filter_env env = {
         .resource = subject_attrs(e, s),
         .call = call_doc(e->policy, &call, tool, t->classes, run_id)};
-    return policy_gate_eval(e->policy, t, &env, e->policy_wall_ms);
+    struct gate_verdict v =
+        policy_gate_eval(e->policy, t, &env, e->policy_wall_ms);
+    attrs_close(&e->subjects.attrs, place);
+    return v;
 }
 
-static struct gate_verdict verdict_of(const struct engine *e,
-                                      const struct gate_slot *slot)
-{
-    return (struct gate_verdict){
-        .allowed = slot->allowed,
-        .would = slot->would,
-        .decider =
-            slot->decider == 0 ? NULL : &e->policy->gates[slot->decider - 1]};
-}
-
-static struct gate_verdict cached(struct engine *e, struct subject *s,
+static struct gate_verdict cached(struct engine *e, const struct subject *s,
                                   struct span tool, uint64_t hash,
                                   const struct gate_tool *t)
 {
-    if (s->gate_cache == NULL) /* without memory it is only slower */
-        s->gate_cache = mem_alloc(e->mem, sizeof *s->gate_cache);
-    if (s->gate_cache == NULL)
-        return ask_policy(e, s, tool, SPAN(""), t);
-    struct gate_slot *slot = &s->gate_cache->slot[hash % GATE_CACHE_SLOTS];
-    if (slot->version == e->gate_version && slot->attrs == s->attrs_version &&
-        slot->tool_hash == hash)
-        return verdict_of(e, slot);
+    const struct gate_key key = {.version = e->gate_version,
+                                 .attrs = s->attrs == NULL ? 0 : s->attrs->id,
+                                 .tool = hash};
+    const struct gate_verdict *kept = gate_cache_find(&e->gate_cache, key);
+    if (kept != NULL)
+        return *kept;
     struct gate_verdict v = ask_policy(e, s, tool, SPAN(""), t);
-    *slot = (struct gate_slot){
-        .tool_hash = hash,
-        .attrs = s->attrs_version,
-        .version = e->gate_version,
-        .allowed = v.allowed,
-        .would = v.would,
-        .decider = v.decider == NULL
-                       ? 0
-                       : (uint16_t)(v.decider - e->policy->gates + 1)};
+    gate_cache_put(&e->gate_cache, key, &v);
     return v;
 }
 

@@ -15,6 +15,7 @@
 #include "sidecar/core/call.h"
 #include "sidecar/core/dedupe.h"
 #include "sidecar/core/engine.h"
+#include "sidecar/core/gate_cache.h"
 #include "sidecar/core/history.h"
 #include "sidecar/core/hold.h"
 #include "sidecar/core/job.h"
@@ -168,6 +169,7 @@ struct engine {
     int64_t wake_ms;
 
     struct subjects subjects;
+    struct gate_cache gate_cache;
     struct holds holds;
     struct calls calls;
     struct jobs jobs;
@@ -207,11 +209,15 @@ void wake_at(struct engine *e, int64_t ms);
  * out and there will be none. */
 void record_row(struct engine *e, struct record *r);
 uint64_t record_now(struct engine *e, struct record *r, bool checkpoint);
+/* "base NUL uri", in step memory: the key of the subject's facts. */
+struct span key_text(struct engine *e, const struct subject *s);
 /* Remember durable changes. */
 void fact_subject(struct engine *e, const struct subject *s);
 void fact_hold(struct engine *e, const struct hold *h, bool gone);
 void fact_job(struct engine *e, const struct job *j, bool gone);
-void fact_jti(struct engine *e, struct dedupe_id id, bool gone);
+void fact_jti(struct engine *e, struct dedupe_id id, uint64_t payload,
+              uint32_t when_s);
+void fact_jti_gone(struct engine *e, struct dedupe_id id);
 void fact_credential(struct engine *e, const struct credential *c, bool gone);
 void fact_feed(struct engine *e, unsigned feed);
 void fact_policy_wall(struct engine *e);
@@ -236,8 +242,9 @@ struct standing {
 void standing_of(const struct engine *e, const struct subject *s,
                  int64_t max_age_ms, struct standing *ret);
 /* What the last read said of the attributes that the policy names, as a tree;
- * NULL when nothing is known. Lives until the step ends or the next read of
- * this subject is taken over. */
+ * NULL when nothing is known. Lives until the step ends, the attrs_close of an
+ * attrs_open before it, or until the next read of this subject is taken over.
+ * Who looks at many subjects in one step opens and closes around each. */
 const struct doc *subject_attrs(const struct engine *e,
                                 const struct subject *s);
 bool is_agent(const struct engine *e, const struct subject *s);

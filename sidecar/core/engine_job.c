@@ -80,7 +80,7 @@ static struct span job_key_text(struct engine *e, const struct cause *c,
 static bool job_exists(const struct subject *agent, enum job_kind kind,
                        struct span key)
 {
-    LIST_EACH (k, next, &agent->jobs) {
+    LIST_EACH (k, next, &subject_rare(agent)->jobs) {
         const struct job *j = container_of(k, struct job, agent_link);
         if (j->kind == kind && span_eq(j->key, key))
             return true;
@@ -93,7 +93,7 @@ static bool job_exists(const struct subject *agent, enum job_kind kind,
 static bool is_withheld(const struct subject *agent, enum job_kind kind,
                         struct span rule, struct span target)
 {
-    LIST_EACH (k, next, &agent->jobs) {
+    LIST_EACH (k, next, &subject_rare(agent)->jobs) {
         const struct job *j = container_of(k, struct job, agent_link);
         if (j->state == JOB_WITHHELD && j->kind == kind &&
             span_eq(j->rule, rule) && span_eq(j->target, target))
@@ -198,13 +198,13 @@ void arm_job(struct engine *e, struct job *j, int64_t within_ms,
 void revoke_all(struct engine *e, struct subject *agent, const struct cause *c,
                 struct span rule, const struct policy_step *step)
 {
-    if (list_empty(&agent->credentials)) {
+    if (list_empty(&subject_rare(agent)->credentials)) {
         record_nothing(e, agent, c, rule, "revoke");
         return;
     }
     /* Refresh tokens first (7009-R6). */
     for (int refresh = 1; refresh >= 0; refresh--) {
-        LIST_EACH (k, next, &agent->credentials) {
+        LIST_EACH (k, next, &subject_rare(agent)->credentials) {
             struct credential *cr = container_of(k, struct credential, link);
             if (cr->refresh != (refresh == 1))
                 continue;
@@ -229,9 +229,9 @@ static bool holds_something(const struct subject *agent,
     LIST_EACH (k, next, &agent->calls)
         if (container_of(k, struct call, agent_link)->runtime == r)
             return true;
-    LIST_EACH (c, next_c, &agent->credentials)
+    LIST_EACH (c, next_c, &subject_rare(agent)->credentials)
         if (span_eq(container_of(c, struct credential, link)->runtime_key,
-                    r->link.key))
+                    map_key(&r->link)))
             return true;
     return false;
 }
@@ -243,7 +243,7 @@ static void purge_at(struct engine *e, struct subject *agent, struct runtime *r,
     struct job *j = start_job(e, JOB_PURGE, agent, c, rule, r->name);
     if (j == NULL)
         return;
-    j->runtime_key = job_text(j, r->link.key);
+    j->runtime_key = job_text(j, map_key(&r->link));
     note_rc(e, job_names(j, step->purge, &j->purge));
     arm_job(e, j, step->within_ms, step->otherwise);
     if (j->state != JOB_WITHHELD)
@@ -312,7 +312,7 @@ static void run_otherwise(struct engine *e, struct job *j)
 
 static void forget_credential(struct engine *e, const struct job *j)
 {
-    LIST_EACH (k, next, &j->agent->credentials) {
+    LIST_EACH (k, next, &subject_rare(j->agent)->credentials) {
         struct credential *cr = container_of(k, struct credential, link);
         if (!span_eq(cr->id, j->credential_id) ||
             !span_eq(cr->sealed, j->sealed))
@@ -354,11 +354,14 @@ int credential_new(struct engine *e, struct subject *agent,
 {
     if (e->credential_count >= e->conf->limits.credentials_max)
         return RC_LIMIT;
-    LIST_EACH (k, next, &agent->credentials) {
+    LIST_EACH (k, next, &subject_rare(agent)->credentials) {
         struct credential *old = container_of(k, struct credential, link);
         if (span_eq(old->id, in->credential_id))
             credential_free(e, old); /* registered again: replaced */
     }
+    struct subject_rare *rare = subject_rare_get(e->mem, agent);
+    if (rare == NULL)
+        return RC_NO_MEMORY;
     struct credential *c =
         mem_alloc(e->mem, sizeof *c + in->credential_id.n + in->issuer.n +
                               runtime_key.n + in->sealed.n);
@@ -372,7 +375,7 @@ int credential_new(struct engine *e, struct subject *agent,
     c->sealed = mem_place(&at, in->sealed);
     c->refresh = in->refresh;
     c->expires_wall_ms = in->expires_wall_ms;
-    list_push(&agent->credentials, &c->link);
+    list_push(&rare->credentials, &c->link);
     e->credential_count++;
     *ret = c;
     return 0;
@@ -429,7 +432,7 @@ void on_credential(struct engine *e)
     if (rc == 0)
         rc = runtime_get(&e->calls, who, in->caller, in->runtime, &rt);
     if (rc == 0)
-        rc = credential_new(e, s, in, rt->link.key, &c);
+        rc = credential_new(e, s, in, map_key(&rt->link), &c);
     if (rc < 0) {
         done(e, in->token, rc, reason_text(REASON_LIMIT_REACHED));
         return;

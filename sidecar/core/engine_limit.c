@@ -51,11 +51,11 @@ static bool find_source(const struct engine *e, struct span name, unsigned *ret)
 }
 
 /* The same after a restart: the key is kept in the store. */
-static uint64_t agent_hash(const struct engine *e, const struct subject *s)
+static uint64_t agent_hash(struct engine *e, const struct subject *s)
 {
     struct hash_key key;
     memcpy(&key, e->hash_seed, sizeof key);
-    return hash_span(&key, s->link.key);
+    return hash_span(&key, key_text(e, s));
 }
 
 /* -------------------------------------------------------------- windows */
@@ -283,7 +283,7 @@ static const struct doc *known_attributes(const struct engine *e,
 
 /* A cause without a feed may stand for one that nobody knows any more: then
  * the windows that have the agent speak for it. */
-static bool is_among_passed(const struct engine *e, const struct subject *agent,
+static bool is_among_passed(struct engine *e, const struct subject *agent,
                             enum limit_kind kind, unsigned *ret_source)
 {
     const uint64_t hash = agent_hash(e, agent);

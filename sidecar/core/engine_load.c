@@ -151,7 +151,7 @@ static int load_credential(struct engine *e, const struct fact *f)
         rc = get_subject(e, &k, &s);
     if (rc != 0)
         return rc < 0 ? rc : 0;
-    LIST_EACH (l, next, &s->credentials) {
+    LIST_EACH (l, next, &subject_rare(s)->credentials) {
         struct credential *c = container_of(l, struct credential, link);
         if (span_eq(c->id, k.rest))
             credential_free(e, c);

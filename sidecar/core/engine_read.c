@@ -32,12 +32,13 @@ static struct names with_members(struct engine *e)
 
 static void start_read(struct engine *e, struct subject *s)
 {
-    s->read.id = new_id(e);
-    s->read.start_input = e->input;
-    s->read.start_ms = e->in->now_ms;
-    s->read.wanted = s->read.conditional = false;
+    struct read_state *read = &s->rare->read;
+    read->id = new_id(e);
+    read->start_input = e->input;
+    read->start_ms = e->in->now_ms;
+    read->wanted = read->conditional = false;
     struct out *o = emit(e, OUT_READ);
-    o->read.read_id = s->read.id;
+    o->read.read_id = read->id;
     o->read.base = s->base;
     o->read.uri = s->uri;
     o->read.timeout_ms = e->policy->refresh_timeout_ms;
@@ -46,9 +47,9 @@ static void start_read(struct engine *e, struct subject *s)
         if (s->etag_qualified && s->etag != NULL && s->attrs != NULL &&
             s->read_input >= e->policy_stamp) {
             o->read.if_none_match = text_of(s->etag);
-            s->read.conditional = true;
+            read->conditional = true;
         }
-    } else if (s->pending_count > 0) {
+    } else if (s->rare->pending_count > 0) {
         o->read.attributes = with_members(e);
     }
     e->stats.reads_started++;
@@ -58,15 +59,20 @@ static void start_read(struct engine *e, struct subject *s)
 
 void want_read(struct engine *e, struct subject *s)
 {
-    s->read.wanted = true;
-    if (!list_linked(&s->wake_link))
-        list_push(&e->reading, &s->wake_link);
-    if (s->read.id != 0 || e->stopping)
+    struct subject_rare *rare = subject_rare_get(e->mem, s);
+    if (rare == NULL) {
+        note_rc(e, RC_NO_MEMORY);
         return;
-    if (e->in->now_ms >= s->read.not_before_ms)
+    }
+    rare->read.wanted = true;
+    if (!list_linked(&rare->read.link))
+        list_push(&e->reading, &rare->read.link);
+    if (rare->read.id != 0 || e->stopping)
+        return;
+    if (e->in->now_ms >= rare->read.not_before_ms)
         start_read(e, s);
     else
-        wake_at(e, s->read.not_before_ms);
+        wake_at(e, rare->read.not_before_ms);
 }
 
 static void read_failed(struct engine *e, struct subject *s, int64_t retry_ms,
@@ -78,27 +84,35 @@ static void after_read(struct engine *e, struct subject *s);
 static void rest(struct engine *e, struct subject *s)
 {
     bool bare = subject_is_bare(s);
-    if (bare && e->in->now_ms < s->read.not_before_ms) {
-        wake_at(e, s->read.not_before_ms);
+    if (bare && e->in->now_ms < s->rare->read.not_before_ms) {
+        wake_at(e, s->rare->read.not_before_ms);
         return;
     }
-    list_remove(&s->wake_link);
+    list_remove(&s->rare->read.link);
     if (bare)
         subject_drop(&e->subjects, s);
+    else
+        subject_tidy(e->mem, s);
+}
+
+static struct subject *reader_of(struct list_link *k)
+{
+    return container_of(k, struct subject_rare, read.link)->subject;
 }
 
 void read_tick(struct engine *e)
 {
     LIST_EACH (k, next, &e->reading) {
-        struct subject *s = container_of(k, struct subject, wake_link);
-        int64_t end = s->read.start_ms + 2 * e->policy->refresh_timeout_ms;
-        if (s->read.id != 0 && e->in->now_ms >= end) {
-            s->read.id = 0; /* the shell has lost it */
+        struct read_state *read = container_of(k, struct read_state, link);
+        struct subject *s = reader_of(k);
+        int64_t end = read->start_ms + 2 * e->policy->refresh_timeout_ms;
+        if (read->id != 0 && e->in->now_ms >= end) {
+            read->id = 0; /* the shell has lost it */
             read_failed(e, s, -1, SPAN("no answer"));
             after_read(e, s);
-        } else if (s->read.id != 0) {
+        } else if (read->id != 0) {
             wake_at(e, end);
-        } else if (s->read.wanted) {
+        } else if (read->wanted) {
             want_read(e, s);
         } else {
             rest(e, s);
@@ -109,9 +123,8 @@ void read_tick(struct engine *e)
 static struct subject *find_reading(const struct engine *e, uint64_t id)
 {
     LIST_EACH (k, next, &e->reading) {
-        struct subject *s = container_of(k, struct subject, wake_link);
-        if (s->read.id == id)
-            return s;
+        if (container_of(k, struct read_state, link)->id == id)
+            return reader_of(k);
     }
     return NULL;
 }
@@ -145,7 +158,7 @@ static bool qualifies(const struct engine *e, const struct subject *s,
     struct standing st;
     standing_of(e, s, 0, &st);
     *ret_again_ms = e->in->now_ms;
-    if (s->read.start_input < st.stamp)
+    if (s->rare->read.start_input < st.stamp)
         return false; /* something came while it was under way */
     if (!st.event_open)
         return true;
@@ -159,14 +172,25 @@ static bool qualifies(const struct engine *e, const struct subject *s,
         (s->etag_seen == NULL || !span_eq(etag, text_of(s->etag_seen))))
         return true;
     *ret_again_ms = st.event_ms + e->policy->settle_ms;
-    return s->read.start_ms >= *ret_again_ms;
+    return s->rare->read.start_ms >= *ret_again_ms;
 }
 
 /* ----------------------------------------------------------- relations */
 
-static int relate(struct engine *e, struct subject *s, enum edge_kind kind,
-                  struct span segment, struct span id)
+/* What a resource says it is related to. */
+struct relating {
+    struct relation to[SUBJECT_EDGES_MAX];
+    unsigned count;
+    bool cut; /* there is no room for all */
+};
+
+static int relate(struct engine *e, struct subject *s, struct relating *r,
+                  enum edge_kind kind, struct span id)
 {
+    const struct engine_base *b = &e->conf->bases[s->base];
+    struct span segment = kind == EDGE_GROUP   ? b->group_segment
+                          : kind == EDGE_OWNER ? b->user_segment
+                                               : b->agent_segment;
     struct buf uri;
     buf_init(&uri, &e->step_arena.mem, SUBJECT_URI_MAX);
     buf_printf(&uri, "/%.*s/%.*s", PRSPAN(segment), PRSPAN(id));
@@ -176,87 +200,56 @@ static int relate(struct engine *e, struct subject *s, enum edge_kind kind,
     struct subject *other;
     if (kind_of_uri(e, s->base, buf_span(&uri), &other_kind) < 0)
         return 0;
+    if (r->count == SUBJECT_EDGES_MAX)
+        return RC_LIMIT;
     TRY(subject_get(&e->subjects, s->base, base_url(e, s), buf_span(&uri),
                     other_kind, &other));
-    return other == s ? 0 : subject_link(&e->subjects, s, kind, other);
+    if (other != s)
+        r->to[r->count++] = (struct relation){kind, other};
+    return 0;
 }
 
-static void relate_list(struct engine *e, struct subject *s,
-                        const struct doc *list, enum edge_kind kind,
-                        struct span segment)
+static void relate_list(struct engine *e, struct subject *s, struct relating *r,
+                        const struct doc *list, enum edge_kind kind)
 {
     if (list == NULL)
         return;
-    if (list->kind == DOC_MAP) { /* parent is single-valued */
-        note_rc(e, relate(e, s, kind, segment, doc_text(list, SPAN("value"))));
-        return;
-    }
-    DOC_EACH (it, list) {
+    bool one = list->kind == DOC_MAP; /* parent is single-valued */
+    for (const struct doc *it = one ? list : list->first; it != NULL && !r->cut;
+         it = one ? NULL : it->next) {
         struct span id =
             it->kind == DOC_TEXT ? it->text : doc_text(it, SPAN("value"));
-        int rc = relate(e, s, kind, segment, id);
-        if (rc == RC_LIMIT)
-            return; /* SUBJECT_EDGES_MAX: the rest is not indexed */
-        note_rc(e, rc);
+        int rc = relate(e, s, r, kind, id);
+        if (rc == RC_LIMIT) /* of edges, or of subjects in all */
+            r->cut = true;
+        else
+            note_rc(e, rc);
     }
 }
 
+/* Groups last: of those there may be more than are indexed. */
 static void relate_all(struct engine *e, struct subject *s,
                        const struct doc *resource)
 {
-    const struct engine_base *b = &e->conf->bases[s->base];
-    subject_unlink_all(&e->subjects, s);
-    relate_list(e, s, doc_iget(resource, SPAN("groups")), EDGE_GROUP,
-                b->group_segment);
-    relate_list(e, s, doc_iget(resource, SPAN("owners")), EDGE_OWNER,
-                b->user_segment);
-    relate_list(e, s, doc_iget(resource, SPAN("parent")), EDGE_PARENT,
-                b->agent_segment);
+    struct relating r = {.count = 0};
+    relate_list(e, s, &r, doc_iget(resource, SPAN("parent")), EDGE_PARENT);
+    relate_list(e, s, &r, doc_iget(resource, SPAN("owners")), EDGE_OWNER);
+    relate_list(e, s, &r, doc_iget(resource, SPAN("groups")), EDGE_GROUP);
+    note_rc(e, subject_relate(&e->subjects, s, r.to, r.count));
+    subject_set_partial(&e->subjects, s, r.cut);
 }
 
 /* ---------------------------------------------------------- attributes */
-
-static bool named(struct names names, struct span attr)
-{
-    for (unsigned i = 0; i < names.count; i++)
-        if (span_ieq(names.at[i], attr))
-            return true;
-    return span_ieq(attr, SPAN("schemas")) || span_ieq(attr, SPAN("id"));
-}
 
 /* Keeps what the policy names and nothing else. */
 static void keep_attributes(struct engine *e, struct subject *s,
                             const struct doc *resource)
 {
-    struct arena *a = s->attrs_arena;
-    if (a == NULL) {
-        a = mem_alloc(e->mem, sizeof *a);
-        if (a == NULL) {
-            note_rc(e, RC_NO_MEMORY);
-            return;
-        }
-        arena_init_small(a, e->mem, SUBJECT_ATTRS_BYTES_MAX);
-        s->attrs_arena = a;
-    }
-    s->attrs = NULL;
-    s->attrs_version++;
-    arena_clear(a);
-    struct doc *map = doc_new(&a->mem, DOC_MAP);
-    DOC_EACH (it, resource) {
-        /* urn:...: members are whole extensions: kept when the policy names
-         * something inside, which `attributes` lists by the URN. */
-        if (map == NULL || !named(e->policy->attributes, it->key))
-            continue;
-        struct doc *copy = doc_copy(&a->mem, it);
-        if (copy == NULL) {
-            map = NULL;
-            break;
-        }
-        doc_append(map, copy);
-    }
-    if (map == NULL)
-        note_rc(e, RC_LIMIT); /* memory, or SUBJECT_ATTRS_BYTES_MAX */
-    s->attrs = map;
+    struct attrs *kept = NULL;
+    note_rc(e, attrs_keep(&e->subjects.attrs, resource, e->policy->attributes,
+                          &kept));
+    attrs_drop(&e->subjects.attrs, s->attrs);
+    s->attrs = kept;
 }
 
 static bool says_active(const struct doc *resource)
@@ -269,24 +262,32 @@ static bool says_active(const struct doc *resource)
 
 static void back_off(struct engine *e, struct subject *s, int64_t retry_ms)
 {
-    unsigned shift = s->read.failures < 8 ? s->read.failures : 7;
+    unsigned shift = s->rare->read.failures < 8 ? s->rare->read.failures : 7;
     int64_t cap = READ_BACKOFF_FIRST_MS << shift;
     if (cap > READ_BACKOFF_MAX_MS)
         cap = READ_BACKOFF_MAX_MS;
     cap = cap / 2 + (int64_t)(e->in->random % (uint64_t)(cap / 2));
     if (retry_ms > cap)
         cap = retry_ms > READ_BACKOFF_MAX_MS ? READ_BACKOFF_MAX_MS : retry_ms;
-    s->read.failures++;
-    s->read.not_before_ms = e->in->now_ms + cap;
+    s->rare->read.failures++;
+    s->rare->read.not_before_ms = e->in->now_ms + cap;
 }
 
 static void read_failed(struct engine *e, struct subject *s, int64_t retry_ms,
                         struct span why)
 {
     e->stats.reads_failed++;
-    s->read.last_failed = true;
+    s->rare->read.last_failed = true;
     back_off(e, s, retry_ms);
     record_read(e, s, "failed", SPAN(""), why, false);
+}
+
+static void read_ended(struct subject *s, int64_t not_before_ms)
+{
+    struct read_state *read = &s->rare->read;
+    read->failures = 0;
+    read->last_failed = false;
+    read->not_before_ms = not_before_ms;
 }
 
 static void found_state(struct engine *e, struct subject *s, enum found now,
@@ -310,7 +311,7 @@ static void found_state(struct engine *e, struct subject *s, enum found now,
 static void decide_pending(struct engine *e, struct subject *s,
                            const struct doc *resource)
 {
-    LIST_EACH (k, next, &s->pending) {
+    LIST_EACH (k, next, &subject_rare(s)->pending) {
         struct pending_rule *p = container_of(k, struct pending_rule, link);
         struct cause c = {.type = p->type,
                           .feed = keep(e, text_of(p->feed)),
@@ -337,9 +338,7 @@ static void decide_pending(struct engine *e, struct subject *s,
 
 static void read_gone(struct engine *e, struct subject *s)
 {
-    s->read.failures = 0;
-    s->read.last_failed = false;
-    s->read.not_before_ms = e->in->now_ms + UNKNOWN_KEPT_MS;
+    read_ended(s, e->in->now_ms + UNKNOWN_KEPT_MS);
     s->read_ms = e->in->now_ms;
     s->active = false;
     if (!s->known && s->stamp_wall_ms == 0) {
@@ -350,8 +349,8 @@ static void read_gone(struct engine *e, struct subject *s)
     history_read(e, s, "gone", NULL);
     found_state(e, s, FOUND_ABSENT, EVENT_FOUND_GONE, NULL);
     /* A replica may not have heard of it yet: once settled that is over. */
-    if (s->read.start_input >= s->stamp &&
-        s->read.start_ms >= s->stamp_ms + e->policy->settle_ms)
+    if (s->rare->read.start_input >= s->stamp &&
+        s->rare->read.start_ms >= s->stamp_ms + e->policy->settle_ms)
         s->event_open = false;
     decide_pending(e, s, NULL);
     fact_subject(e, s);
@@ -360,8 +359,8 @@ static void read_gone(struct engine *e, struct subject *s)
 /* The read proves a state from after everything that was said so far. */
 static void covered(struct engine *e, struct subject *s)
 {
-    s->read_input = s->read.start_input;
-    s->read_ms = s->read.start_ms;
+    s->read_input = s->rare->read.start_input;
+    s->read_ms = s->rare->read.start_ms;
     s->read_wall_ms = e->in->wall_ms;
     s->read_row = e->seq + 1;
     s->event_open = false;
@@ -387,6 +386,10 @@ static void qualified(struct engine *e, struct subject *s,
     if (s->active)
         s->left = false;
     const struct doc *fresh = subject_attrs(e, s);
+    if (fresh == NULL) { /* nothing is decided without it */
+        note_rc(e, RC_NO_MEMORY);
+        return;
+    }
     decide_pending(e, s, fresh);
     struct cause c = {.type = EVENT_REFRESHED,
                       .fresh = fresh,
@@ -405,9 +408,7 @@ static void read_related(struct engine *e, struct subject *s,
     struct span etag = e->in->read.etag;
     bool good = qualifies(e, s, etag, &again_ms);
     s->known = true;
-    s->read.failures = 0;
-    s->read.last_failed = false;
-    s->read.not_before_ms = good ? 0 : again_ms;
+    read_ended(s, good ? 0 : again_ms);
     if (s->kind == SUBJECT_USER) {
         s->active = says_active(resource);
         s->left = !s->active || (s->left && !good);
@@ -469,13 +470,15 @@ static void read_agent(struct engine *e, struct subject *s)
      * carries. */
     bool same = in->result == READ_NOT_MODIFIED;
     const struct doc *resource = same ? subject_attrs(e, s) : in->resource;
+    if (resource == NULL) {
+        note_rc(e, RC_NO_MEMORY);
+        return;
+    }
     struct span etag = same ? text_of(s->etag) : in->etag;
     int64_t again_ms;
     bool good = qualifies(e, s, etag, &again_ms);
     s->known = true;
-    s->read.failures = 0;
-    s->read.last_failed = false;
-    s->read.not_before_ms = good ? 0 : again_ms;
+    read_ended(s, good ? 0 : again_ms);
     s->active = says_active(resource);
     if (s->attrs == NULL)
         keep_attributes(e, s, resource); /* shown, not trusted, until then */
@@ -505,12 +508,12 @@ static void judge_open_calls(struct engine *e, struct subject *s)
 static bool needs_read(const struct engine *e, const struct subject *s)
 {
     struct standing st;
-    if (s->parked_count > 0)
+    if (subject_rare(s)->parked_count > 0)
         return true;
-    if (s->kind == SUBJECT_GROUP && s->read.last_failed)
+    if (s->kind == SUBJECT_GROUP && s->rare->read.last_failed)
         return true; /* its event named nobody: who joined is not known */
     if (s->kind != SUBJECT_AGENT && s->event_open &&
-        (s->pending_count > 0 || (s->left && s->active)))
+        (subject_rare(s)->pending_count > 0 || (s->left && s->active)))
         return true;
     standing_of(e, s, e->policy->max_age_ms, &st);
     return st.stale && e->policy->read_open_calls_now && !list_empty(&s->calls);
@@ -522,11 +525,11 @@ static void after_read(struct engine *e, struct subject *s)
     judge_open_calls(e, s);
     unpark(e, s);
     standing_of(e, s, 0, &st);
-    if (!s->read.last_failed && s->read.start_input >= st.stamp)
-        s->read.wanted = false; /* who wanted it meanwhile has it */
-    if (s->read.wanted || needs_read(e, s))
+    if (!s->rare->read.last_failed && s->rare->read.start_input >= st.stamp)
+        s->rare->read.wanted = false; /* who wanted it meanwhile has it */
+    if (s->rare->read.wanted || needs_read(e, s))
         want_read(e, s);
-    else if (s->read.id == 0)
+    else if (s->rare->read.id == 0)
         rest(e, s);
 }
 
@@ -543,10 +546,10 @@ void on_read_done(struct engine *e)
     struct subject *s = find_reading(e, in->read_id);
     if (s == NULL)
         return; /* ended by the tick, or from before a restart */
-    s->read.id = 0;
-    bool has_body =
-        in->result == READ_OK || (in->result == READ_NOT_MODIFIED &&
-                                  s->read.conditional && s->attrs != NULL);
+    s->rare->read.id = 0;
+    bool has_body = in->result == READ_OK ||
+                    (in->result == READ_NOT_MODIFIED &&
+                     s->rare->read.conditional && s->attrs != NULL);
     if (in->result == READ_GONE)
         read_gone(e, s);
     else if (!has_body)

@@ -219,8 +219,8 @@ static void run_steps(struct engine *e, struct subject *agent,
 static bool all_owners_left(const struct subject *agent)
 {
     bool any = false;
-    LIST_EACH (k, next, &agent->out) {
-        const struct edge *edge = container_of(k, struct edge, out_link);
+    for (unsigned i = 0; i < agent->out_count; i++) {
+        const struct edge *edge = &agent->out[i];
         if (edge->kind != EDGE_OWNER)
             continue;
         any = true;
@@ -252,8 +252,10 @@ static enum tri is_target(const struct engine *e, const struct policy_rule *r,
         return TRI_NO;
     if (r->agents_where == NULL)
         return TRI_YES;
+    struct attrs_place place = attrs_open(&e->subjects.attrs);
     const struct filter_env env = {.resource = subject_attrs(e, edge->agent)};
     enum tri v = filter_eval(r->agents_where, &env);
+    attrs_close(&e->subjects.attrs, place);
     struct standing st;
     standing_of(e, edge->agent, e->policy->max_age_ms, &st);
     return v == TRI_NO && st.stale ? TRI_UNKNOWN : v;
@@ -439,6 +441,7 @@ static void count_rules(struct engine *e, struct subject *s,
 void run_rules(struct engine *e, struct subject *s, const struct cause *c)
 {
     struct rule_question q = question_of(e, s, c);
+    struct attrs_place place = attrs_open(&e->subjects.attrs);
     const struct rule_set on = policy_rules_on(e->policy, q.type, q.subject);
     bool waits = false;
     count_rules(e, s, c, on, &q);
@@ -452,6 +455,7 @@ void run_rules(struct engine *e, struct subject *s, const struct cause *c)
         else if (yes == TRI_UNKNOWN)
             waits |= wait_for_read(e, s, r, c);
     }
+    attrs_close(&e->subjects.attrs, place);
     if (waits)
         fact_subject(e, s);
 }

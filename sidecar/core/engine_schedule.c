@@ -72,7 +72,7 @@ static void fact_agenda(struct engine *e, struct agenda *a)
         put_u64(&e->scratch, a->runs[i].rule);
         put_i64(&e->scratch, a->runs[i].at_ms);
     }
-    journal_put_fact(&e->facts, FACT_AGENDA, a->agent->link.key,
+    journal_put_fact(&e->facts, FACT_AGENDA, key_text(e, a->agent),
                      buf_span(&e->scratch));
     a->saved_ms = a->used_ms;
     list_remove(&a->dirty_link);
@@ -288,7 +288,7 @@ static void run_one(struct engine *e, struct agenda *a,
                     const struct schedule_rule *r, int64_t due_ms)
 {
     struct subject *s = a->agent;
-    const unsigned pending = s->pending_count;
+    const unsigned pending = subject_rare(s)->pending_count;
     const struct cause c = {.type = r->type,
                             .jti = period_name(e, r->type, due_ms),
                             .only = r->rule,
@@ -296,7 +296,7 @@ static void run_one(struct engine *e, struct agenda *a,
     s->seen |= EVENT_BIT(r->type);
     run_rules(e, s, &c);
     fact_subject(e, s);
-    if (s->pending_count > pending) {
+    if (subject_rare(s)->pending_count > pending) {
         a->waits = true; /* nobody may ever ask about it */
         want_read(e, s);
     }
@@ -332,7 +332,7 @@ static unsigned run_agenda(struct engine *e, struct agenda *a)
     const struct schedule *t = &e->schedule;
     struct subject *s = a->agent;
     unsigned ran = 0;
-    a->waits = a->waits && s->pending_count > 0;
+    a->waits = a->waits && subject_rare(s)->pending_count > 0;
     if (a->waits || !is_agent(e, s))
         want_read(e, s);
     for (unsigned i = 0; i < t->rule_count && is_agent(e, s) && e->rc == 0; i++)

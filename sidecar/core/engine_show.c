@@ -268,8 +268,8 @@ static void show_call(struct json_out *j, const struct call *c)
 {
     static const char *const words[] = {"running", "cancelling"};
     json_open_map(j, NULL);
-    json_text(j, "call_id", c->call_id);
-    json_text(j, "tool", c->tool);
+    json_text(j, "call_id", call_id(c));
+    json_text(j, "tool", call_tool(c));
     json_text(j, "runtime", c->runtime->name);
     json_str(j, "state", c->lost ? "unknown" : words[c->state]);
     json_time(j, "since", c->since_wall_ms);
@@ -292,9 +292,9 @@ static void show_lists(const struct engine *e, struct json_out *j,
     LIST_EACH (c, next_c, &s->calls)
         show_call(j, container_of(c, struct call, agent_link));
     json_close_list(j);
-    json_u64(j, "credentials", count_of(&s->credentials));
+    json_u64(j, "credentials", count_of(&subject_rare(s)->credentials));
     json_open_list(j, "jobs");
-    LIST_EACH (b, next_b, &s->jobs)
+    LIST_EACH (b, next_b, &subject_rare(s)->jobs)
         show_job(e, j, container_of(b, struct job, agent_link), feed);
     json_close_list(j);
 }
@@ -303,8 +303,8 @@ static void show_counts(struct json_out *j, const struct subject *s)
 {
     json_u64(j, "holds", count_of(&s->holds));
     json_u64(j, "open_calls", count_of(&s->calls));
-    json_u64(j, "credentials", count_of(&s->credentials));
-    json_u64(j, "jobs", count_of(&s->jobs));
+    json_u64(j, "credentials", count_of(&subject_rare(s)->credentials));
+    json_u64(j, "jobs", count_of(&subject_rare(s)->jobs));
 }
 
 /* Kept without its quotes; ETags of SCIM are weak (RFC 7644 3.14). */

@@ -36,8 +36,7 @@ int kind_of_uri(const struct engine *e, unsigned base, struct span uri,
 
 const struct doc *subject_attrs(const struct engine *e, const struct subject *s)
 {
-    (void)e;
-    return s->attrs;
+    return s->attrs == NULL ? NULL : attrs_show(&e->subjects.attrs, s->attrs);
 }
 
 bool is_agent(const struct engine *e, const struct subject *s)
@@ -46,8 +45,11 @@ bool is_agent(const struct engine *e, const struct subject *s)
         return true;
     if (s->kind != SUBJECT_USER || e->policy->agents_where == NULL)
         return false;
+    struct attrs_place place = attrs_open(&e->subjects.attrs);
     const struct filter_env env = {.resource = subject_attrs(e, s)};
-    return filter_eval(e->policy->agents_where, &env) == TRI_YES;
+    bool is = filter_eval(e->policy->agents_where, &env) == TRI_YES;
+    attrs_close(&e->subjects.attrs, place);
+    return is;
 }
 
 void touch(struct engine *e, struct subject *s)
@@ -63,8 +65,8 @@ void stamp(struct engine *e, struct subject *s, struct span version)
     s->stamp_wall_ms = e->in->wall_ms;
     s->stamp_row = e->seq + 1;
     s->event_open = true;
-    if (!s->read.last_failed)
-        s->read.not_before_ms = 0; /* there is news */
+    if (s->rare != NULL && !s->rare->read.last_failed)
+        s->rare->read.not_before_ms = 0; /* there is news */
     note_rc(e, subject_set_text(&e->subjects, &s->version, version));
     fact_subject(e, s);
 }
@@ -105,8 +107,8 @@ void standing_of(const struct engine *e, const struct subject *s,
     consider(ret, e->policy_stamp, "policy");
     consider(ret, e->bases[s->base].stamp, "feed");
     consider(ret, s->stamp, "event");
-    LIST_EACH (k, next, &s->out)
-        consider_edge(s, container_of(k, struct edge, out_link), ret);
+    for (unsigned i = 0; i < s->out_count; i++)
+        consider_edge(s, &s->out[i], ret);
     uint64_t latest = s->touch > ret->stamp ? s->touch : ret->stamp;
     ret->epoch = epoch_of(e, latest);
     /* A read that starts in the step of a statement starts after it. */

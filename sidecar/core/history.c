@@ -208,7 +208,7 @@ static void put_read(struct engine *e, const struct subject *s,
     json_text(&j, "uri", s->uri);
     json_str(&j, "subject_kind", subject_kind_word(s->kind));
     json_str(&j, "result", result);
-    json_i64(&j, "took", e->in->now_ms - s->read.start_ms);
+    json_i64(&j, "took", e->in->now_ms - subject_rare(s)->read.start_ms);
     if (e->in->read.etag.n > 0)
         json_text(&j, "etag", e->in->read.etag);
     if (cut)

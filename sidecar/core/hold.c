@@ -160,7 +160,7 @@ static void put_part(struct buf *out, struct span s)
 
 void hold_key(const struct hold *h, struct buf *out)
 {
-    buf_put(out, h->agent->link.key);
+    subject_put_key(h->agent, out);
     put_part(out, span_str(hold_kind_word(h->kind)));
     put_part(out, span_str((const char *)h->rule));
     put_part(out, span_str((const char *)h->cause));

@@ -59,7 +59,8 @@ int job_new(struct jobs *t, uint64_t id, enum job_kind kind,
 {
     if (t->open_count >= t->max)
         return RC_LIMIT;
-    struct job *j = mem_alloc(t->mem, sizeof *j);
+    struct subject_rare *rare = subject_rare_get(t->mem, agent);
+    struct job *j = rare == NULL ? NULL : mem_alloc(t->mem, sizeof *j);
     if (j == NULL)
         return RC_NO_MEMORY;
     arena_init(&j->arena, t->mem, JOB_BYTES_MAX);
@@ -67,14 +68,14 @@ int job_new(struct jobs *t, uint64_t id, enum job_kind kind,
     j->kind = kind;
     j->agent = agent;
     id_bytes(id, j->key_bytes);
-    j->link.key = span_of(j->key_bytes, sizeof j->key_bytes);
+    map_set_key(&j->link, span_of(j->key_bytes, sizeof j->key_bytes));
     int rc = map_insert(&t->by_id, &j->link);
     if (rc < 0) {
         mem_release(t->mem, j);
         return rc;
     }
     list_push(&t->open, &j->state_link);
-    list_push(&agent->jobs, &j->agent_link);
+    list_push(&rare->jobs, &j->agent_link);
     t->open_count++;
     *ret = j;
     return 0;
@@ -178,7 +179,7 @@ void job_drop(struct jobs *t, struct job *j)
     list_remove(&j->agent_link);
     if (ended) {
         t->ended_count--;
-        j->agent->ended_jobs--;
+        j->agent->rare->ended_jobs--;
     } else {
         t->open_count--;
         t->withheld_count -= j->state == JOB_WITHHELD;
@@ -199,7 +200,7 @@ void job_end(struct jobs *t, struct job *j, enum job_state state)
     t->confirmed += state == JOB_CONFIRMED;
     t->failed += state == JOB_FAILED || state == JOB_REFUSED;
     list_push(&t->ended, &j->state_link);
-    j->agent->ended_jobs++;
+    j->agent->rare->ended_jobs++;
     if (++t->ended_count > JOBS_ENDED_KEPT)
         job_drop(t, container_of(t->ended.head.next, struct job, state_link));
 }
@@ -241,8 +242,7 @@ static void put_action(struct buf *out, const struct policy_action *a)
 
 void job_encode(const struct job *j, struct buf *out)
 {
-    struct span base = span_sub(j->agent->link.key, 0,
-                                j->agent->link.key.n - j->agent->uri.n - 1);
+    struct span base = *j->agent->home;
     put_u8(out, JOB_FACT_VERSION);
     put_u8(out, j->kind);
     put_text(out, base);

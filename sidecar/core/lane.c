@@ -26,7 +26,7 @@ void lanes_fini(struct lanes *t)
 
 struct span lane_target(const struct lane *l)
 {
-    return span_sub(l->link.key, 1, l->link.key.n);
+    return span_sub(map_key(&l->link), 1, l->link.key_n);
 }
 
 bool lane_is_down(const struct lane *l)
@@ -40,7 +40,7 @@ static struct lane *lane_new(struct lanes *t, struct span key)
     if (l == NULL)
         return NULL;
     unsigned char *at = (unsigned char *)(l + 1);
-    l->link.key = mem_place(&at, key);
+    map_set_key(&l->link, mem_place(&at, key));
     list_init(&l->waiting);
     return l;
 }

@@ -52,7 +52,7 @@ int limit_put(struct limit_windows *t, enum limit_kind kind, unsigned source,
         if (en == NULL)
             return RC_NO_MEMORY;
         write_key(en->key, kind, source, agent);
-        en->link.key = span_of(en->key, LIMIT_KEY_BYTES);
+        map_set_key(&en->link, span_of(en->key, LIMIT_KEY_BYTES));
         int rc = map_insert(&t->by_key, &en->link);
         if (rc < 0) {
             mem_release(t->mem, en);

@@ -16,20 +16,25 @@
 #include "policy/policy.h"
 #include "sidecar/base/list.h"
 #include "sidecar/base/map.h"
+#include "sidecar/core/attrs.h"
 #include "sidecar/core/codec.h"
 
 #define SUBJECT_EDGES_MAX 256 /* groups + owners + parent of one agent */
+#define SUBJECT_BASES_MAX 32
 #define SUBJECT_ETAG_MAX 256
-#define SUBJECT_ATTRS_BYTES_MAX (64 * 1024)
 #define SUBJECT_PENDING_MAX 64 /* rules that wait for a read */
 
 enum edge_kind { EDGE_GROUP, EDGE_OWNER, EDGE_PARENT };
 
-/* agent -> related; in the agent's `out` list and the other's `in` list. */
+/* agent -> related; in the agent's `out` and the other's `in` list. */
 struct edge {
-    enum edge_kind kind;
+    struct list_link in_link;
     struct subject *agent, *other;
-    struct list_link out_link, in_link;
+    enum edge_kind kind;
+};
+struct relation {
+    enum edge_kind kind;
+    struct subject *other;
 };
 
 /* What the last reads found, for the internal events. */
@@ -54,7 +59,8 @@ struct pending_spec {
 };
 
 struct read_state {
-    uint64_t id; /* 0: none in flight */
+    struct list_link link; /* in engine->reading: wanted or in flight */
+    uint64_t id;           /* 0: none in flight */
     uint64_t start_input;
     int64_t start_ms;
     int64_t not_before_ms; /* backoff after a failure or a read that does not
@@ -65,36 +71,35 @@ struct read_state {
     bool last_failed;
 };
 
-/* Gate verdicts of the last tools asked about. A verdict depends on the policy,
- * on which gate rules audit, on the tool and the attributes, all of which have
- * a version here; standing is never cached. Verdicts that look at the call's
- * arguments are not kept. */
-#define GATE_CACHE_SLOTS 8
-struct gate_slot {
-    uint64_t tool_hash, attrs;
-    uint32_t version; /* 0: empty */
-    bool allowed, would;
-    uint16_t decider; /* 1 + position of the gate rule; 0: none */
+/* What most subjects have nothing of most of the time. */
+struct subject_rare {
+    struct subject *subject;
+    struct read_state read;
+    struct list jobs; /* struct job, open ones */
+    struct list credentials;
+    struct list parked;  /* struct parked */
+    struct list pending; /* struct pending_rule */
+    unsigned parked_count, pending_count;
+    unsigned ended_jobs; /* kept for views: they name this subject */
 };
-struct gate_cache {
-    struct gate_slot slot[GATE_CACHE_SLOTS];
-};
-_Static_assert(POLICY_GATES_MAX < UINT16_MAX, "a decider fits");
-
+/* There are very many of these: what is rare is apart. */
 struct subject {
-    struct map_link link; /* key: base url NUL uri */
-    unsigned base;
-    struct span uri; /* inside the key */
-    enum subject_kind kind;
+    struct map_link link;    /* key: one byte for the base, then uri */
+    struct span uri;         /* inside the key */
+    const struct span *home; /* the base's URL */
 
-    bool known;          /* a read has succeeded once */
-    bool deleted;        /* a delete event came */
-    bool left;           /* people: deactivated, deleted or found so */
-    bool feed_removed;   /* feed.remove came later than feed.add */
-    bool active;         /* the last read said true */
-    bool etag_qualified; /* etag comes from a read that qualified */
-    bool event_open;     /* an event that no qualifying read has covered */
-    enum found found;
+    unsigned base : 8;
+    enum subject_kind kind : 8;
+    enum found found : 8;
+    bool known : 1;          /* a read has succeeded once */
+    bool deleted : 1;        /* a delete event came */
+    bool left : 1;           /* people: deactivated, deleted or found so */
+    bool feed_removed : 1;   /* feed.remove came later than feed.add */
+    bool active : 1;         /* the last read said true */
+    bool etag_qualified : 1; /* etag comes from a read that qualified */
+    bool event_open : 1;     /* an event that no qualifying read has covered */
+    bool partial : 1;        /* has relations beyond SUBJECT_EDGES_MAX */
+    uint16_t out_count;
     event_mask seen; /* types of statements stored about it */
 
     uint64_t stamp;           /* input number, this boot; 0: none since boot */
@@ -107,41 +112,34 @@ struct subject {
     unsigned char *etag_seen; /* of the last one that did not, or NULL */
     uint64_t stamp_row;       /* journal rows: what was first, over restarts */
     uint64_t read_row;
-
-    struct read_state read;
     uint64_t read_input; /* start of the last qualifying read; 0: none */
     int64_t read_ms;     /* its start */
     int64_t read_wall_ms;
 
     struct agenda *agenda; /* NULL without schedules */
 
-    struct gate_cache *gate_cache; /* NULL until first asked about */
-    uint64_t attrs_version;        /* counts changes of attrs */
-    struct arena *attrs_arena;
-    const struct doc *attrs; /* policy-named attributes of the last read */
-
-    struct list out, in; /* edges */
-    unsigned out_count;
+    struct attrs *attrs; /* policy-named attributes of the last read; NULL */
+    struct edge *out;    /* out_count of them */
+    struct list in;      /* edges */
     struct list holds;   /* struct hold */
     struct list calls;   /* struct call */
-    struct list jobs;    /* struct job, open ones */
-    unsigned ended_jobs; /* kept for views: they name this subject */
-    struct list credentials;
-    struct list parked; /* struct parked */
-    unsigned parked_count;
-    struct list pending; /* struct pending_rule */
-    unsigned pending_count;
-    struct list_link wake_link; /* in engine->reading when a read is wanted or
-                                   in flight */
+    struct subject_rare *rare; /* NULL: nothing; see subject_rare() */
 };
+_Static_assert(sizeof(struct subject) <= 240,
+               "a hundred thousand of them fit in memory");
 
 struct subjects {
     struct mem *mem;
     struct map by_key;
+    struct attrs_table attrs;
+    struct span homes[SUBJECT_BASES_MAX]; /* copies of the bases' URLs */
+    unsigned home_count;
+    size_t partial_count; /* subjects with `partial` */
 };
 
-void subjects_init(struct subjects *t, struct mem *m, struct hash_key seed,
-                   size_t max_count);
+/* RC_NO_MEMORY. */
+int subjects_init(struct subjects *t, struct mem *m, struct hash_key seed,
+                  size_t max_count) must_use;
 /* Frees all subjects; their lists must be empty of foreign objects. */
 void subjects_fini(struct subjects *t);
 
@@ -149,7 +147,8 @@ void subjects_fini(struct subjects *t);
 struct subject *subject_find(const struct subjects *t, struct span base_url,
                              struct span uri);
 
-/* Finds or makes. RC_LIMIT, RC_NO_MEMORY, RC_INVALID (uri too long). */
+/* Finds or makes. RC_LIMIT (also of bases), RC_NO_MEMORY, RC_INVALID (uri too
+ * long). */
 int subject_get(struct subjects *t, unsigned base, struct span base_url,
                 struct span uri, enum subject_kind kind,
                 struct subject **ret) must_use;
@@ -158,15 +157,31 @@ int subject_get(struct subjects *t, unsigned base, struct span base_url,
 void subject_drop(struct subjects *t, struct subject *s);
 bool subject_is_bare(const struct subject *s);
 
+/* Its rare parts to look at: empty ones when there are none. */
+const struct subject_rare *subject_rare(const struct subject *s);
+/* The same to change; NULL without memory. */
+struct subject_rare *subject_rare_get(struct mem *m,
+                                      struct subject *s) must_use;
+/* Gives them back when there is nothing in them. */
+void subject_tidy(struct mem *m, struct subject *s);
+
+/* "base NUL uri": the key of its facts. */
+void subject_put_key(const struct subject *s, struct buf *out);
+
 /* Replaces the string behind *at by a copy of `s` (NULL when s is empty, or
  * with RC_NO_MEMORY). */
 int subject_set_text(struct subjects *t, unsigned char **at,
                      struct span s) must_use;
 
-/* Adds an edge unless it is there. */
+/* Replaces all edges by these, each once. At most SUBJECT_EDGES_MAX.
+ * RC_NO_MEMORY: the edges are as before. */
+int subject_relate(struct subjects *t, struct subject *agent,
+                   const struct relation *to, size_t count) must_use;
+/* Adds an edge unless it is there. RC_LIMIT: now `partial`. */
 int subject_link(struct subjects *t, struct subject *agent, enum edge_kind kind,
                  struct subject *other) must_use;
-void subject_unlink_all(struct subjects *t, struct subject *agent);
+/* Are there relations that no edge is for? */
+void subject_set_partial(struct subjects *t, struct subject *agent, bool is);
 
 /* Remembers a rule, once; silently full at SUBJECT_PENDING_MAX (the subject is
  * stale anyway, and the event's other rules ran): returns RC_LIMIT. */

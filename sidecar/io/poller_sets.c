@@ -63,7 +63,7 @@ int poller_sets_add(struct poller_sets *s, struct span jti,
     if (x == NULL)
         return RC_NO_MEMORY;
     int rc = text_copy(jti, &x->jti) ? 0 : RC_NO_MEMORY;
-    x->by_jti.key = x->jti;
+    map_set_key(&x->by_jti, x->jti);
     if (rc == 0)
         rc = map_insert(&s->by_jti, &x->by_jti);
     if (rc < 0) {

@@ -14,17 +14,17 @@ static unsigned length(const struct list *l)
 
 static void check_subject(const struct world *w, const struct subject *s)
 {
-    CHECK_UINT(length(&s->out), s->out_count);
-    CHECK_UINT(length(&s->parked), s->parked_count);
-    CHECK_UINT(length(&s->pending), s->pending_count);
-    LIST_EACH (k, next, &s->out)
-        CHECK(container_of(k, struct edge, out_link)->agent == s);
-    LIST_EACH (i, next_i, &s->in)
-        CHECK(container_of(i, struct edge, in_link)->other == s);
+    const struct subject_rare *r = subject_rare(s);
+    CHECK_UINT(length(&r->parked), r->parked_count);
+    CHECK_UINT(length(&r->pending), r->pending_count);
+    for (unsigned i = 0; i < s->out_count; i++)
+        CHECK(s->out[i].agent == s && list_linked(&s->out[i].in_link));
+    LIST_EACH (k, next, &s->in)
+        CHECK(container_of(k, struct edge, in_link)->other == s);
     /* Whoever waits is read, or its read is planned. */
-    bool read = s->read.id != 0 || s->read.wanted;
-    CHECK(s->parked_count == 0 || read || w->failing || w->e->stopping);
-    CHECK(!read || list_linked(&s->wake_link) || w->failing);
+    bool read = r->read.id != 0 || r->read.wanted;
+    CHECK(r->parked_count == 0 || read || w->failing || w->e->stopping);
+    CHECK(!read || list_linked(&r->read.link) || w->failing);
 }
 
 void world_check(struct world *w)
@@ -38,9 +38,9 @@ void world_check(struct world *w)
         check_subject(w, s);
         holds += length(&s->holds);
         calls += length(&s->calls);
-        credentials += length(&s->credentials);
-        parked += s->parked_count;
-        jobs += length(&s->jobs);
+        credentials += length(&subject_rare(s)->credentials);
+        parked += subject_rare(s)->parked_count;
+        jobs += length(&subject_rare(s)->jobs);
     }
     CHECK_UINT(holds, e->holds.count);
     CHECK_UINT(calls, e->calls.by_id.count);

@@ -49,13 +49,15 @@ static void map_sweep(void **state)
         for (size_t i = 0; i < ELEMENTS; i++) {
             struct element *e = &elements[i];
             int n = snprintf(e->name, sizeof e->name, "%zu", i);
-            e->link = (struct map_link){.key = span_of(e->name, (size_t)n)};
+            e->link = (struct map_link){NULL, NULL, 0, 0};
+            map_set_key(&e->link, span_of(e->name, (size_t)n));
             int rc = map_insert(&m, &e->link);
             CHECK(rc == 0 || rc == RC_NO_MEMORY);
             inserted += rc == 0;
         }
         for (size_t i = 0; i < ELEMENTS; i++)
-            found += map_find(&m, elements[i].link.key) == &elements[i].link;
+            found +=
+                map_find(&m, map_key(&elements[i].link)) == &elements[i].link;
         CHECK_UINT(found, inserted);
         CHECK(inserted == ELEMENTS - (mf.hit ? 1 : 0));
         map_fini(&m);

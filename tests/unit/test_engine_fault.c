@@ -113,15 +113,17 @@ static const char guarded[] =
 
 static void give_token(struct world *w, const char *uri)
 {
-    for (int i = 0; i < 20 && list_empty(&world_subject(w, uri)->credentials);
+    for (int i = 0;
+         i < 20 &&
+         list_empty(&subject_rare(world_subject(w, uri))->credentials);
          i++)
         (void)world_credential(w, uri, "t", false);
-    CHECK(!list_empty(&world_subject(w, uri)->credentials));
+    CHECK(!list_empty(&subject_rare(world_subject(w, uri))->credentials));
 }
 
 static const struct job *revoke_job(const struct world *w)
 {
-    LIST_EACH (k, next, &world_subject(w, A1)->jobs) {
+    LIST_EACH (k, next, &subject_rare(world_subject(w, A1))->jobs) {
         const struct job *j = container_of(k, struct job, agent_link);
         if (j->kind == JOB_REVOKE)
             return j;
