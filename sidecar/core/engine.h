@@ -190,9 +190,10 @@ struct in_job_done {
 };
 
 enum feed_sign {
-    FEED_ALIVE,     /* a poll answer, a SET, a verification */
-    FEED_CAUGHT_UP, /* a poll answer with nothing more */
-    FEED_REFUSED,   /* a SET that was not accepted (record it) */
+    FEED_ALIVE,       /* a poll answer, a SET, a verification */
+    FEED_CAUGHT_UP,   /* a poll answer with nothing more */
+    FEED_REFUSED,     /* a SET that was not accepted (record it) */
+    FEED_FELL_SILENT, /* replay: it was noticed at this moment */
 };
 
 struct in_feed {
@@ -214,6 +215,7 @@ struct in_operator {
     uint64_t token;
     struct span person, reason;
     const struct doc *person_resource; /* for a review's `by` */
+    bool may_review; /* replay: it was decided that the person may */
     enum operator_verb verb;
     int base;
     struct span uri;
@@ -306,6 +308,9 @@ struct out_read {
     struct span if_none_match; /* normalised ETag or empty */
     struct names attributes;   /* empty: group read asks for members */
     int64_t timeout_ms;
+    int64_t after_ms; /* monotonic; the latest statement that no read has
+                         covered, 0: none. Replay tells by it which read of
+                         the past answers this one. */
 };
 
 enum job_kind { JOB_CANCEL, JOB_REVOKE, JOB_PURGE, JOB_ACTION };
