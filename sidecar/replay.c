@@ -291,7 +291,8 @@ int replay_learn(struct replay *r, int base, struct span uri, struct span kind,
                  struct fail *f)
 {
     struct span segment = span_sub(uri, 1, span_find(uri, '/', 1));
-    if (base < 0 || uri.n < 4 || uri.n > SUBJECT_URI_MAX || segment.n == 0)
+    if (base < 0 || uri.n < 4 || uri.n > SUBJECT_URI_MAX || uri.p[0] != '/' ||
+        segment.n == 0)
         return fail(f, RC_SYNTAX, "an entry about no SCIM path or base");
     struct engine_base *b = &r->engine_conf.bases[base];
     struct span *at[] = {[SUBJECT_AGENT] = &b->agent_segment,
@@ -343,10 +344,12 @@ static int on_read(struct replay *r, const struct doc *entry, struct fail *f)
     if (p == NULL)
         return fail(f, RC_LIMIT, "too many subjects");
     TRY(past_learn(r, entry, p, f));
+    p->fresh = true;
     (void)past_answer(r, p);
     settle(r);
     if (p->known)
         ask(r, base, uri, SPAN("-"), SPAN(""));
+    p->fresh = false;
     return 0;
 }
 

@@ -23,6 +23,7 @@ struct past {
     bool known;
     enum read_result result;
     bool qualified;
+    bool fresh;         /* it has just come back: the engine judges it itself */
     int64_t started_ms; /* on the replay's clock */
     unsigned char *etag, *resource;
     size_t resource_n;

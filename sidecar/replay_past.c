@@ -130,7 +130,7 @@ static bool is_answer(const struct replay *r, const struct past *p)
         return false;
     if (p->result == READ_FAILED || p->after_ms == 0)
         return true;
-    return p->started_ms >= (p->qualified ? p->after_ms : settled);
+    return p->started_ms >= (p->qualified || p->fresh ? p->after_ms : settled);
 }
 
 bool past_answer(struct replay *r, struct past *p)

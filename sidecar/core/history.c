@@ -64,7 +64,10 @@ static void put_named(struct engine *e)
     struct history *h = &e->history;
     struct json_out j;
     open_entry(e, &j, "policy");
-    json_text(&j, "digest", span_of(e->policy->digest_hex, 16));
+    json_text(&j, "digest",
+              e->policy->digest_hex[0] == 0
+                  ? SPAN("built-in")
+                  : span_of(e->policy->digest_hex, 16));
     json_open_list(&j, "resource");
     for (unsigned i = 0; i < h->named.resource_count; i++) {
         buf_clear(&e->scratch);
