@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/history_source.h"
 
+#include <string.h>
 #include <sys/stat.h>
 
 #include "adapters/json_doc.h"
@@ -12,6 +13,7 @@
 #include "sidecar/io/history_db.h"
 
 #define LINE_ARENA_BYTES (4 * 1024 * 1024)
+#define HOUR_MS INT64_C(3600000)
 
 /* The next entry of one of the two streams. `n` counts the decisions that were
  * made before it; 0: only its time is known. */
@@ -126,7 +128,7 @@ int history_source_open(const struct history_from *from,
     if (from->file != NULL)
         rc = open_file(s, from->file, f);
     if (rc >= 0 && from->store.n > 0)
-        rc = history_db_open(from->store, from->since_ms, &s->db, f);
+        rc = history_db_open(from->store, from->since_ms - HOUR_MS, &s->db, f);
     if (rc >= 0 && from->log.n > 0)
         rc = open_log(s, from->log, f);
     if (rc < 0) {
@@ -195,11 +197,17 @@ static int next_row(struct history_source *s, struct fail *f)
     return 1;
 }
 
-static int fill_a(struct history_source *s, struct fail *f)
+/* Entries of the hour before `since` only tell what is held. */
+static bool is_wanted(const struct history_source *s, const struct head *h)
+{
+    static const char kind[] = ",\"kind\":\"policy\"";
+    return h->t >= s->since_ms ||
+           memmem(h->line.p, h->line.n, kind, sizeof kind - 1) != NULL;
+}
+
+static int next_input(struct history_source *s, struct fail *f)
 {
     int more = 1;
-    if (s->a.there || s->db == NULL)
-        return 0;
     while (s->input.n == 0 && (more = next_row(s, f)) == 1)
         continue;
     if (more <= 0)
@@ -207,11 +215,19 @@ static int fill_a(struct history_source *s, struct fail *f)
     size_t end = span_find(s->input, '\n', 0);
     struct span line = span_sub(s->input, 0, end);
     s->input = span_sub(s->input, end + 1, s->input.n);
-    return read_head(line, &s->a) ? 0
-                                  : fail(f, RC_BROKEN,
-                                         "the input of journal row %llu cannot "
-                                         "be read",
-                                         (unsigned long long)s->row);
+    if (!read_head(line, &s->a))
+        return fail(f, RC_BROKEN, "the input of journal row %llu is malformed",
+                    (unsigned long long)s->row);
+    s->a.there = is_wanted(s, &s->a);
+    return 1;
+}
+
+static int fill_a(struct history_source *s, struct fail *f)
+{
+    int more = 1;
+    while (!s->a.there && s->db != NULL && more == 1)
+        more = next_input(s, f);
+    return more < 0 ? more : 0;
 }
 
 /* ---- the decision log ---- */

@@ -240,8 +240,9 @@ static void on_question(struct compare *c, const struct doc *entry,
     if (a[COURSE_NEW].undecided ||
         (c->conf.old != NULL && a[COURSE_OLD].undecided))
         gap = "a read that the history does not hold";
-    bool blind = blind_gate(c, COURSE_OLD, c->conf.old, tool) |
-                 blind_gate(c, COURSE_NEW, c->conf.now, tool);
+    bool blind = blind_gate(c, COURSE_NEW, c->conf.now, tool);
+    if (blind_gate(c, COURSE_OLD, c->conf.old, tool))
+        blind = true;
     if (!blind && gap != NULL && !difference_same(&old, &now))
         difference_gap(&c->difference, span_str(gap), false, true);
     if (blind || (gap != NULL && !difference_same(&old, &now))) {
@@ -356,8 +357,8 @@ int compare_new(const struct compare_conf *conf, struct compare **ret,
     int rc = start(c, COURSE_OLD, conf->old, on_effect_old, f);
     if (rc == 0)
         rc = start(c, COURSE_NEW, conf->now, on_effect_new, f);
-    if (rc == 0 && conf->log_only)
-        rc = look_again(c, NULL);
+    if (rc == 0)
+        rc = look_again(c, NULL); /* until an entry says what is held */
     if (rc < 0) {
         compare_free(c);
         return rc;

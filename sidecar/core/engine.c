@@ -574,6 +574,8 @@ static void dispatch(struct engine *e)
         case IN_OPERATOR: on_operator(e); break;
         case IN_TICK: on_tick(e); break;
         case IN_STOP: on_stop(e); break;
+        case IN_CANDIDATE: on_candidate(e); break;
+        case IN_WOULD: on_would(e); break;
     }
 }
 

@@ -94,6 +94,8 @@ enum in_kind {
     IN_OPERATOR,
     IN_TICK,
     IN_STOP,
+    IN_CANDIDATE, /* `policy`: what is compared from now on, or NULL */
+    IN_WOULD,     /* where the candidate differs (record it) */
 };
 
 /* A question. Strings are borrowed during the step. */
@@ -225,6 +227,14 @@ struct in_operator {
     uint64_t job_id;
 };
 
+/* What the candidate policy would have done, or would not. */
+struct in_would {
+    struct span uri, rule;
+    struct span tool; /* of a question; empty: an effect */
+    struct span what; /* "allow -> deny gate_rule", "hold suspended" */
+    bool more;        /* effects: more than the active policy did */
+};
+
 struct in {
     enum in_kind kind;
     int64_t now_ms; /* boot time, monotonic */
@@ -251,6 +261,7 @@ struct in {
         struct span policy_refused;  /* IN_POLICY_REFUSED: why */
         struct in_feed feed;
         struct in_operator operator;
+        struct in_would would;
     };
 };
 

@@ -101,8 +101,10 @@ void history_policy(struct engine *e)
     arena_clear(&h->arena);
     h->named = (struct mentions){.resource = NULL};
     int rc = mentions_add(&h->arena.mem, &h->named, e->policy);
+    unsigned asked = h->named.resource_count;
     if (rc == 0 && h->also != NULL)
         rc = mentions_add(&h->arena.mem, &h->named, h->also);
+    h->named.resource_count = asked; /* reads ask for what is active */
     ignore_rc(rc); /* then less is kept, and the entry says what */
     h->news = true;
     tell_named(e);
