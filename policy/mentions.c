@@ -103,6 +103,8 @@ void mention_print(const struct mention *n, struct buf *out)
     if (n->sub.n > 0)
         buf_put_u8(out, '.');
     buf_put(out, n->sub);
+    if (n->whole)
+        buf_put_str(out, "[]");
 }
 
 /* ---- keeping what is mentioned ---- */

@@ -33,7 +33,7 @@ int mentions_add(struct mem *m, struct mentions *t,
 int mentions_add_filter(struct mem *m, struct mentions *t,
                         const struct filter *f) must_use;
 
-/* "groups.value", "urn:...:Agent:tier". */
+/* "groups.value", "urn:...:Agent:tier", "emails[]" when kept as it is. */
 void mention_print(const struct mention *n, struct buf *out);
 
 /* Writes the part of a SCIM resource that is mentioned, and what every engine

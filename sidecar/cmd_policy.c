@@ -226,7 +226,8 @@ static const struct {
     int (*run)(int argc, char **argv);
 } tools[] = {{"schema", cmd_policy_schema},
              {"explain", cmd_policy_explain},
-             {"fmt", cmd_policy_fmt}};
+             {"fmt", cmd_policy_fmt},
+             {"diff", cmd_policy_diff}};
 
 int cmd_policy(int argc, char **argv)
 {

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "sidecar/cmd.h"
+#include "sidecar/history_args.h"
 #include "sidecar/operator.h"
 
 const struct command commands[] = {
@@ -34,12 +35,13 @@ const struct command commands[] = {
      "      --deep          also read all of the database, running or not\n"
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
-    {"set up", "policy", cmd_policy, "check test explain fmt schema show",
+    {"set up", "policy", cmd_policy, "check test explain diff fmt schema show",
      "usage: bailiff policy check FILE [--strict] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
      "       bailiff policy explain FILE --event TYPE --subject PATH\n"
      "               [--resource FILE] [--changed A,B] [--feed NAME]\n"
      "       bailiff policy explain FILE --tool TOOL [--resource FILE]\n"
+     "       bailiff policy diff [OLD] NEW [--history FILE] [--since T]\n"
      "       bailiff policy fmt FILE [--check | --write]\n"
      "       bailiff policy schema\n"
      "       bailiff policy show [FILE]",
@@ -53,12 +55,20 @@ const struct command commands[] = {
      "explain  what every rule says about an event, or every gate rule about\n"
      "       a tool, and which part of it decided; --resource is what a read\n"
      "       found, without it conditions wait for a read\n"
+     "diff   what NEW would have done with the same past, instead of OLD or\n"
+     "       of what happened; exit code 1 when anything differs\n"
      "fmt    the canonical form of the file, with its comments\n"
      "schema the JSON Schema of policy files, for editors\n"
      "show   the policy as bailiff understood it; without FILE the built-in\n"
      "       policy, which is in force when bailiff.yaml names none\n",
      "  -j, --json          findings or results as JSON\n"
      "  -s, --strict        check: exit code 1 for warnings too\n"
+     "      --history FILE  diff: as `bailiff history export` wrote it; else\n"
+     "                      the data directory of --config or --data\n"
+     "  -c, --config FILE   diff: default /etc/bailiff/bailiff.yaml\n"
+     "      --data DIR      diff: a data directory, with its log in DIR/log\n"
+     "      --log DIR       diff: a log elsewhere; alone it decides little\n"
+     "  -s, --since T       diff: a time, or a duration: 24h\n"
      "      --check         fmt: say whether it is canonical: exit code 1 if "
      "not\n"
      "  -w, --write         fmt: replace the file\n"
@@ -143,6 +153,14 @@ const struct command commands[] = {
      "  -f, --force         put a database that is there aside, under "
      "another name\n"
      "  -j, --json          the result as JSON\n"},
+    {"decision log", "history", cmd_history, "export",
+     "usage: bailiff history export [--since T] [-o FILE]",
+     "what happened, in a form that can be replayed",
+     "Writes JSON Lines: statements, reads, operator commands and policies\n"
+     "from the store, questions and effects from the decision log, in the\n"
+     "order in which they happened. Works while the sidecar runs, and on a\n"
+     "copy of its data. For `bailiff policy diff`.\n",
+     HISTORY_OPTIONS_HELP "  -o, --output FILE   default: standard output\n"},
     {"decision log", "log", cmd_log, "verify query tail proof schema",
      "usage: bailiff log verify [DIR|FILE] [--key KEY] [--checkpoint FILE]\n"
      "       bailiff log query [DIR|FILE] [--agent A] [--kind K] [--since T]\n"

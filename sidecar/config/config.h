@@ -147,6 +147,7 @@ struct config {
     struct config_runtime runtimes[CONFIG_SERVERS_MAX];
     unsigned runtime_count;
     struct span policy_file;           /* empty: built-in default policy */
+    struct span policy_candidate_file; /* empty: none is compared */
     struct span policy_signature_file; /* empty without policy_file */
     struct names policy_keys; /* paths; empty: no signature is asked for */
     bool policy_watch;

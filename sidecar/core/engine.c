@@ -595,6 +595,8 @@ static void dispatch(struct engine *e)
         case IN_OPERATOR: on_operator(e); break;
         case IN_TICK: on_tick(e); break;
         case IN_STOP: on_stop(e); break;
+        case IN_CANDIDATE: on_candidate(e); break;
+        case IN_WOULD: on_would(e); break;
     }
 }
 
@@ -630,7 +632,7 @@ static void undo(struct engine *e)
     }
     while (list_shift(&e->new_holds) != NULL)
         continue;           /* they remain `unsaved` */
-    e->history.news = true; /* may have been in the row that is lost */
+    e->history.news = true; /* it may have been in the row that is lost */
     if (e->new_jti.h1 != 0 || e->new_jti.h2 != 0)
         dedupe_drop(&e->dedupe, e->new_jti);
     if (e->in->kind == IN_ASK || e->in->kind == IN_BEGIN)

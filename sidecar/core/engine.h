@@ -94,6 +94,8 @@ enum in_kind {
     IN_OPERATOR,
     IN_TICK,
     IN_STOP,
+    IN_CANDIDATE, /* `policy`: what is compared from now on, or NULL */
+    IN_WOULD,     /* where the candidate differs (record it) */
 };
 
 /* A question. Strings are borrowed during the step. */
@@ -190,9 +192,10 @@ struct in_job_done {
 };
 
 enum feed_sign {
-    FEED_ALIVE,     /* a poll answer, a SET, a verification */
-    FEED_CAUGHT_UP, /* a poll answer with nothing more */
-    FEED_REFUSED,   /* a SET that was not accepted (record it) */
+    FEED_ALIVE,       /* a poll answer, a SET, a verification */
+    FEED_CAUGHT_UP,   /* a poll answer with nothing more */
+    FEED_REFUSED,     /* a SET that was not accepted (record it) */
+    FEED_FELL_SILENT, /* replay: it was noticed at this moment */
 };
 
 struct in_feed {
@@ -214,6 +217,7 @@ struct in_operator {
     uint64_t token;
     struct span person, reason;
     const struct doc *person_resource; /* for a review's `by` */
+    bool may_review; /* replay: it was decided that the person may */
     enum operator_verb verb;
     int base;
     struct span uri;
@@ -221,6 +225,14 @@ struct in_operator {
                                      kind, empty: suspended */
     struct names tools;           /* ADD: only these (globs) */
     uint64_t job_id;
+};
+
+/* What the candidate policy would have done, or would not. */
+struct in_would {
+    struct span uri, rule;
+    struct span tool; /* of a question; empty: an effect */
+    struct span what; /* "allow -> deny gate_rule", "hold suspended" */
+    bool more;        /* effects: more than the active policy did */
 };
 
 struct in {
@@ -249,6 +261,7 @@ struct in {
         struct span policy_refused;  /* IN_POLICY_REFUSED: why */
         struct in_feed feed;
         struct in_operator operator;
+        struct in_would would;
     };
 };
 
@@ -306,6 +319,9 @@ struct out_read {
     struct span if_none_match; /* normalised ETag or empty */
     struct names attributes;   /* empty: group read asks for members */
     int64_t timeout_ms;
+    int64_t after_ms; /* monotonic; the latest statement that no read has
+                         covered, 0: none. Replay tells by it which read of
+                         the past answers this one. */
 };
 
 enum job_kind { JOB_CANCEL, JOB_REVOKE, JOB_PURGE, JOB_ACTION };

@@ -428,25 +428,6 @@ static void record_refusal(struct engine *e, unsigned feed)
     (void)record_now(e, &r, false);
 }
 
-void on_feed(struct engine *e)
-{
-    const struct in_feed *in = &e->in->feed;
-    must(in->feed < e->conf->feed_count);
-    struct feed_state *f = &e->feeds[in->feed];
-    if (in->sign == FEED_REFUSED) {
-        record_refusal(e, in->feed);
-        return;
-    }
-    sign_of_life(e, in->feed);
-    if (in->sign == FEED_CAUGHT_UP && !f->caught_up) {
-        f->caught_up = true;
-        struct record r = record_of(RECORD_FEED);
-        r.feed = e->conf->feeds[in->feed].name;
-        r.outcome = SPAN("caught_up");
-        (void)record_now(e, &r, false);
-    }
-}
-
 static bool any_rule_on(const struct engine *e, enum event_type type)
 {
     for (unsigned k = 0; k < SUBJECT_KIND_COUNT; k++)
@@ -472,6 +453,22 @@ static void run_silent_rules(struct engine *e, unsigned feed)
     }
 }
 
+static void fall_silent(struct engine *e, unsigned feed)
+{
+    struct feed_state *f = &e->feeds[feed];
+    f->silent = true;
+    f->caught_up = false;
+    struct record r = record_of(RECORD_FEED);
+    r.feed = e->conf->feeds[feed].name;
+    r.event = SPAN("feed_silent");
+    r.outcome = SPAN("silent");
+    if (e->policy->feed_silent_refresh)
+        e->bases[e->conf->feeds[feed].base].stamp = e->input;
+    (void)record_now(e, &r, true);
+    run_silent_rules(e, feed);
+    judge_all_calls(e);
+}
+
 /* The dead man's switch: a feed that says nothing makes its agents stale. */
 void feed_tick(struct engine *e)
 {
@@ -485,16 +482,30 @@ void feed_tick(struct engine *e)
             wake_at(e, due);
             continue;
         }
-        f->silent = true;
-        f->caught_up = false;
+        fall_silent(e, i);
+    }
+}
+
+void on_feed(struct engine *e)
+{
+    const struct in_feed *in = &e->in->feed;
+    must(in->feed < e->conf->feed_count);
+    struct feed_state *f = &e->feeds[in->feed];
+    if (in->sign == FEED_REFUSED) {
+        record_refusal(e, in->feed);
+        return;
+    }
+    if (in->sign == FEED_FELL_SILENT) {
+        if (e->policy->feed_silent_ms > 0 && !f->silent)
+            fall_silent(e, in->feed);
+        return;
+    }
+    sign_of_life(e, in->feed);
+    if (in->sign == FEED_CAUGHT_UP && !f->caught_up) {
+        f->caught_up = true;
         struct record r = record_of(RECORD_FEED);
-        r.feed = e->conf->feeds[i].name;
-        r.event = SPAN("feed_silent");
-        r.outcome = SPAN("silent");
-        if (e->policy->feed_silent_refresh)
-            e->bases[e->conf->feeds[i].base].stamp = e->input;
-        (void)record_now(e, &r, true);
-        run_silent_rules(e, i);
-        judge_all_calls(e);
+        r.feed = e->conf->feeds[in->feed].name;
+        r.outcome = SPAN("caught_up");
+        (void)record_now(e, &r, false);
     }
 }

@@ -422,6 +422,10 @@ void on_feed(struct engine *e);
 void on_stored(struct engine *e);
 void feed_tick(struct engine *e);
 
+/* engine_candidate.c */
+void on_candidate(struct engine *e);
+void on_would(struct engine *e);
+
 /* engine_operator.c */
 void on_operator(struct engine *e);
 /* Its step has failed: a job that it let go waits again. */

@@ -42,6 +42,9 @@ static void start_read(struct engine *e, struct subject *s)
     o->read.base = s->base;
     o->read.uri = s->uri;
     o->read.timeout_ms = e->policy->refresh_timeout_ms;
+    struct standing st;
+    standing_of(e, s, 0, &st);
+    o->read.after_ms = st.event_open ? st.event_ms : 0;
     if (s->kind != SUBJECT_GROUP) {
         o->read.attributes = e->policy->attributes;
         if (s->etag_qualified && s->etag != NULL && s->attrs != NULL &&

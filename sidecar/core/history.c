@@ -64,7 +64,10 @@ static void put_named(struct engine *e)
     struct history *h = &e->history;
     struct json_out j;
     open_entry(e, &j, "policy");
-    json_text(&j, "digest", span_of(e->policy->digest_hex, 16));
+    json_text(&j, "digest",
+              e->policy->digest_hex[0] == 0
+                  ? SPAN("built-in")
+                  : span_of(e->policy->digest_hex, 16));
     json_open_list(&j, "resource");
     for (unsigned i = 0; i < h->named.resource_count; i++) {
         buf_clear(&e->scratch);
@@ -98,8 +101,10 @@ void history_policy(struct engine *e)
     arena_clear(&h->arena);
     h->named = (struct mentions){.resource = NULL};
     int rc = mentions_add(&h->arena.mem, &h->named, e->policy);
+    unsigned asked = h->named.resource_count;
     if (rc == 0 && h->also != NULL)
         rc = mentions_add(&h->arena.mem, &h->named, h->also);
+    h->named.resource_count = asked; /* reads ask for what is active */
     ignore_rc(rc); /* then less is kept, and the entry says what */
     h->news = true;
     tell_named(e);

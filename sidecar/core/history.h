@@ -13,7 +13,7 @@
 #include "sidecar/base/buf.h"
 #include "sidecar/core/event.h"
 
-#define HISTORY_ENTRY_BYTES_MAX (64 * 1024) /* beyond it is cut to its head */
+#define HISTORY_ENTRY_BYTES_MAX (60 * 1024) /* beyond it is cut to its head */
 #define HISTORY_TEXT_BYTES_MAX (256 * 1024) /* of one step */
 
 struct engine;

@@ -21,7 +21,8 @@
     X(FEED, "feed", "a feed changed its state")                                \
     X(KEY, "key", "the keys of a feed changed")                                \
     X(OPERATOR, "operator", "a person did something")                          \
-    X(LOG, "log", "the sidecar or its log started, stopped or was in trouble")
+    X(LOG, "log", "the sidecar or its log started, stopped or was in trouble") \
+    X(CANDIDATE, "candidate", "the candidate policy would have differed")
 
 enum record_kind {
 #define X(id, word, doc) RECORD_##id,

@@ -128,6 +128,7 @@ static void apply_journal(struct app *a, const struct out *o)
     app_now(&now);
     if (a->store == NULL || a->store_closing || !a->durable)
         return; /* stopping: what this would have changed is done again */
+    candidate_host_row(a, o->journal.body);
     if (store_append(a->store, o->journal.seq, now.wall_ms, o->journal.body,
                      &f) >= 0)
         return;
@@ -144,6 +145,7 @@ static void apply_log(struct app *a, const struct out *o)
     struct fail f;
     if (a->log == NULL || !a->durable)
         return; /* stopping: copied from the journal at the next start */
+    candidate_host_record(a, o->log.tail);
     if (o->log.row != 0)
         mark_row(a, o->log.ticket, o->log.row);
     if (decision_log_append(a->log, o->log.ticket, o->log.tail,
@@ -238,6 +240,7 @@ static int one_step(struct app *a, struct in *in)
     int rc = engine_step(a->engine, in);
     apply_all(a);
     a->stepping = false;
+    candidate_host_flush(a);
     return rc;
 }
 
@@ -276,6 +279,15 @@ static void step_put_off(struct app *a)
     a->later_count = 0;
 }
 
+static void step_candidate(struct app *a)
+{
+    struct in in;
+    while (!a->stopping && candidate_host_next(a, &in)) {
+        ignore_rc(one_step(a, &in)); /* a record, and what is kept */
+        step_put_off(a);
+    }
+}
+
 int app_step(struct app *a, struct in *in)
 {
     if (a->stepping) {
@@ -284,6 +296,7 @@ int app_step(struct app *a, struct in *in)
     }
     int rc = one_step(a, in);
     step_put_off(a);
+    step_candidate(a);
     watch_free_gone(a);
     arm_timer(a, in->now_ms);
     return rc;

@@ -157,6 +157,7 @@ struct app {
     struct app_mark *marks;   /* ring */
     size_t mark_head, mark_count, mark_cap;
 
+    struct candidate *candidate, *candidate_loading, *candidate_old;
     unsigned char random[APP_RANDOM_BYTES];
     size_t random_used;
     int64_t started_wall_ms;
@@ -241,6 +242,19 @@ void intake_blocked(struct waiter *w);
 
 void outbound_read(struct app *a, const struct out_read *o);
 void outbound_job(struct app *a, const struct out_job *o);
+
+/* candidate_host.c: the candidate policy ------------------------------------
+ */
+
+/* Loads it, anew too; a bad one changes nothing. */
+void candidate_host_load(struct app *a);
+void candidate_host_close(struct app *a);
+/* What the live engine was given and what it did. */
+void candidate_host_row(struct app *a, struct span body);
+void candidate_host_record(struct app *a, struct span tail);
+void candidate_host_flush(struct app *a); /* at the end of a step */
+/* The next thing the engine must be told of it. */
+bool candidate_host_next(struct app *a, struct in *ret);
 
 /* admin*.c, metrics.c -------------------------------------------------------
  */

@@ -393,6 +393,7 @@ static void on_signal(uv_signal_t *s, int signum)
         return; /* what it asks for is being closed */
     if (signum == SIGHUP) {
         reload_policy(a);
+        candidate_host_load(a);
         reload_tls(a);
     } else if (signum == SIGUSR1) {
         decision_log_reopen(a->log);
@@ -467,6 +468,7 @@ static int start_engine(struct app *a, struct fail *f)
     app_apply_start(a);
     log_info(LOG_POLICY, "active", kv_str("digest", digest));
     warn_actions(a->policies[a->policy_at].policy);
+    candidate_host_load(a);
     return 0;
 }
 

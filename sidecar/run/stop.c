@@ -235,6 +235,7 @@ void app_close(struct app *a)
     must(rc == 0);
     watch_free_gone(a);
     engine_free(a->engine);
+    candidate_host_close(a);
     grpc_health_free(a->health);
     seal_free(a->seal);
     answer_left(a);
