@@ -372,8 +372,12 @@ static void run_thread(void *arg)
             sound = false;
         }
     }
-    if (sound)
-        sound = wind_up(s, &f) == 0;
+    if (sound) {
+        int rc = wind_up(s, &f);
+        sound = rc == 0;
+        if (!sound && !is_passing(rc)) /* what cannot be folded now waits */
+            tell(s, STORE_POISONED, &f);
+    }
     store_db_close(&s->db, sound);
     uv_mutex_lock(&s->mutex);
     s->exited = true;
