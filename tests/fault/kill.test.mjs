@@ -11,7 +11,7 @@ import { World } from '../e2e/peers/world.mjs';
 import { allowed, Books, freshGate, freshRuntime } from './lib/books.mjs';
 import { Switch } from './lib/shim.mjs';
 
-const KILLS = Number(process.env.FAULT_KILLS ?? 320);
+const KILLS = Number(process.env.FAULT_KILLS ?? 300);
 const SEED = Number(process.env.FAULT_SEED ?? 1);
 
 /** [calls, path, how]; each is swept over the calls that a whole life makes. */
@@ -68,7 +68,10 @@ async function audit(w, books) {
     await allowed(gate, w.alive);
     runtime.close();
     gate.close();
-    await books.logIsComplete();
+    await books.logVerifies();
+    // Runtimes report what must still be stopped, and end the rest by themselves.
+    const owed = new Set(books.acked.map((e) => e.call?.callId));
+    books.running = new Map([...books.running].filter(([id]) => owed.has(id)));
 }
 
 /** Lives until it is killed by the shim, or stopped when the sweep is over. */
@@ -97,7 +100,7 @@ async function sweep(w, books, how, share, random) {
     assert.ok(points > 0, `${how} matches nothing`);
     const step = Math.max(1, points / share);
     let kills = 0;
-    for (let at = 0; at < points && kills < share; at += step) {
+    for (let at = 0; at < points; at += step) {
         const n = 1 + Math.floor(at + (step > 1 ? random(Math.floor(step)) : 0));
         const env = new Switch(w.dir).counted(`${how[0]}:${how[1]}:${n}:${how[2]}`);
         const killed = await live(w, books, env, `k${books.lives++}`);
@@ -124,7 +127,7 @@ describe(`${KILLS} deaths by SIGKILL`, () => {
                 kills += await sweep(w, books, how, share, random);
                 console.log(`${how.join(':')}: ${kills - before} kills, ${Date.now() - start} ms`);
             }
-            assert.ok(kills >= 300 || KILLS < 300, `only ${kills} kills`);
+            assert.ok(kills >= KILLS, `only ${kills} kills`);
             await w.bailiff.start();
             const gate = freshGate(w), runtime = freshRuntime(w);
             runtime.calls = books.running;

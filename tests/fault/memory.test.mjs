@@ -15,7 +15,7 @@ const POINTS = Number(process.env.FAULT_ALLOCATIONS ?? 150);
 /** One life's requests; those that fail for want of memory are no matter. */
 async function work(w, books, round) {
     const gate = freshGate(w);
-    const agent = w.agent(`m${round}`);
+    const agent = w.agent(`m${round}`, { active: false });
     await gate.check(w.alive, 'kb.search').catch(() => {});
     await books.push('deactivate', agent);
     const after = await gate.check(agent, 'kb.search').catch(() => null);

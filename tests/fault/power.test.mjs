@@ -42,7 +42,7 @@ async function record(w, trace) {
     });
     await until('the key set', () => /event=loaded feed=hr /.test(w.bailiff.stderr));
     for (let i = 0; i < 40; i++) {
-        const agent = w.agent(`p${i}`, { active: true });
+        const agent = w.agent(`p${i}`, { active: false });
         const answer = await w.idp.tell('deactivate', agent);
         if (answer.status === 202) sent.push({ agent, at: length() });
         if (i % 10 === 9) await sleep(250); // folding, checkpoints
