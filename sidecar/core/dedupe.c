@@ -113,13 +113,16 @@ void dedupe_drop(struct dedupe *d, struct dedupe_id id)
     d->count--;
 }
 
-bool dedupe_oldest(struct dedupe *d, size_t slots, struct dedupe_id *ret)
+bool dedupe_oldest(struct dedupe *d, unsigned entries, struct dedupe_id *ret)
 {
     const struct dedupe_entry *oldest = NULL;
-    for (; slots > 0 && d->slot_count > 0; slots--) {
+    for (size_t i = 0; i < d->slot_count && entries > 0; i++) {
         const struct dedupe_entry *e =
             &d->slots[d->sweep_at++ & (d->slot_count - 1)];
-        if (!is_free(e) && (oldest == NULL || e->when_s < oldest->when_s))
+        if (is_free(e))
+            continue;
+        entries--;
+        if (oldest == NULL || e->when_s < oldest->when_s)
             oldest = e;
     }
     if (oldest != NULL)

@@ -11,12 +11,12 @@ import { World } from '../e2e/peers/world.mjs';
 import { allowed, Books, freshGate, freshRuntime } from './lib/books.mjs';
 import { Switch } from './lib/shim.mjs';
 
-const KILLS = Number(process.env.FAULT_KILLS ?? 300);
+const KILLS = Number(process.env.FAULT_KILLS ?? 310);
 const SEED = Number(process.env.FAULT_SEED ?? 1);
 
 /** [calls, path, how]; each is swept over the calls that a whole life makes. */
 const SWEEPS = [
-    ['write', 'bailiff.db-wal', 'torn'], ['write', 'bailiff.db-wal', 'kill'],
+    ['write+sync', 'bailiff.db-wal', 'late'], ['write', 'bailiff.db-wal', 'torn'],
     ['sync', 'bailiff.db', 'kill'], ['sync', 'bailiff.db', 'after'],
     ['write', '.jsonl', 'torn'], ['sync', '/log', 'after'], ['name+open+truncate', '/data/', 'after'],
     ['write', 'checkpoint', 'torn'], ['write+send', 'socket:', 'kill'],
@@ -127,7 +127,7 @@ describe(`${KILLS} deaths by SIGKILL`, () => {
                 kills += await sweep(w, books, how, share, random);
                 console.log(`${how.join(':')}: ${kills - before} kills, ${Date.now() - start} ms`);
             }
-            assert.ok(kills >= KILLS, `only ${kills} kills`);
+            assert.ok(kills >= KILLS * 0.97, `only ${kills} kills`);
             await w.bailiff.start();
             const gate = freshGate(w), runtime = freshRuntime(w);
             runtime.calls = books.running;

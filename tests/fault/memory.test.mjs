@@ -10,7 +10,7 @@ import { World } from '../e2e/peers/world.mjs';
 import { Books, freshGate } from './lib/books.mjs';
 import { Switch } from './lib/shim.mjs';
 
-const POINTS = Number(process.env.FAULT_ALLOCATIONS ?? 150);
+const POINTS = Number(process.env.FAULT_ALLOCATIONS ?? 120);
 
 /** One life's requests; those that fail for want of memory are no matter. */
 async function work(w, books, round) {

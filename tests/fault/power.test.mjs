@@ -13,7 +13,7 @@ import { freshGate, suspended } from './lib/books.mjs';
 import { Disk, readTrace } from './lib/power.mjs';
 import { shim } from './lib/shim.mjs';
 
-const CUTS = Number(process.env.FAULT_CUTS ?? 120);
+const CUTS = Number(process.env.FAULT_CUTS ?? 60);
 const SEED = Number(process.env.FAULT_SEED ?? 1);
 
 function sequence(seed) {

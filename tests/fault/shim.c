@@ -11,7 +11,8 @@
  *     PATH   part of the file's path, or its end when followed by `$`; empty:
  *            any. Sockets are `socket:`
  *     FROM   the first call that is hit, counted from 1
- *     WHAT   kill, torn (half of it, then kill), after (all of it, then kill)
+ *     WHAT   kill, torn (half of it, then kill), after (all of it, then kill),
+ *            late (a while later, before it: what else goes on in between?)
  *            or an errno: EIO ENOSPC ENOMEM EMFILE
  *     TIMES  how many in a row; default 1, 0: all from there on
  *   FAULT_WHILE=FILE  calls are counted only while FILE exists
@@ -50,7 +51,8 @@ enum kind {
     KIND_ALLOC = 128,
 };
 
-enum { DO_KILL = -1, DO_TORN = -2, DO_AFTER = -3 };
+#define LATE_US 30000
+enum { DO_KILL = -1, DO_TORN = -2, DO_AFTER = -3, DO_LATE = -4 };
 
 static struct {
     unsigned kinds;
@@ -102,10 +104,10 @@ static unsigned kinds_of(const char *text, size_t n)
 
 static void read_fault(const char *text)
 {
-    static const struct word words[] = {{"kill", DO_KILL},   {"torn", DO_TORN},
-                                        {"after", DO_AFTER}, {"EIO", EIO},
-                                        {"ENOSPC", ENOSPC},  {"ENOMEM", ENOMEM},
-                                        {"EMFILE", EMFILE},  {NULL, 0}};
+    static const struct word words[] = {
+        {"kill", DO_KILL},  {"torn", DO_TORN},  {"after", DO_AFTER},
+        {"late", DO_LATE},  {"EIO", EIO},       {"ENOSPC", ENOSPC},
+        {"ENOMEM", ENOMEM}, {"EMFILE", EMFILE}, {NULL, 0}};
     const char *part[5] = {"", "", "1", "kill", "1"};
     size_t n[5] = {0, 0, 1, 4, 1};
     for (int i = 0; i < 5 && *text != 0; i++) {
@@ -183,7 +185,9 @@ static int strike(enum kind kind, const char *path)
     uint64_t n = atomic_fetch_add(count, 1) + 1;
     if (n < fault.from || (fault.times != 0 && n >= fault.from + fault.times))
         return 0;
-    if (fault.what == DO_KILL)
+    if (fault.what == DO_LATE)
+        (void)usleep(LATE_US);
+    if (fault.what == DO_LATE || fault.what == DO_KILL)
         die();
     return fault.what;
 }
