@@ -54,7 +54,7 @@ endif
 MAIN := sidecar/main.c
 SRC := $(filter-out $(MAIN),$(wildcard sidecar/*.c sidecar/*/*.c policy/*.c proto/*.c adapters/*.c adapters/*/*.c))
 HDR := $(wildcard sidecar/*.h sidecar/*/*.h policy/*.h proto/*.h adapters/*.h adapters/*/*.h tests/lib/*.h tests/semantics/*.h)
-TEST_C := $(wildcard tests/unit/*.c tests/semantics/*.c tests/sweep/*.c tests/lib/*.c tests/fuzz/*.c tests/bench/*.c tests/bench/lib/*.c)
+TEST_C := $(wildcard tests/unit/*.c tests/semantics/*.c tests/sweep/*.c tests/lib/*.c tests/fuzz/*.c tests/fault/*.c tests/bench/*.c tests/bench/lib/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 PROTOS := $(wildcard proto/*.proto)
 GEN := $(PROTOS:proto/%.proto=$(B)/gen/proto/%.pb-c.c)
@@ -78,7 +78,7 @@ BENCHLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/lib/*.c))
 LINK = $(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS) -o $@
 export CC B
 
-.PHONY: deps all net demo test run-tests check unit threads golden semantics vectors fuzz fuzz-replay sweep e2e cli bench lint \
+.PHONY: deps all net fault demo test run-tests check unit threads golden semantics vectors fuzz fuzz-replay sweep e2e cli bench lint \
 	lint-fast layers purity headers rules tidy cppcheck fmt fmt-check analyze cov install uninstall dist clean help
 all: $(B)/bailiff ## build the program into build/<variant>/
 
@@ -130,7 +130,7 @@ demo: ## build and show a complete world on this machine
 test: ## install what is missing, build, run every suite
 	@tests/lib/install-deps build test
 	@$(MAKE) -s --no-print-directory run-tests
-SUITES := unit golden semantics fuzz-replay sweep net cli e2e
+SUITES := unit golden semantics fuzz-replay sweep net cli e2e fault
 run-tests: all
 	@MAKE='$(MAKE)' tests/lib/run-suites $(SUITES)
 check: ## the checks of every commit: unit tests, golden files, fast lint
@@ -156,6 +156,11 @@ fuzz: ## fuzz one target with clang: make fuzz T=name SECONDS=60
 		-artifact_prefix=build/fuzz-clang/ build/fuzz-clang/corpus/$(T) tests/fuzz/corpus/$(T)
 cli e2e: all ## suites of tests/<name>/run against the program
 	$(Q)BAILIFF=$(CURDIR)/$(B)/bailiff tests/lib/run-dir $@ $(T)
+fault: all $(B)/tests/fault/shim.so ## kill it, fill its disk, cut its power, starve it (T=kill for one file)
+	$(Q)BAILIFF=$(CURDIR)/$(B)/bailiff SHIM=$(CURDIR)/$(B)/tests/fault/shim.so tests/lib/run-dir $@ $(T)
+$(B)/tests/fault/shim.so: tests/fault/shim.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -shared -fPIC $(CFLAGS) -o $@ $< -ldl -lpthread
 net: $(B)/tests/bench/echo_server ## the server against foreign clients and attacks (T=grpc for one file)
 	$(Q)ECHO_SERVER=$< tests/lib/run-dir net $(T)
 bench: all $(BENCH) ## measure; prints each figure beside its limit, asserts nothing

@@ -56,12 +56,12 @@ static struct difference_row *row_get(struct difference *d, bool is_question,
         d->lost++;
         return NULL;
     }
-    row->link.key = keep(d, key);
+    map_set_key(&row->link, keep(d, key));
     row->is_question = is_question;
     row->uri = keep(d, uri);
     row->rule = keep(d, rule);
     row->words = keep(d, words);
-    if (row->link.key.n == 0 || map_insert(&d->rows, &row->link) < 0) {
+    if (row->link.key_n == 0 || map_insert(&d->rows, &row->link) < 0) {
         d->lost++;
         return NULL;
     }
@@ -162,7 +162,8 @@ void difference_gap(struct difference *d, struct span what, bool is_attribute,
     if (gap == NULL)
         return;
     if (k == NULL) {
-        gap->what = gap->link.key = keep(d, what);
+        gap->what = keep(d, what);
+        map_set_key(&gap->link, gap->what);
         gap->is_attribute = is_attribute;
         if (map_insert(&d->gaps, &gap->link) < 0)
             return;
@@ -179,7 +180,7 @@ void difference_blind_rule(struct difference *d, struct span rule)
     k = mem_alloc(&d->arena.mem, sizeof *k);
     if (k == NULL)
         return;
-    k->key = keep(d, rule);
+    map_set_key(k, keep(d, rule));
     ignore_rc(map_insert(&d->blind_rules, k)); /* full: it is compared */
 }
 

@@ -49,8 +49,8 @@ struct past *past_get(struct replay *r, unsigned base, struct span uri)
         return NULL;
     unsigned char *own = (unsigned char *)(p + 1);
     memcpy(own, key, n);
-    p->link.key = span_of(own, n);
-    p->uri = span_sub(p->link.key, url.n + 1, n);
+    map_set_key(&p->link, span_of(own, n));
+    p->uri = span_sub(map_key(&p->link), url.n + 1, n);
     p->base = base;
     if (map_insert(&r->past, &p->link) < 0) {
         mem_release(r->mem, p);

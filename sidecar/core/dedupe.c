@@ -4,8 +4,9 @@
 #include <string.h>
 
 #define FIRST_SLOTS 16
-#define DOUBLE_UPTO 1024 /* slots; beyond that a quarter more at a time */
-#define SHARD_SHIFT 56   /* the top byte of h1 is the shard */
+#define DOUBLE_UPTO 1024      /* slots; beyond that a quarter more at a time */
+#define SHARD_SHIFT 56        /* the top byte of h1 is the shard */
+#define OLDEST_SLOTS_MAX 8192 /* looked at for the oldest */
 #define MINUTE_BITS 24
 #define MINUTE_MASK ((UINT32_C(1) << MINUTE_BITS) - 1)
 
@@ -185,13 +186,15 @@ static int32_t minutes_between(uint64_t a, uint64_t b)
     return (int32_t)diff / (1 << (32 - MINUTE_BITS));
 }
 
-bool dedupe_oldest(struct dedupe *d, size_t slots, struct dedupe_id *ret)
+bool dedupe_oldest(struct dedupe *d, unsigned entries, struct dedupe_id *ret)
 {
     const struct dedupe_entry *oldest = NULL;
-    for (; slots > 0; slots--) {
+    for (unsigned i = 0; i < OLDEST_SLOTS_MAX && entries > 0; i++) {
         const struct dedupe_entry *e = sweep_next(d);
-        if (e != NULL && !is_free(e) &&
-            (oldest == NULL || minutes_between(e->word, oldest->word) > 0))
+        if (e == NULL || is_free(e))
+            continue;
+        entries--;
+        if (oldest == NULL || minutes_between(e->word, oldest->word) > 0)
             oldest = e;
     }
     if (oldest != NULL)

@@ -65,10 +65,10 @@ int dedupe_put(struct dedupe *d, struct dedupe_id id, uint64_t payload,
                uint32_t when_s) must_use;
 void dedupe_drop(struct dedupe *d, struct dedupe_id id);
 
-/* The oldest of `slots` entries next in line: when the table is full it makes
+/* The oldest of the `entries` next in line: when the table is full it makes
  * room, because a new token is more likely to come again than an old one. False
- * when there is none. */
-bool dedupe_oldest(struct dedupe *d, size_t slots,
+ * when none is found among a bounded number of slots. */
+bool dedupe_oldest(struct dedupe *d, unsigned entries,
                    struct dedupe_id *ret) must_use;
 
 /* Looks at up to `slots` slots and returns one entry that is older than

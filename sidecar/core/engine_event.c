@@ -358,7 +358,7 @@ static void remember_jti(struct engine *e, struct dedupe_id id,
 {
     struct dedupe_id gone;
     if (e->dedupe.count >= e->dedupe.max &&
-        dedupe_oldest(&e->dedupe, JTI_OLDEST_OF_SLOTS, &gone)) {
+        dedupe_oldest(&e->dedupe, JTI_OLDEST_OF, &gone)) {
         fact_jti_gone(e, gone);
         dedupe_drop(&e->dedupe, gone);
     }

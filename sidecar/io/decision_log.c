@@ -559,6 +559,16 @@ static void on_turn_ends(uv_prepare_t *h)
     hand_over(container_of(h, struct decision_log, turn_ends));
 }
 
+static void open_handles(struct decision_log *l, uv_loop_t *loop)
+{
+    must(uv_async_init(loop, &l->wake_loop, on_wake) == 0);
+    must(uv_prepare_init(loop, &l->turn_ends) == 0);
+    must(uv_prepare_start(&l->turn_ends, on_turn_ends) == 0);
+    uv_unref((uv_handle_t *)&l->turn_ends);
+    l->wake_loop.data = l->turn_ends.data = l;
+    l->handles = 2;
+}
+
 int decision_log_start(struct decision_log *l, uv_loop_t *loop, struct fail *f)
 {
     must(!l->started);
@@ -569,15 +579,19 @@ int decision_log_start(struct decision_log *l, uv_loop_t *loop, struct fail *f)
         uv_mutex_destroy(&l->mutex);
         return fail(f, RC_NO_MEMORY, "decision log: no condition");
     }
-    must(uv_async_init(loop, &l->wake_loop, on_wake) == 0);
-    must(uv_prepare_init(loop, &l->turn_ends) == 0);
-    must(uv_prepare_start(&l->turn_ends, on_turn_ends) == 0);
-    uv_unref((uv_handle_t *)&l->turn_ends);
-    l->wake_loop.data = l->turn_ends.data = l;
-    l->handles = 2;
-    l->started = true;
-    must(uv_thread_create(&l->thread, run_thread, l) == 0);
-    return 0;
+    /* The thread waits for the lock until its way back is there. */
+    uv_mutex_lock(&l->mutex);
+    int rc = uv_thread_create(&l->thread, run_thread, l);
+    if (rc == 0)
+        open_handles(l, loop);
+    l->started = rc == 0;
+    uv_mutex_unlock(&l->mutex);
+    if (rc == 0)
+        return 0;
+    uv_cond_destroy(&l->wake_thread);
+    uv_mutex_destroy(&l->mutex);
+    return fail(f, RC_NO_MEMORY, "decision log: no thread: %s",
+                uv_strerror(rc));
 }
 
 /* What of a record would break the file's form. */

@@ -372,8 +372,12 @@ static void run_thread(void *arg)
             sound = false;
         }
     }
-    if (sound)
-        sound = wind_up(s, &f) == 0;
+    if (sound) {
+        int rc = wind_up(s, &f);
+        sound = rc == 0;
+        if (!sound && !is_passing(rc)) /* what cannot be folded now waits */
+            tell(s, STORE_POISONED, &f);
+    }
     store_db_close(&s->db, sound);
     uv_mutex_lock(&s->mutex);
     s->exited = true;
@@ -440,10 +444,18 @@ int store_start(struct store *s, uv_loop_t *loop, struct fail *f)
         uv_mutex_destroy(&s->mutex);
         return fail(f, RC_NO_MEMORY, "store: no condition");
     }
-    must(uv_async_init(loop, &s->wake_loop, on_wake) == 0);
-    s->started = true;
-    must(uv_thread_create(&s->thread, run_thread, s) == 0);
-    return 0;
+    /* The thread waits for the lock until its way back is there. */
+    uv_mutex_lock(&s->mutex);
+    int rc = uv_thread_create(&s->thread, run_thread, s);
+    if (rc == 0)
+        must(uv_async_init(loop, &s->wake_loop, on_wake) == 0);
+    s->started = rc == 0;
+    uv_mutex_unlock(&s->mutex);
+    if (rc == 0)
+        return 0;
+    uv_cond_destroy(&s->wake_thread);
+    uv_mutex_destroy(&s->mutex);
+    return fail(f, RC_NO_MEMORY, "store: no thread: %s", uv_strerror(rc));
 }
 
 int store_append(struct store *s, uint64_t seq, int64_t wall_ms_now,

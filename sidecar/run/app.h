@@ -164,7 +164,9 @@ struct app {
     enum store_state store_state;
     uint64_t logged_ticket; /* latest `written` not yet stepped */
     bool ready, stopping, failed;
-    bool durable;                 /* store and log have their threads */
+    bool looping;                 /* the loop and its timers are there */
+    bool log_started;             /* its thread: it is closed, not freed */
+    bool durable;                 /* the store, too */
     bool store_closing;           /* no row may be appended any more */
     unsigned stop_phase, closing; /* stop.c */
     int exit_code;

@@ -191,9 +191,11 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
         log_warn(LOG_RECORDS, "new_log_beside_old_database",
                  kv_u64("rows", *ret_last_seq));
     TRY(decision_log_start(a->log, &a->loop, f));
-    a->durable = true; /* from here on both are closed, not freed */
+    a->log_started = true;
     TRY(store_scan(a->store, last_input + 1, recopy_row, a, f));
-    return store_start(a->store, &a->loop, f);
+    TRY(store_start(a->store, &a->loop, f));
+    a->durable = true;
+    return 0;
 }
 
 /* ---------------------------------------------------------------- outbound */
@@ -500,7 +502,10 @@ int app_open(struct app *a, const char *config_path, struct fail *f)
     list_init(&a->gone_watches);
     arena_init(&a->message_arena, mem_system(), APP_MESSAGE_BYTES_MAX);
     buf_init(&a->encoded, mem_system(), APP_MESSAGE_BYTES_MAX);
-    must(uv_loop_init(&a->loop) == 0);
+    int rc = uv_loop_init(&a->loop);
+    if (rc != 0)
+        return fail(f, RC_LIMIT, "event loop: %s", uv_strerror(rc));
+    a->looping = true;
     must(uv_timer_init(&a->loop, &a->timer) == 0);
     must(uv_timer_init(&a->loop, &a->heartbeat) == 0);
     a->heartbeat.data = a;

@@ -114,7 +114,7 @@ static void close_log(struct app *a)
         return;
     struct decision_log *l = a->log;
     a->log = NULL;
-    if (!a->durable) {
+    if (!a->log_started) {
         decision_log_free(l);
         return;
     }
@@ -225,7 +225,7 @@ static void answer_left(struct app *a)
     free_waiters(&a->waiting);
 }
 
-void app_close(struct app *a)
+static void close_loop(struct app *a)
 {
     app_stop(a);
     (void)uv_run(&a->loop, UV_RUN_DEFAULT);
@@ -233,6 +233,12 @@ void app_close(struct app *a)
     if (rc != 0)
         log_error(LOG_LOOP, "handles_left", kv_i64("code", rc));
     must(rc == 0);
+}
+
+void app_close(struct app *a)
+{
+    if (a->looping)
+        close_loop(a);
     watch_free_gone(a);
     engine_free(a->engine);
     candidate_host_close(a);

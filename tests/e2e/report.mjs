@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs the test files one after the other (each starts servers and a bailiff of
-// its own) and says in one line per file what passed; failures in full.
+// its own) and says in one line per file what passed; failures in full. Another
+// suite with such files says so in $SUITE and $SUITE_DIR.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
-const HERE = new URL('.', import.meta.url);
+const SUITE = process.env.SUITE ?? 'e2e';
+const HERE = process.env.SUITE_DIR ?? fileURLToPath(new URL('.', import.meta.url));
 const FILE_MS = 300000;
 
 /** @returns {Promise<{output: string, passed: number, failed: number, ms: number}>} */
@@ -43,5 +46,5 @@ for (const file of files) {
     const name = file.replace('.test.mjs', '').padEnd(14);
     console.log(`  ${name} ${passed} passed, ${failed} failed  (${(ms / 1000).toFixed(1)} s)`);
 }
-console.log(`e2e: ${total.passed} passed, ${total.failed} failed`);
+console.log(`${SUITE}: ${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;

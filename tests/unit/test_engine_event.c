@@ -176,6 +176,28 @@ static void test_old_names_go(void **state)
     world_close(w);
 }
 
+/* A full table of names lets the oldest go, here and in the store: the newest
+ * is what a transmitter sends again. */
+static void test_full_names(void **state)
+{
+    (void)state;
+    struct world *w = world_open(STOP);
+    w->e->dedupe.max = 4;
+    for (unsigned i = 0; i < 20; i++) {
+        const char name[2] = {(char)('a' + i), 0};
+        (void)EVENT(w, .jti = name, .type = EVENT_PATCH, .uri = "/Agents/1");
+        uint64_t before = w->e->stats.duplicates;
+        (void)EVENT(w, .jti = name, .type = EVENT_PATCH, .uri = "/Agents/1");
+        CHECK_UINT(w->e->stats.duplicates, before + 1);
+        CHECK(w->e->dedupe.count <= 4);
+        world_pass(w, 2000);
+    }
+    CHECK_UINT(w->e->dedupe.count, 4);
+    CHECK_INT(world_restart(w), 0);
+    CHECK_UINT(w->e->dedupe.count, 4); /* the store has no more than that */
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_many_holds),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_old_names_go),
+        cmocka_unit_test(test_full_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,11 +64,17 @@ export class Bailiff {
         if (result.code !== 0) throw new Error(`init: ${result.stderr}`);
     }
 
-    /** Starts it and resolves when it says that it is ready. */
-    async start({ readyMs = 10000 } = {}) {
+    /**
+     * Starts it and resolves when it says that it is ready. `env` is added to the
+     * environment; `wrap` is a command that runs it, as [program, ...words].
+     */
+    async start({ readyMs = 10000, env = {}, wrap = [] } = {}) {
         this.stderr = '';
-        const child = spawn(BINARY, ['run', '-c', this.configFile],
-            { cwd: this.dir, stdio: ['ignore', 'ignore', 'pipe'] });
+        const [program, ...words] = [...wrap, BINARY, 'run', '-c', this.configFile];
+        const child = spawn(program, words, {
+            cwd: this.dir, stdio: ['ignore', 'ignore', 'pipe'],
+            env: { ...process.env, ...env },
+        });
         this.#process = child;
         this.#exit = new Promise((done) => {
             child.on('error', (e) => done({ code: null, signal: e.message }));

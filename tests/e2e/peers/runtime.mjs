@@ -99,9 +99,9 @@ export class Runtime {
     manner = 'obey';
     #stream;
 
-    constructor(address, name = 'runtime-a', credentials = insecure()) {
+    constructor(address, name = 'runtime-a', credentials = insecure(), options = {}) {
         this.name = name;
-        this.gate = new GateClient(address, credentials);
+        this.gate = new GateClient(address, credentials, options);
     }
 
     /**

@@ -10,7 +10,8 @@ export const now = () => performance.now();
 
 /**
  * Asks `probe` until it gives something truthy and returns that.
- * Throws with `what` and the last answer (or error) when `ms` have passed.
+ * Throws with `what` and the last answer (or error) when `ms` have passed, and
+ * at once when `probe` throws an error that is `isFinal`.
  */
 export async function until(what, probe, ms = 5000, every = 10) {
     const end = now() + ms;
@@ -20,6 +21,7 @@ export async function until(what, probe, ms = 5000, every = 10) {
             last = await probe();
             if (last) return last;
         } catch (e) {
+            if (e.isFinal) throw e;
             last = e;
         }
         if (now() > end) {
