@@ -12,6 +12,22 @@ struct filter_words {
     const char *state, *agent, *limit;
 };
 
+/* What keeps it from being done: its target, or a limit of the policy. */
+static void add_why(struct operator* o, struct table *t, const struct doc *job)
+{
+    const struct span error = doc_text(job, SPAN("last_error"));
+    const struct span why = doc_text(job, SPAN("why"));
+    const struct doc *down = doc_get(job, SPAN("target_down"));
+    if (down != NULL && down->truth)
+        operator_cell(o, t,
+                      operator_printf(o, "target is down: %.*s", PRSPAN(error)),
+                      TONE_BAD);
+    else if (error.n > 0 || why.n == 0)
+        operator_cell(o, t, error, TONE_BAD);
+    else
+        operator_cell(o, t, why, TONE_WARN);
+}
+
 static void add_row(struct operator* o, struct table *t, const struct doc *job)
 {
     const struct operator_words state = operator_job_state(o, job);
@@ -30,21 +46,14 @@ static void add_row(struct operator* o, struct table *t, const struct doc *job)
                   waits ? operator_ago(o, job, SPAN("next_at")) : SPAN("-"),
                   TONE_PLAIN);
     operator_cell(o, t, operator_ago(o, job, SPAN("deadline")), TONE_PLAIN);
-    const struct span error = doc_text(job, SPAN("last_error"));
-    const struct doc *down = doc_get(job, SPAN("target_down"));
-    operator_cell(
-        o, t,
-        down != NULL && down->truth
-            ? operator_printf(o, "target is down: %.*s", PRSPAN(error))
-            : error,
-        TONE_BAD);
+    add_why(o, t, job);
 }
 
 static int list(struct operator* o, const struct filter_words *w)
 {
     static const char *const heads[] = {"JOB",  "AGENT",    "ACTION",
                                         "RULE", "STATE",    "TRIES",
-                                        "NEXT", "DEADLINE", "LAST ERROR"};
+                                        "NEXT", "DEADLINE", "WHY"};
     struct buf target;
     const struct doc *root;
     struct span text;

@@ -32,6 +32,7 @@ PLACES = {
     "feed_silent": "defaults: {feed_silent: {ODD}}\n",
     "agents": "agents: {ODD}\n",
     "rule": "rules: [{ODD}]\n",
+    "schedule": "rules: [{name: r, events: {ODD}, do: [refresh]}]\n",
     "owned": "rules: [{applies_to: {ODD}}]\n",
     "left": "rules: [{applies_to: {owned_agents: {ODD}}}]\n",
     "plain": rule("{refresh: {ODD}}"),
@@ -45,6 +46,8 @@ PLACES = {
     "release": rule("{release: {ODD}}"),
     "set_by": rule("{release: {suspended: {ODD}}}"),
     "gate_rule": "gate: [{ODD}]\n",
+    "limits": "limits: {ODD}\n",
+    "limit": "limits: {suspend: {ODD}}\n",
     "feed": "feeds: {hr: {ODD}}\n",
     "action": "actions: {a: {ODD}}\n",
     "http": ACTIONS,
@@ -64,7 +67,8 @@ ELSEWHERE = {"test_file"}
 
 # Mistakes that a schema can see; the others need the names in the file.
 STRUCTURAL = ["kinds", "kinds-of-parts", "mode", "no-version", "not-a-map",
-              "unknown-keys", "version", "durations", "empty"]
+              "unknown-keys", "version", "durations", "empty",
+              "limits", "limits-list", "schedules"]
 
 
 class Loader(yaml.SafeLoader):

@@ -531,6 +531,58 @@ static void attributes(void **state)
     arena_fini(&l.arena);
 }
 
+/* What a step counts as, and whom `never_for` is about. */
+static void limits_of_feeds(void **state)
+{
+    static const struct {
+        unsigned step;
+        enum limit_kind kind;
+        bool withheld;
+    } rows[] = {
+        {0, LIMIT_SUSPEND, false},    {1, LIMIT_CANCEL, false},
+        {2, LIMIT_REVOKE, true},      {3, LIMIT_PURGE, true},
+        {4, LIMIT_HTTP, true},        {5, LIMIT_KIND_COUNT, false},
+        {6, LIMIT_KIND_COUNT, false},
+    };
+    (void)state;
+    static struct loaded l;
+    load_ok(&l, HEAD
+            "rules:\n"
+            "  - name: r\n"
+            "    events: [deactivate, {every: 90d}, {idle: 1h}]\n"
+            "    do: [{hold: {suspended: {tools: [x]}}}, cancel, revoke, purge,"
+            " ticket, page, refresh]\n"
+            "limits:\n"
+            "  suspend: {max: 5, per: 1m, never_for: 'title eq \"x\"'}\n"
+            "  purge: {max: 5, per: 1m, beyond: [page],\n"
+            "    never_for: 'userType eq \"y\"'}\n"
+            "actions:\n"
+            "  ticket: {http: {url: 'https://a.example'}}\n"
+            "  page: {http: {url: 'https://b.example'}}\n");
+    const struct policy_rule *r = rule(&l, "r");
+    CHECK_INT(r->every_ms, INT64_C(90) * 24 * 3600 * 1000);
+    CHECK_INT(r->idle_ms, 3600 * 1000);
+    CHECK_UINT(l.p->schedule_count, 1);
+    const struct doc *title = json(&l, "{\"title\":\"x\"}");
+    const struct doc *type = json(&l, "{\"userType\":\"y\"}");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const enum limit_kind k = rows[i].kind;
+        check_row(limit_kind_word(k < LIMIT_KIND_COUNT ? k : LIMIT_HTTP));
+        CHECK_UINT(policy_step_limit(l.p, &r->steps[rows[i].step]), k);
+        CHECK(policy_limit_withholds(k) == rows[i].withheld);
+        CHECK(policy_limit_forbids(l.p, LIMIT_SUSPEND, k, title) ==
+              rows[i].withheld);
+        CHECK(policy_limit_forbids(l.p, LIMIT_SUSPEND, k, NULL) ==
+              rows[i].withheld);
+        CHECK(!policy_limit_forbids(l.p, LIMIT_SUSPEND, k, type));
+        CHECK(policy_limit_forbids(l.p, LIMIT_PURGE, k, type) ==
+              (k == LIMIT_PURGE));
+        CHECK(!policy_limit_forbids(l.p, LIMIT_REVOKE, k, NULL));
+    }
+    check_row(NULL);
+    arena_fini(&l.arena);
+}
+
 /* Every way to write a step that docs/policy.md shows. */
 static void steps(void **state)
 {
@@ -630,6 +682,7 @@ int main(void)
         cmocka_unit_test(gate_names_tools),
         cmocka_unit_test(limits),
         cmocka_unit_test(attributes),
+        cmocka_unit_test(limits_of_feeds),
         cmocka_unit_test(steps),
         cmocka_unit_test(notes_are_sorted),
         cmocka_unit_test(words),

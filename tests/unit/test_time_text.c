@@ -128,6 +128,36 @@ static void durations(void **state)
     check_row(NULL);
 }
 
+static void durations_as_text(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ms;
+        const char *want;
+    } rows[] = {
+        {0, "0s"},
+        {1, "1ms"},
+        {1000, "1s"},
+        {1500, "1500ms"},
+        {60000, "1m"},
+        {90000, "90s"},
+        {3600000, "1h"},
+        {DAY_MS, "1d"},
+        {DAY_MS + 3600000, "25h"},
+        {90 * DAY_MS, "90d"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[TIME_TEXT_BYTES];
+        int64_t back;
+        check_row(rows[i].want);
+        duration_text(rows[i].ms, text);
+        CHECK_STR(text, rows[i].want);
+        CHECK(duration_parse(span_str(text), &back));
+        CHECK_INT(back, rows[i].ms);
+    }
+    check_row(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +165,7 @@ int main(void)
         cmocka_unit_test(agrees_with_gmtime),
         cmocka_unit_test(clamps),
         cmocka_unit_test(durations),
+        cmocka_unit_test(durations_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,9 @@ JOBS = [
     {"id": "j5", "agent": "/Agents/9", "action": "revoke", "rule": "stop",
      "cause": "jti 78", "state": "confirmed", "reach": 2, "confirmed": 2,
      "attempts": 1, "deadline": stamp(60)},
+    {"id": "j6", "agent": "/Agents/9", "action": "revoke", "rule": "stop",
+     "cause": "jti 79", "state": "withheld", "reach": 1, "confirmed": 0,
+     "attempts": 0, "why": "limits.suspend: 51 agents of hr within 5m, limit 50"},
 ]
 
 
