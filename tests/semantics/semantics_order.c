@@ -178,6 +178,7 @@ static const struct input relations[] = {
     {.what = SAY, .uri = U2, .type = EVENT_DEACTIVATE, .jti = "v"},
     {.what = SAY, .uri = U1, .type = EVENT_PATCH, .jti = "u2"},
     {.what = SAY, .uri = A2, .type = EVENT_DEACTIVATE, .jti = "2"},
+    {.what = SAY, .uri = A1, .type = EVENT_PATCH, .version = "e0"},
     ASKS("kb.read"),
     READS(TITLE_A, "e1"),
     READS(NO_GROUP, "e2"),

@@ -68,6 +68,10 @@ static void a_history_says_what_may_act(void **state)
     in[0] = (struct input)ASKS("kb.read");
     in[1] = (struct input)READS(ACTIVE, "e0");
     every_history(u, p, in, 2, 6);
+    in[2] = alphabet[2]; /* a read is under way when more is said */
+    in[3] = (struct input)ASKS("kb.read");
+    in[4] = alphabet[6];
+    every_history(u, p, in, 5, 8);
     universe_report(u, "standing");
     universe_close(u);
 }
