@@ -199,6 +199,8 @@ static const char *const requires[] = {
     ", require: 'call.run_id eq \"r1\" and title pr'",
     ", require: 'tool_class eq \"money\" or tool ew \"read\"'",
     ", require: 'not (tool_class eq \"none\")', max_age: 3s",
+    ", require: 'title eq \"a\"', max_age: 3s, mode: {audit: {until: "
+    "2099-01-01}}",
 };
 
 static const char *const titles[] = {"", ",\"title\":\"a\"",

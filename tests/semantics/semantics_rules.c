@@ -227,6 +227,8 @@ static const char *const pool[] = {
     "suspended, tools: [\"kb.*\"]}}}]",
     "events: [patch], subject: group, applies_to: members, do: [refresh]",
     "events: [\"*\"], do: [page, revoke]",
+    "events: [deactivate, patch], mode: {audit: {until: 2099-01-01}}, do: "
+    "[{hold: suspended}, page]",
 };
 
 static const struct input stories[][4] = {
