@@ -130,6 +130,18 @@ static bool is_present(const struct doc *v)
     return false;
 }
 
+/* A simple value, or a list of such. */
+static bool any_scalar_holds(const struct filter *t, enum filter_op op,
+                             const struct doc *v, bool exact)
+{
+    if (v->kind != DOC_LIST)
+        return scalar_holds(t, op, v, exact);
+    DOC_EACH (it, v)
+        if (scalar_holds(t, op, it, exact))
+            return true;
+    return false;
+}
+
 /* A whole attribute value: list, complex or simple. `v` may be NULL. */
 static bool value_holds(const struct filter *t, enum filter_op op,
                         const struct doc *v)
@@ -144,7 +156,7 @@ static bool value_holds(const struct filter *t, enum filter_op op,
         /* A multi-valued complex attribute stands for its `value`. */
         bool complex = it->kind == DOC_MAP;
         const struct doc *leaf = complex ? doc_iget(it, SPAN("value")) : it;
-        if (leaf != NULL && scalar_holds(t, op, leaf, t->exact || complex))
+        if (leaf != NULL && any_scalar_holds(t, op, leaf, t->exact || complex))
             return true;
     }
     return false;

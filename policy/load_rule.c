@@ -232,6 +232,12 @@ static void check_rule(struct loader *l, const struct doc *d,
         return;
     if (r->applies_to != APPLIES_SUBJECT || r->subject != SUBJECT_AGENT)
         load_error(l, it, NULL, "a release is about the agent itself");
+    if (r->feeds.count > 0 || r->changed_count > 0)
+        load_error(l, it,
+                   "release in a rule without them; `may` in `feeds` says "
+                   "whose events count for it",
+                   "`feeds` and `changed` cannot restrict a release: a read "
+                   "decides it");
     if (r->where == NULL && doc_get(d, SPAN("where")) == NULL)
         load_warning(l, it, "add where: 'active eq true'",
                      "any qualifying read releases these holds");

@@ -188,8 +188,14 @@ static int with_policy(struct work *w, int (*run)(struct work *))
 
 static int test(struct policy_test_args *args)
 {
+    uint64_t percent = 0;
     if (args->file_count == 0)
         return cli_usage("policy test needs a policy or a file of tests");
+    if (args->coverage_min_text != NULL &&
+        (!span_u64(span_str(args->coverage_min_text), &percent) ||
+         percent > 100))
+        return cli_usage("policy test: --coverage-min is a percentage");
+    args->coverage_min = (unsigned)percent;
     if (args->json && args->tap)
         return cli_usage("policy test: --json or --tap, not both");
     return policy_test_run(args);
@@ -204,7 +210,8 @@ static int choose(struct work *w, const char *const *words, unsigned count,
     w->file = count > 1 ? words[1] : NULL;
     if (count > 0 && strcmp(words[0], "test") == 0)
         return test(args);
-    if (args->tap || args->verbose || args->coverage || args->junit != NULL)
+    if (args->tap || args->verbose || args->coverage || args->junit != NULL ||
+        args->coverage_min_text != NULL)
         return cli_usage(
             "policy: --tap, --junit, --coverage and -v are for test");
     if (count > 2)
@@ -246,6 +253,7 @@ int cmd_policy(int argc, char **argv)
             {"tap", 0, &args.tap, NULL},
             {"junit", 0, NULL, &args.junit},
             {"coverage", 0, &args.coverage, NULL},
+            {"coverage-min", 0, NULL, &args.coverage_min_text},
             {"verbose", 'v', &args.verbose, NULL},
             {NULL, 0, NULL, NULL}};
         const int count = cli_parse(argc, argv, options, words, (unsigned)argc);

@@ -15,6 +15,8 @@
 #include "sidecar/cmd_policy_tool.h"
 #include "sidecar/config/config.h"
 #include "sidecar/config/policy_file.h"
+#include "sidecar/policy_call.h"
+#include "sidecar/policy_input.h"
 #include "sidecar/policy_text.h"
 #include "sidecar/term.h"
 
@@ -24,7 +26,7 @@
 
 struct question {
     const char *file, *event, *subject, *resource, *changed, *feed, *payload,
-        *tool;
+        *tool, *input, *config, *jwk;
     bool json;
 };
 
@@ -38,13 +40,16 @@ struct work {
     const struct policy *p;
     int64_t wall_ms;
     struct rule_question rule;
+    const struct doc *data; /* of a full form: part of the resource */
+    struct policy_input input;
     struct fail f;
 };
 
-/* What a rule says, and the part of it that decided. */
+/* What a rule says, the part of it that decided, and over what. */
 struct verdict {
     enum tri match;
     const char *part;
+    struct filter_env env;
     struct buf why;
 };
 
@@ -89,18 +94,6 @@ static int read_changed(struct work *w)
     return RC_OK;
 }
 
-static bool read_subject(struct work *w)
-{
-    static const char *const segments[SUBJECT_KIND_COUNT] = {
-        "/Agents/", "/Users/", "/Groups/"};
-    for (unsigned i = 0; i < SUBJECT_KIND_COUNT; i++) {
-        w->rule.subject = (enum subject_kind)i;
-        if (span_starts(span_str(w->q.subject), span_str(segments[i])))
-            return true;
-    }
-    return false;
-}
-
 /* `event.*`: what every event says of itself, then the given payload. */
 static const struct doc *event_members(struct work *w,
                                        const struct doc *payload)
@@ -122,32 +115,6 @@ static const struct doc *event_members(struct work *w,
     return map;
 }
 
-/* `tool` and `tool_class` beside the given arguments. */
-static const struct doc *call_members(struct work *w, const struct doc *payload)
-{
-    struct span tool = span_str(w->q.tool);
-    uint32_t classes = policy_tool_classes(w->p, tool);
-    struct doc *map = payload == NULL ? doc_new(&w->arena.mem, DOC_MAP)
-                                      : doc_copy(&w->arena.mem, payload);
-    struct doc *name = doc_new(&w->arena.mem, DOC_TEXT);
-    struct doc *list = doc_new(&w->arena.mem, DOC_LIST);
-    if (map == NULL || name == NULL || list == NULL)
-        return NULL;
-    name->key = SPAN("tool");
-    name->text = tool;
-    doc_append(map, name);
-    list->key = SPAN("tool_class");
-    for (unsigned i = 0; i < w->p->class_count; i++) {
-        struct doc *d = doc_new(&w->arena.mem, DOC_TEXT);
-        if (d == NULL || (classes >> i & 1) == 0)
-            continue;
-        d->text = w->p->classes[i].name;
-        doc_append(list, d);
-    }
-    doc_append(map, list);
-    return map;
-}
-
 /* Changes are in doubt where an event may name attributes and --changed does
  * not, and for what is not an event: a read may have found anything. */
 static bool may_have_changed_all(enum event_type t)
@@ -156,16 +123,51 @@ static bool may_have_changed_all(enum event_type t)
            t == EVENT_UNKNOWN || event_type_uri(t)[0] == 0;
 }
 
+/* One event of the input is asked about. */
+static void choose_part(struct work *w, unsigned i)
+{
+    const struct event_part *part = &w->input.event.parts[i];
+    w->rule.type = part->type;
+    w->rule.changed = part->changed;
+    w->rule.changed_count = part->changed_count;
+    w->rule.changed_anything =
+        part->changed_anything && may_have_changed_all(part->type);
+    w->data = doc_get(part->payload, SPAN("data"));
+    w->rule.env.event = event_members(w, part->payload);
+}
+
+static int read_input(struct work *w)
+{
+    struct policy_input *in = &w->input;
+    const struct policy_input_from from = {w->q.input, w->q.config, w->q.jwk,
+                                           w->q.feed};
+    TRY(policy_input_read(&w->arena.mem, &from, in, &w->f));
+    if (w->rule.env.resource == NULL)
+        w->rule.env.resource = in->resource;
+    if (in->is_question) {
+        w->rule.env.call =
+            policy_call_doc(&w->arena.mem, w->p, in->tool, in->more);
+        return RC_OK;
+    }
+    w->rule.subject = in->event.kind;
+    w->rule.feed = in->event.feed;
+    return RC_OK;
+}
+
 static int read_question(struct work *w)
 {
     const struct doc *payload = NULL;
     TRY(read_json(w, w->q.resource, &w->rule.env.resource));
     TRY(read_json(w, w->q.payload, &payload));
     w->rule.feed = span_str(w->q.feed);
+    if (w->q.input != NULL)
+        return read_input(w);
     if (w->q.tool != NULL) {
-        w->rule.env.call = call_members(w, payload);
+        w->rule.env.call =
+            policy_call_doc(&w->arena.mem, w->p, span_str(w->q.tool), payload);
         return RC_OK;
     }
+    w->data = doc_get(payload, SPAN("data"));
     w->rule.env.event = event_members(w, payload);
     w->rule.changed_anything = may_have_changed_all(w->rule.type);
     if (w->q.changed != NULL) {
@@ -314,6 +316,32 @@ static bool rest_matches(const struct work *w, const struct policy_rule *r,
     return policy_rule_match(&rest, &w->rule) == TRI_YES;
 }
 
+static bool nothing_else(const void *ctx, struct span attr)
+{
+    (void)ctx;
+    (void)attr;
+    return false;
+}
+
+/* Without a read, the data of the event can make a condition true. */
+static void judge_where(const struct work *w, const struct policy_rule *r,
+                        struct verdict *v)
+{
+    struct filter_env with_data = w->rule.env;
+    v->env = w->rule.env;
+    v->match = r->where == NULL ? TRI_YES : filter_eval(r->where, &v->env);
+    if (v->match != TRI_UNKNOWN || v->env.resource != NULL || w->data == NULL ||
+        policy_only_releases(r))
+        return;
+    with_data.resource = w->data;
+    with_data.is_known = nothing_else;
+    if (filter_eval(r->where, &with_data) != TRI_YES)
+        return;
+    v->match = TRI_YES;
+    v->env = with_data;
+    buf_put_str(&v->why, "by the event's data");
+}
+
 static void judge(const struct work *w, const struct policy_rule *r,
                   struct verdict *v)
 {
@@ -340,8 +368,7 @@ static void judge(const struct work *w, const struct policy_rule *r,
         buf_put_str(&v->why, "the event names no attribute of the rule");
     } else {
         v->part = r->where == NULL ? "all" : "where";
-        v->match =
-            r->where == NULL ? TRI_YES : filter_eval(r->where, &w->rule.env);
+        judge_where(w, r, v);
         if (releases && w->rule.env.resource == NULL)
             v->match = TRI_UNKNOWN;
         if (v->match == TRI_UNKNOWN)
@@ -447,7 +474,7 @@ static void put_rule_text(struct work *w, const struct policy_rule *r,
     }
     buf_put_str(&w->out, "\n");
     if (strcmp(v->part, "where") == 0)
-        put_terms(w, r->where, &w->rule.env);
+        put_terms(w, r->where, &v->env);
     if (v->match == TRI_NO)
         return;
     put_audit(w, &r->mode);
@@ -464,7 +491,7 @@ static void put_rule_json(struct work *w, const struct policy_rule *r,
     json_str(&w->j, "decided_by", v->part);
     if (v->why.n > 0)
         json_text(&w->j, "why", buf_span(&v->why));
-    put_terms(w, strcmp(v->part, "where") == 0 ? r->where : NULL, &w->rule.env);
+    put_terms(w, strcmp(v->part, "where") == 0 ? r->where : NULL, &v->env);
     put_audit(w, &r->mode);
     put_agents(w, r);
     json_open_list(&w->j, "steps");
@@ -531,7 +558,8 @@ static void put_gate(struct work *w, const struct policy_gate *g, bool named,
 
 static int explain_tool(struct work *w)
 {
-    const struct span tool = span_str(w->q.tool);
+    const struct span tool =
+        w->q.tool != NULL ? span_str(w->q.tool) : w->input.tool;
     const uint32_t classes = policy_tool_classes(w->p, tool);
     struct filter_env strict = w->rule.env;
     uint16_t room[POLICY_GATES_MAX];
@@ -576,6 +604,67 @@ static int explain_tool(struct work *w)
     return v.allowed ? EXIT_YES : EXIT_NO;
 }
 
+/* ---- input ---- */
+
+static void put_trust(struct work *w)
+{
+    const struct policy_input *in = &w->input;
+    if (!in->is_token)
+        return;
+    if (w->q.json) {
+        json_bool(&w->j, "verified", in->verified);
+        if (!in->verified)
+            json_str(&w->j, "not_verified", in->why_not);
+        return;
+    }
+    term_tone(&w->term, &w->out, in->verified ? TONE_GOOD : TONE_WARN,
+              in->verified ? SPAN("verified") : SPAN("not verified"));
+    buf_put_str(&w->out, in->verified ? " with the keys of its feed" : ": ");
+    if (!in->verified)
+        term_put(&w->out, span_str(in->why_not));
+    buf_put_str(&w->out, "\n");
+}
+
+static void put_part(struct work *w, unsigned i)
+{
+    choose_part(w, i);
+    if (w->q.json) {
+        json_open_map(&w->j, NULL);
+        json_str(&w->j, "event", event_type_name(w->rule.type));
+        explain_event(w);
+        json_close_map(&w->j);
+        return;
+    }
+    term_tone(&w->term, &w->out, TONE_BOLD,
+              span_str(event_type_name(w->rule.type)));
+    buf_put_str(&w->out, " of ");
+    term_put(&w->out, w->input.event.uri);
+    if (w->rule.feed.n > 0)
+        buf_printf(&w->out, ", feed %.*s", PRSPAN(w->rule.feed));
+    buf_put_str(&w->out, "\n");
+    explain_event(w);
+}
+
+static int explain_input(struct work *w)
+{
+    const struct event *ev = &w->input.event;
+    if (w->input.is_question)
+        return explain_tool(w);
+    put_trust(w);
+    if (w->q.json) {
+        json_text(&w->j, "subject", ev->uri);
+        json_text(&w->j, "feed", w->rule.feed);
+        json_open_list(&w->j, "parts");
+    }
+    for (unsigned i = 0; ev->has_subject && i < ev->part_count; i++)
+        put_part(w, i);
+    if (w->q.json)
+        json_close_list(&w->j);
+    else if (!ev->has_subject)
+        buf_put_str(&w->out, "it is about no subject: no rule is asked\n");
+    return EXIT_YES;
+}
+
 /* ---- the command ---- */
 
 static int load(struct work *w)
@@ -590,7 +679,12 @@ static int load(struct work *w)
     }
     if (rc == RC_OK)
         rc = read_question(w);
-    return rc < 0 ? cli_fail(&w->f) : EXIT_YES;
+    if (rc == RC_OK)
+        return EXIT_YES;
+    (void)cli_fail(&w->f);
+    return w->q.input != NULL && (rc == RC_PROTOCOL || rc == RC_SYNTAX)
+               ? EXIT_NO
+               : EXIT_ENVIRONMENT;
 }
 
 static int run(struct work *w)
@@ -601,7 +695,9 @@ static int run(struct work *w)
     json_out_init(&w->j, &w->out);
     if (w->q.json)
         json_open_map(&w->j, NULL);
-    if (w->q.tool != NULL)
+    if (w->q.input != NULL)
+        code = explain_input(w);
+    else if (w->q.tool != NULL)
         code = explain_tool(w);
     else
         explain_event(w);
@@ -612,22 +708,40 @@ static int run(struct work *w)
     return code;
 }
 
+static int check_input(const struct question *q)
+{
+    if (q->event != NULL || q->subject != NULL || q->changed != NULL ||
+        q->payload != NULL || q->tool != NULL)
+        return cli_usage(
+            "policy explain: a file says it all: only --resource, --feed, "
+            "--config and --jwk go with it");
+    if (q->jwk != NULL && q->config == NULL)
+        return cli_usage(
+            "policy explain: --jwk needs --config, which says what the feed "
+            "accepts");
+    return EXIT_YES;
+}
+
 static int check_question(struct work *w, int words)
 {
     const struct question *q = &w->q;
-    if (words != 2)
+    if (words != 2 && words != 3)
         return cli_usage("policy explain needs one policy file");
+    if (words == 3)
+        return check_input(q);
+    if (q->config != NULL || q->jwk != NULL)
+        return cli_usage("policy explain: --config and --jwk are for tokens");
     if (q->tool != NULL && (q->event != NULL || q->changed != NULL))
         return cli_usage("policy explain: --event or --tool, not both");
     if (q->tool != NULL)
         return EXIT_YES;
     if (q->event == NULL || q->subject == NULL)
         return cli_usage(
-            "policy explain needs --event and --subject, or "
-            "--tool");
+            "policy explain needs --event and --subject, or --tool, or a "
+            "file or - with a token, an event or a question");
     if (!event_type_from_name(span_str(q->event), &w->rule.type))
         return cli_usage("policy explain: there is no event '%s'", q->event);
-    if (!read_subject(w))
+    if (!policy_input_kind(span_str(q->subject), &w->rule.subject))
         return cli_usage(
             "policy explain: --subject is /Agents/ID, /Users/ID "
             "or /Groups/ID");
@@ -651,14 +765,17 @@ static int explain(struct work *w, int argc, char **argv)
                                          {"payload", 0, NULL, &q->payload},
                                          {"feed", 0, NULL, &q->feed},
                                          {"tool", 0, NULL, &q->tool},
+                                         {"config", 'c', NULL, &q->config},
+                                         {"jwk", 0, NULL, &q->jwk},
                                          {"json", 'j', &q->json, NULL},
                                          {NULL, 0, NULL, NULL}};
-    const char *words[2] = {NULL, NULL};
-    const int count = cli_parse(argc, argv, options, words, 2);
+    const char *words[3] = {NULL, NULL, NULL};
+    const int count = cli_parse(argc, argv, options, words, 3);
     int code = count < 0 ? EXIT_USAGE : check_question(w, count);
     if (code != EXIT_YES)
         return code;
     q->file = words[1];
+    q->input = words[2];
     arena_init(&w->arena, mem_system(), EXPLAIN_MEMORY_MAX);
     buf_init(&w->out, mem_system(), TERM_OUT_MAX);
     term_init(&w->term, STDOUT_FILENO);

@@ -46,7 +46,8 @@ static int load(struct run *r, const char *path, struct policy_report_file *to)
 }
 
 /* Files of one policy share what they cover. */
-static const struct world_coverage *coverage_for(struct run *r, unsigned at)
+static int coverage_for(struct run *r, unsigned at, struct coverage **ret,
+                        struct fail *f)
 {
     struct policy_report_file *file = &r->files[at];
     for (unsigned i = 0; i < at; i++) {
@@ -55,9 +56,10 @@ static const struct world_coverage *coverage_for(struct run *r, unsigned at)
                    sizeof file->file.policy->digest) != 0)
             continue;
         other->last_of_policy = false;
-        return other->coverage;
+        *ret = other->coverage;
+        return 0;
     }
-    return mem_alloc(&r->arena.mem, sizeof(struct world_coverage));
+    return coverage_new(&r->arena.mem, file->file.policy, ret, f);
 }
 
 /* ---- running ---- */
@@ -69,19 +71,17 @@ static int run_file(struct run *r, unsigned at)
     struct fail f = {0};
     unsigned count = file->file.test_count;
     struct world_result **results = mem_array(m, count, sizeof(void *));
-    struct world_coverage *coverage =
-        (struct world_coverage *)(uintptr_t)coverage_for(r, at);
-    if (results == NULL || coverage == NULL)
+    if (results == NULL)
         return fail(NULL, RC_NO_MEMORY, "no memory");
+    TRY(coverage_for(r, at, &file->coverage, &f));
     file->results = (const struct world_result *const *)results;
-    file->coverage = coverage;
     file->last_of_policy = true;
     for (unsigned i = 0; i < count; i++) {
         results[i] = mem_alloc(m, sizeof *results[i]);
         if (results[i] == NULL)
             return fail(NULL, RC_NO_MEMORY, "no memory");
         int rc = policy_world_run(m, file->file.policy, &file->file.tests[i],
-                                  coverage, results[i], &f);
+                                  file->coverage, results[i], &f);
         if (rc < 0) {
             (void)cli_fail(&f);
             return rc;
@@ -111,6 +111,27 @@ static int write_junit(struct run *r)
     return rc < 0 ? cli_fail(&f) : EXIT_YES;
 }
 
+/* Says so where people look when a pipeline stops: on stderr. */
+static bool covers_too_little(const struct run *r)
+{
+    bool little = false;
+    for (unsigned i = 0; i < r->report.file_count; i++) {
+        const struct policy_report_file *f = &r->files[i];
+        struct coverage_sums sums;
+        if (!f->last_of_policy)
+            continue;
+        coverage_sums(f->coverage, &sums);
+        const unsigned percent = coverage_percent(sums.all);
+        if (percent >= r->args->coverage_min)
+            continue;
+        little = true;
+        (void)fprintf(
+            stderr, "bailiff: %.*s: tests cover %u%%, less than %u%%\n",
+            PRSPAN(f->file.policy_path), percent, r->args->coverage_min);
+    }
+    return little;
+}
+
 static int run_all(struct run *r)
 {
     unsigned loaded = 0;
@@ -136,7 +157,9 @@ static int run_all(struct run *r)
         policy_report_text(&r->report, &r->term, &r->out);
     if (r->args->junit != NULL && write_junit(r) != EXIT_YES)
         return EXIT_ENVIRONMENT;
-    return r->report.failed > 0 || r->wrong > 0 ? EXIT_NO : EXIT_YES;
+    return r->report.failed > 0 || r->wrong > 0 || covers_too_little(r)
+               ? EXIT_NO
+               : EXIT_YES;
 }
 
 int policy_test_run(const struct policy_test_args *args)

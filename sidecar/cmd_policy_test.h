@@ -11,7 +11,9 @@ struct policy_test_args {
     const char *const *files;
     unsigned file_count;
     bool json, tap, verbose, coverage;
-    const char *junit; /* a file to write, or NULL */
+    const char *junit;             /* a file to write, or NULL */
+    const char *coverage_min_text; /* as given, or NULL */
+    unsigned coverage_min;         /* percent; 0: anything will do */
 };
 
 /* Runs everything and prints the outcome; an exit code of sidecar/cli.h. */

@@ -38,6 +38,9 @@ const struct command commands[] = {
     {"set up", "policy", cmd_policy, "check test explain diff fmt schema show",
      "usage: bailiff policy check FILE [--strict] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
+     "               [--coverage-min N]\n"
+     "       bailiff policy explain FILE [TOKEN|EVENT|QUESTION|-]\n"
+     "               [--resource FILE] [--feed NAME] [-c FILE [--jwk FILE]]\n"
      "       bailiff policy explain FILE --event TYPE --subject PATH\n"
      "               [--resource FILE] [--changed A,B] [--feed NAME]\n"
      "       bailiff policy explain FILE --tool TOOL [--resource FILE]\n"
@@ -54,7 +57,8 @@ const struct command commands[] = {
      "       engine itself; exit code 1 when one fails\n"
      "explain  what every rule says about an event, or every gate rule about\n"
      "       a tool, and which part of it decided; --resource is what a read\n"
-     "       found, without it conditions wait for a read\n"
+     "       found, without it conditions wait for a read. A token is only\n"
+     "       decoded, unless -c names the bailiff.yaml of its feed\n"
      "diff   what NEW would have done with the same past, instead of OLD or\n"
      "       of what happened; exit code 1 when anything differs\n"
      "fmt    the canonical form of the file, with its comments\n"
@@ -79,9 +83,13 @@ const struct command commands[] = {
      "      --payload FILE  explain: members of event.* or call.* as JSON\n"
      "      --feed NAME     explain: the feed that the event comes from\n"
      "      --tool TOOL     explain: the tool asked for\n"
+     "  -c, --config FILE   explain: verify the token as its feed does\n"
+     "      --jwk FILE      explain: a copy of the feed's key set\n"
      "      --tap           test: results in the Test Anything Protocol\n"
      "      --junit FILE    test: also write results as JUnit XML\n"
-     "      --coverage      test: which rules no test has reached\n"
+     "      --coverage      test: rules, steps, terms, gate rules and events\n"
+     "                      that no test has reached, and percentages\n"
+     "      --coverage-min N  test: exit code 1 when tests cover less\n"
      "  -v, --verbose       test: also the decision log of every test\n"},
     {"operate", "status", cmd_status, "", "usage: bailiff status [--json]",
      "is the sidecar well?",

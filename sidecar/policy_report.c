@@ -2,6 +2,7 @@
 #include "sidecar/policy_report.h"
 
 #include "sidecar/base/json_out.h"
+#include "sidecar/policy_report_coverage.h"
 
 static bool has_values(const struct world_failure *f)
 {
@@ -11,62 +12,6 @@ static bool has_values(const struct world_failure *f)
 static const char *plural(unsigned n)
 {
     return n == 1 ? "" : "s";
-}
-
-/* ---- coverage ---- */
-
-struct counts {
-    unsigned rules, gates;
-};
-
-static struct counts covered(const struct policy_report_file *f)
-{
-    struct counts c = {0, 0};
-    for (unsigned i = 0; i < f->file.policy->rule_count; i++)
-        c.rules += f->coverage->rules[i] > 0;
-    for (unsigned i = 0; i < f->file.policy->gate_count; i++)
-        c.gates += f->coverage->gates[i].asked > 0;
-    return c;
-}
-
-/* NULL when there is nothing to say about the gate rule. */
-static const char *gate_gap(const struct policy_report_file *f, unsigned i)
-{
-    const struct policy_gate *g = &f->file.policy->gates[i];
-    if (f->coverage->gates[i].asked == 0)
-        return "was never asked";
-    if (g->require != NULL && f->coverage->gates[i].denied == 0)
-        return "never denied";
-    return NULL;
-}
-
-static void put_coverage(const struct policy_report_file *f,
-                         const struct term *term, struct buf *out)
-{
-    const struct policy *p = f->file.policy;
-    const struct counts c = covered(f);
-    term_put(out, f->file.policy_path);
-    buf_printf(out, ": tests reach %u of %u rule%s, %u of %u gate rule%s\n",
-               c.rules, p->rule_count, plural(p->rule_count), c.gates,
-               p->gate_count, plural(p->gate_count));
-    for (unsigned i = 0; i < p->rule_count; i++) {
-        if (f->coverage->rules[i] > 0)
-            continue;
-        buf_printf(out, "  %.*s:%u: rule %.*s ", PRSPAN(f->file.policy_path),
-                   p->rules[i].line, PRSPAN(p->rules[i].name));
-        term_tone(term, out, TONE_WARN, SPAN("never matched"));
-        buf_put_str(out, "\n");
-    }
-    for (unsigned i = 0; i < p->gate_count; i++) {
-        const char *gap = gate_gap(f, i);
-        if (gap == NULL)
-            continue;
-        buf_printf(out, "  %.*s:%u: gate rule %.*s ",
-                   PRSPAN(f->file.policy_path), p->gates[i].line,
-                   PRSPAN(p->gates[i].name));
-        term_tone(term, out, TONE_WARN, span_str(gap));
-        buf_put_str(out, "\n");
-    }
 }
 
 /* ---- text ---- */
@@ -122,7 +67,8 @@ void policy_report_text(const struct policy_report *r, const struct term *term,
     }
     for (unsigned i = 0; r->coverage && i < r->file_count; i++)
         if (r->files[i].last_of_policy)
-            put_coverage(&r->files[i], term, out);
+            coverage_put(r->files[i].coverage, r->files[i].file.policy_path,
+                         term, out);
     char text[64];
     int n = snprintf(text, sizeof text, "%u passed, %u failed", r->passed,
                      r->failed);
@@ -156,33 +102,6 @@ static void json_result(struct json_out *j, const struct world_result *one)
     json_close_map(j);
 }
 
-static void json_coverage(struct json_out *j,
-                          const struct policy_report_file *f)
-{
-    const struct policy *p = f->file.policy;
-    json_open_map(j, "coverage");
-    json_open_list(j, "rules");
-    for (unsigned i = 0; i < p->rule_count; i++) {
-        json_open_map(j, NULL);
-        json_text(j, "name", p->rules[i].name);
-        json_u64(j, "line", p->rules[i].line);
-        json_u64(j, "matched", f->coverage->rules[i]);
-        json_close_map(j);
-    }
-    json_close_list(j);
-    json_open_list(j, "gate");
-    for (unsigned i = 0; i < p->gate_count; i++) {
-        json_open_map(j, NULL);
-        json_text(j, "name", p->gates[i].name);
-        json_u64(j, "line", p->gates[i].line);
-        json_u64(j, "asked", f->coverage->gates[i].asked);
-        json_u64(j, "denied", f->coverage->gates[i].denied);
-        json_close_map(j);
-    }
-    json_close_list(j);
-    json_close_map(j);
-}
-
 void policy_report_json(const struct policy_report *r, struct buf *out)
 {
     struct json_out j;
@@ -203,7 +122,7 @@ void policy_report_json(const struct policy_report *r, struct buf *out)
             json_result(&j, f->results[k]);
         json_close_list(&j);
         if (f->last_of_policy)
-            json_coverage(&j, f);
+            coverage_json(f->coverage, &j);
         json_close_map(&j);
     }
     json_close_list(&j);

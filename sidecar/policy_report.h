@@ -13,8 +13,8 @@
 struct policy_report_file {
     struct policy_test_file file;
     const struct world_result *const *results; /* one a test */
-    const struct world_coverage *coverage; /* shared by files of one policy */
-    bool last_of_policy;                   /* the place to report coverage */
+    struct coverage *coverage; /* shared by files of one policy */
+    bool last_of_policy;       /* the place to report coverage */
 };
 
 struct policy_report {

@@ -85,24 +85,6 @@ static struct span copy(struct world *w, struct span s)
     return p == NULL ? SPAN("") : span_of(p, s.n);
 }
 
-static unsigned find_rule(const struct policy *p, struct span name)
-{
-    unsigned i = 0;
-    while (i < p->rule_count && !span_eq(p->rules[i].name, name))
-        i++;
-    return i;
-}
-
-static void cover(struct world *w, const struct doc *record)
-{
-    struct span outcome = doc_text(record, SPAN("outcome"));
-    unsigned i = find_rule(w->policy, doc_text(record, SPAN("rule")));
-    bool hit =
-        span_eq(outcome, SPAN("matched")) || span_eq(outcome, SPAN("lifted"));
-    if (hit && w->coverage != NULL && i < w->policy->rule_count)
-        w->coverage->rules[i]++;
-}
-
 /* "+2s     action    /Agents/7 rule=stop action=cancel outcome=started" */
 static void trace(struct world *w, const struct doc *record)
 {
@@ -142,7 +124,8 @@ static void take_record(struct world *w, struct span tail)
         return;
     }
     list_push(&w->records, &r->link);
-    cover(w, r->doc);
+    if (w->coverage != NULL)
+        coverage_record(w->coverage, r->doc);
     trace(w, r->doc);
 }
 
@@ -251,6 +234,7 @@ static void answer_read(struct world *w, const struct world_read *r)
         in.read.result = same ? READ_NOT_MODIFIED : READ_OK;
         in.read.etag = found->version;
         in.read.resource = same ? NULL : found->members;
+        world_note_read(w, r->uri, found->members);
     }
     ignore_rc(world_step(w, &in)); /* noted by the step */
 }
@@ -648,9 +632,8 @@ static void sort_failures(struct world_result *r)
 }
 
 int policy_world_run(struct mem *m, const struct policy *p,
-                     const struct policy_test *test,
-                     struct world_coverage *coverage, struct world_result *ret,
-                     struct fail *f)
+                     const struct policy_test *test, struct coverage *coverage,
+                     struct world_result *ret, struct fail *f)
 {
     *ret = (struct world_result){.test = test};
     struct world *w = mem_alloc(mem_system(), sizeof *w);

@@ -12,6 +12,7 @@
 #define SIDECAR_POLICY_WORLD_H
 
 #include "policy/test.h"
+#include "sidecar/policy_coverage.h"
 
 #define WORLD_STEPS_MAX 20000 /* of one test */
 #define WORLD_STEPS_CHECK_MAX                                                  \
@@ -37,21 +38,12 @@ struct world_result {
     struct span trace;      /* the decision log of the test, a line a record */
 };
 
-/* What tests have touched, by index of the policy's rules and gate rules. */
-struct world_coverage {
-    unsigned rules[POLICY_RULES_MAX];
-    struct {
-        unsigned asked, denied;
-    } gates[POLICY_GATES_MAX];
-};
-
 /* Runs one test. Texts of the result live in `m`. `coverage` is added to and
  * may be NULL. A test that fails is no failure of the call: RC_NO_MEMORY and
  * RC_LIMIT mean that it could not be run at all. */
 int policy_world_run(struct mem *m, const struct policy *p,
-                     const struct policy_test *test,
-                     struct world_coverage *coverage, struct world_result *ret,
-                     struct fail *f) must_use;
+                     const struct policy_test *test, struct coverage *coverage,
+                     struct world_result *ret, struct fail *f) must_use;
 
 /* Runs the policy's own tests, as a start or a reload does. RC_CONFIG when one
  * fails, or when all together take more than WORLD_STEPS_CHECK_MAX steps: `f`

@@ -251,18 +251,19 @@ static void compare_standing(struct world *w, const struct test_expect *e,
 
 /* ---- gate ---- */
 
-static void cover_gate(struct world *w, struct span tool)
+static void cover_gate(struct world *w, const struct test_gate *g,
+                       struct span uri)
 {
-    const struct policy *p = w->policy;
-    uint32_t classes = policy_tool_classes(p, tool);
-    for (unsigned i = 0; w->coverage != NULL && i < p->gate_count; i++) {
-        if (!policy_tools_match(p, &p->gates[i].tools, tool, classes))
-            continue;
-        w->coverage->gates[i].asked++;
-        w->coverage->gates[i].denied +=
-            !w->answer.allow && w->answer.reason == REASON_GATE_RULE &&
-            span_eq(w->answer_rule, p->gates[i].name);
-    }
+    const bool by_rule =
+        !w->answer.allow && w->answer.reason == REASON_GATE_RULE;
+    const struct coverage_question q = {
+        .tool = g->tool,
+        .run = g->run,
+        .resource = world_last_read(w, uri),
+        .allowed = w->answer.allow,
+        .denied_by = by_rule ? w->answer_rule : SPAN("")};
+    if (w->coverage != NULL)
+        coverage_gate(w->coverage, &w->arena.mem, &q);
 }
 
 /* Does the record of the last answer for the tool say `would`? */
@@ -307,7 +308,7 @@ static void compare_gate(struct world *w, const struct test_gate *g,
         .rule = w->answer_rule,
         .would = answer_would(w, uri, g->tool),
         .would_asked = g->would_asked};
-    cover_gate(w, g->tool);
+    cover_gate(w, g, uri);
     if (got.allow == g->allow &&
         (g->reason.n == 0 || span_eq(g->reason, got.reason)) &&
         (g->rule.n == 0 || span_eq(g->rule, got.rule)) &&

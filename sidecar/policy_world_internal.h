@@ -22,7 +22,8 @@ struct world_resource {
     enum subject_kind kind;
     enum test_state state;
     const struct doc *members;
-    struct span version; /* ETag */
+    struct span version;    /* ETag */
+    const struct doc *read; /* what was read last, or NULL */
 };
 
 struct world_record {
@@ -60,7 +61,7 @@ struct world {
                                   only hop from one proof of life to the next */
     struct policy seed_policy;
     const struct policy_test *test;
-    struct world_coverage *coverage;
+    struct coverage *coverage;
     struct world_result *result;
     struct engine_conf conf;
     struct span star; /* "*" */
@@ -107,6 +108,9 @@ int world_add_resource(struct world *w, const struct test_resource *r) must_use;
 void world_change(struct world *w, const struct test_resource *change);
 /* NULL when the server has none. */
 const struct world_resource *world_find(struct world *w, struct span uri);
+/* A read of it was answered with this; it is remembered for coverage. */
+void world_note_read(struct world *w, struct span uri, const struct doc *read);
+const struct doc *world_last_read(const struct world *w, struct span uri);
 /* A feed says something: the server follows, the engine is told. */
 void world_event(struct world *w, const struct test_step *step);
 unsigned world_feed(const struct world *w, struct span name);

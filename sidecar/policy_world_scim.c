@@ -205,6 +205,21 @@ const struct world_resource *world_find(struct world *w, struct span uri)
     return shown;
 }
 
+void world_note_read(struct world *w, struct span uri, const struct doc *read)
+{
+    struct world_resource *r = find(w, uri);
+    if (r != NULL)
+        r->read = read;
+    if (w->coverage != NULL)
+        coverage_read(w->coverage, kind_of(uri), read);
+}
+
+const struct doc *world_last_read(const struct world *w, struct span uri)
+{
+    const struct world_resource *r = find(w, uri);
+    return r == NULL ? NULL : r->read;
+}
+
 /* ---- events ---- */
 
 static void follow_data(struct world *w, struct world_resource *r,
@@ -368,6 +383,22 @@ static struct set_rules rules_of(const struct world *w,
     };
 }
 
+/* What event.* reads, as far as tests can say it. */
+static void cover_event(struct world *w, const struct test_event *ev,
+                        const struct event *said)
+{
+    struct mem *m = &w->arena.mem;
+    struct doc *map = said->parts[0].payload == NULL
+                          ? doc_new(m, DOC_MAP)
+                          : doc_copy(m, said->parts[0].payload);
+    if (map == NULL)
+        return; /* the world is out of memory and will say so */
+    add_text(m, map, SPAN("feed"), said->feed);
+    add_text(m, map, SPAN("type"), span_str(event_type_name(ev->type)));
+    coverage_event(w->coverage, ev->type, said->kind, map,
+                   world_last_read(w, ev->uri));
+}
+
 void world_event(struct world *w, const struct test_step *step)
 {
     const struct test_event *ev = &step->event;
@@ -389,6 +420,8 @@ void world_event(struct world *w, const struct test_step *step)
         world_complain(w, step->line, "the event would be refused: %s", f.text);
         return;
     }
+    if (w->coverage != NULL)
+        cover_event(w, ev, &found->event);
     struct in in = {.kind = IN_EVENT};
     in.event.token = ++w->token;
     in.event.event = &found->event;

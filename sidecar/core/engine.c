@@ -639,10 +639,21 @@ static void undo(struct engine *e)
         forget_question(e, e->in->ask.token);
 }
 
+/* A hold never waits for a read, whoever the statement was about. */
+static void answer_held(struct engine *e)
+{
+    LIST_EACH (k, next, &e->new_holds) {
+        struct subject *agent = container_of(k, struct hold, new_link)->agent;
+        if (agent->parked_count > 0)
+            unpark(e, agent);
+    }
+}
+
 int engine_step(struct engine *e, const struct in *in)
 {
     step_open(e, in);
     dispatch(e);
+    answer_held(e);
     row_close(e);
     if (e->rc != 0)
         undo(e);

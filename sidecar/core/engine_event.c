@@ -206,7 +206,8 @@ static void built_in_reaction(struct engine *e, struct subject *s,
                               const struct cause *c)
 {
     note_life(s, EVENT_BIT(part->type));
-    s->seen |= EVENT_BIT(part->type);
+    if ((c->may & MAY_RELEASE) != 0) /* releases name what is seen */
+        s->seen |= EVENT_BIT(part->type);
     if (part->type == EVENT_FEED_REMOVE && is_agent(e, s) && !audit_mode(e)) {
         struct hold_spec spec = {.kind = HOLD_UNCOVERED,
                                  .otherwise = HOLD_SUSPENDED,

@@ -420,6 +420,9 @@ static void read_related(struct engine *e, struct subject *s,
     history_read(e, s, good ? "qualified" : "not_yet", resource);
     note_rc(e, subject_set_text(&e->subjects, good ? &s->etag : &s->etag_seen,
                                 etag));
+    if (s->kind == SUBJECT_USER)
+        found_state(e, s, s->active ? FOUND_ACTIVE : FOUND_NOT_ACTIVE,
+                    EVENT_FOUND_INACTIVE, resource);
     if (good) {
         covered(e, s);
         decide_pending(e, s, resource);

@@ -380,9 +380,18 @@ static struct rule_question question_of(const struct engine *e,
     return q;
 }
 
+/* Attributes that are not there are not known. */
+static bool nothing_else(const void *ctx, struct span attr)
+{
+    (void)ctx;
+    (void)attr;
+    return false;
+}
+
 /* Over a fresh read the answer is final. Over an event it is final only when
  * it is yes: what is kept of the subject may be out of date, so "no" means
- * "a read must decide". The data of the event itself may make it true. */
+ * "a read must decide". The data of the event itself may make it true, as far
+ * as it goes; so may what was kept under another policy. */
 static enum tri match(const struct engine *e, const struct policy_rule *r,
                       const struct subject *s, const struct cause *c,
                       struct rule_question *q)
@@ -399,7 +408,9 @@ static enum tri match(const struct engine *e, const struct policy_rule *r,
         return blind;
     const struct doc *over[] = {subject_attrs(e, s), data};
     for (unsigned i = 0; i < 2; i++) {
+        const bool partial = i == 1 || s->read_input < e->policy_stamp;
         q->env.resource = over[i];
+        q->env.is_known = partial ? nothing_else : NULL;
         if (over[i] != NULL && policy_rule_match(r, q) == TRI_YES)
             return TRI_YES;
     }

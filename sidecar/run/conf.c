@@ -5,6 +5,7 @@
 
 #include "sidecar/base/log.h"
 #include "sidecar/config/policy_file.h"
+#include "sidecar/feed_rules.h"
 #include "sidecar/policy_world.h"
 #include "sidecar/run/app.h"
 
@@ -47,30 +48,6 @@ static int read_secret(struct app *a, struct span path, struct span *ret,
     return ret->n > 0 ? 0 : fail(f, RC_CONFIG, "%.*s is empty", PRSPAN(path));
 }
 
-static struct set_rules rules_of(const struct config_feed *f)
-{
-    struct set_rules r = {
-        .feed = f->name,
-        .issuer = f->issuer,
-        .audiences = f->audiences.at,
-        .audience_count = f->audiences.count,
-        .base = f->scim_base,
-        .type_count = f->type_count,
-        .algs = f->algs,
-        .allow_untyped = f->allow_untyped,
-        .allow_sub = f->allow_sub,
-        .allow_exp = f->allow_exp,
-        .uri_aliases = f->uri_aliases,
-        .future_ms = f->future_ms,
-        .stream_id = f->stream_id,
-    };
-    for (unsigned i = 0; i < f->type_count; i++) {
-        r.types[i].segment = f->types[i].segment;
-        r.types[i].kind = f->types[i].kind;
-    }
-    return r;
-}
-
 static int build_feed(struct app *a, unsigned i, struct fail *f)
 {
     const struct config_feed *from = &a->config->feeds[i];
@@ -79,7 +56,7 @@ static int build_feed(struct app *a, unsigned i, struct fail *f)
     to->app = a;
     to->index = i;
     to->conf = from;
-    to->rules = rules_of(from);
+    to->rules = feed_rules(from);
     TRY(read_secret(a, from->push_bearer_file, &to->push_secret, f));
     c->feeds[i] = (struct engine_feed){
         .name = from->name, .issuer = from->issuer, .base = base_of(c, from)};

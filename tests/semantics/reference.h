@@ -30,8 +30,8 @@
 #define REF_PENDING_MAX 16
 #define REF_ACTIONS_MAX 32
 #define REF_NAMES_MAX 8
-#define LINES_MAX 96
-#define LINE_BYTES 112
+#define LINES_MAX 40
+#define LINE_BYTES 80
 
 /* A set of short texts. */
 struct lines {

@@ -98,16 +98,17 @@ static struct ref_answer ask_gate(const struct ref *r,
                                     .requirement = true,
                                     .call = call_of(r, tool, run)};
     struct ref_answer a = deny(REASON_GATE_RULE);
-    bool named = p->gate_count == 0;
+    bool named = p->gate_count == 0, enforced = false;
     for (unsigned i = 0; i < p->gate_count; i++) {
         const struct policy_gate *g = &p->gates[i];
+        enforced = enforced || !g->mode.audit;
         if (!ref_tools_have(p, &g->tools, tool))
             continue;
         named = true;
-        if (ref_condition(g->require, &sight) != TRUE_)
+        if (!g->mode.audit && ref_condition(g->require, &sight) != TRUE_)
             name(&a, g->name);
     }
-    if (r->audit || (named && a.name_count == 0))
+    if (r->audit || (named && a.name_count == 0) || (!named && !enforced))
         return (struct ref_answer){.says = SAYS_ALLOW,
                                    .reason = REASON_ALLOWED};
     return named ? a : deny(REASON_TOOL_NOT_NAMED);
@@ -119,7 +120,8 @@ static int64_t max_age(const struct policy *p, struct span tool)
     for (unsigned i = 0; i < p->gate_count; i++) {
         const struct policy_gate *g = &p->gates[i];
         int64_t own = g->max_age_ms > 0 ? g->max_age_ms : p->max_age_ms;
-        if (ref_tools_have(p, &g->tools, tool) && (age < 0 || own < age))
+        if (!g->mode.audit && ref_tools_have(p, &g->tools, tool) &&
+            (age < 0 || own < age))
             age = own;
     }
     return age < 0 ? p->max_age_ms : age;

@@ -186,13 +186,18 @@ static void take_step(struct ref *r, struct ref_subject *s,
     }
 }
 
+static bool audits(const struct ref *r, const struct policy_rule *rule)
+{
+    return r->audit || rule->mode.audit;
+}
+
 static void take_steps(struct ref *r, struct ref_subject *s,
                        const struct policy_rule *rule,
                        const struct ref_cause *c)
 {
     for (unsigned i = 0; i < rule->step_count; i++) {
         const struct policy_step *step = &rule->steps[i];
-        const char *not_done = r->audit ? "would" : NULL;
+        const char *not_done = audits(r, rule) ? "would" : NULL;
         if ((needed(step->kind) & ~authority(r, c)) != 0)
             not_done = "not_permitted";
         if (step->kind == STEP_RELEASE ||
@@ -307,32 +312,47 @@ static bool releases(const struct policy_rule *rule, const struct ref_hold *h)
     return false;
 }
 
-static const char *released_by(const struct ref *r, const struct ref_subject *s,
-                               const struct ref_hold *h)
+/* One that is enforced, else one in audit mode, else NULL. */
+static const struct policy_rule *released_by(const struct ref *r,
+                                             const struct ref_subject *s,
+                                             const struct ref_hold *h)
 {
-    static char name[32];
     const struct ref_sight sight = {.resource = s->attrs};
     const event_mask stored = s->stored | EVENT_BIT(EVENT_REFRESHED);
+    const struct policy_rule *found = NULL;
     for (unsigned i = 0; i < r->policy->rule_count; i++) {
         const struct policy_rule *rule = &r->policy->rules[i];
-        if ((rule->events & stored) == 0 || !releases(rule, h) ||
-            ref_condition(rule->where, &sight) != TRUE_)
-            continue;
-        (void)snprintf(name, sizeof name, "%.*s", PRSPAN(rule->name));
-        return name;
+        if ((rule->events & stored) != 0 && releases(rule, h) &&
+            ref_condition(rule->where, &sight) == TRUE_ &&
+            (found == NULL || audits(r, found)))
+            found = rule;
     }
-    return h->kind == HOLD_UNCOVERED && !s->dropped_by_feed ? "cover" : NULL;
+    return found;
+}
+
+/* True when it is gone. */
+static bool release(struct ref *r, struct ref_subject *s, unsigned i)
+{
+    const struct ref_hold *h = &s->holds[i];
+    const struct policy_rule *rule =
+        h->for_operators ? NULL : released_by(r, s, h);
+    char name[32] = "cover";
+    if (rule != NULL && audits(r, rule)) {
+        lines_add(&r->lines, "%.*s: %.*s would release", PRSPAN(s->uri),
+                  PRSPAN(rule->name));
+        return false;
+    }
+    if (rule != NULL)
+        (void)snprintf(name, sizeof name, "%.*s", PRSPAN(rule->name));
+    else if (h->kind != HOLD_UNCOVERED || s->dropped_by_feed || r->audit)
+        return false;
+    ref_lift(r, s, i, name);
+    return true;
 }
 
 /* On a read that qualifies, from what it found and nothing else. */
 void ref_releases(struct ref *r, struct ref_subject *s)
 {
-    for (unsigned i = 0; !r->audit && i < s->hold_count;) {
-        const char *by =
-            s->holds[i].for_operators ? NULL : released_by(r, s, &s->holds[i]);
-        if (by != NULL)
-            ref_lift(r, s, i, by);
-        else
-            i++;
-    }
+    for (unsigned i = 0; i < s->hold_count;)
+        i += release(r, s, i) ? 0 : 1;
 }

@@ -154,8 +154,9 @@ struct life {
     unsigned read_count;
     struct question questions[QUESTIONS_MAX];
     unsigned question_count;
-    struct lines lines; /* of the engine, in this input */
-    char why[512];      /* they differ: why */
+    struct lines lines;        /* of the engine, in this input */
+    struct lines mine, theirs; /* scratch of a comparison */
+    char why[512];             /* they differ: why */
 };
 
 static struct span copy(struct life *l, struct span s)
@@ -509,12 +510,13 @@ static void say_answer(struct lines *to, const struct question *q, bool waits,
 
 static void compare_answer(struct life *l, const struct question *q)
 {
-    struct lines engine = {.count = 0}, ref = {.count = 0};
     const struct ref_answer *a = &q->expected;
     bool named = a->name_count == 0 && q->rule.n == 0;
-    say_answer(&engine, q, !q->answered, q->allow, q->reason);
-    say_answer(&ref, q, a->says == SAYS_WAIT, a->says == SAYS_ALLOW, a->reason);
-    compare_lines(l, "the gate's answer", &engine, &ref);
+    l->mine.count = l->theirs.count = 0;
+    say_answer(&l->mine, q, !q->answered, q->allow, q->reason);
+    say_answer(&l->theirs, q, a->says == SAYS_WAIT, a->says == SAYS_ALLOW,
+               a->reason);
+    compare_lines(l, "the gate's answer", &l->mine, &l->theirs);
     for (unsigned i = 0; i < a->name_count; i++)
         named = named || span_eq(a->names[i], q->rule);
     if (q->answered && !named && l->why[0] == 0)
@@ -541,11 +543,11 @@ static void compare_answers(struct life *l, const struct input *input)
 
 static void compare(struct life *l, const struct input *input)
 {
-    struct lines engine = {.count = 0}, ref = {.count = 0};
+    l->mine.count = l->theirs.count = 0;
     compare_lines(l, "what followed", &l->lines, &l->ref->lines);
-    engine_holds(l, &engine);
-    ref_show_holds(l->ref, &ref);
-    compare_lines(l, "holds", &engine, &ref);
+    engine_holds(l, &l->mine);
+    ref_show_holds(l->ref, &l->theirs);
+    compare_lines(l, "holds", &l->mine, &l->theirs);
     compare_answers(l, input);
 }
 
