@@ -173,6 +173,15 @@ void load_text(struct loader *l, const struct doc *d, void *field)
         *to = load_copy(l, d->text);
 }
 
+void load_truth(struct loader *l, const struct doc *d, void *field)
+{
+    bool *to = field;
+    if (d->kind != DOC_BOOL)
+        load_error(l, d, "true or false", "this must be true or false");
+    else
+        *to = d->truth;
+}
+
 bool load_is_name(struct span s)
 {
     if (s.n == 0 || s.n > POLICY_NAME_MAX)

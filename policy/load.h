@@ -54,6 +54,7 @@ struct span load_copy(struct loader *l, struct span s);
 
 /* The usual kinds of field. */
 void load_text(struct loader *l, const struct doc *d, void *span_field);
+void load_truth(struct loader *l, const struct doc *d, void *bool_field);
 void load_name(struct loader *l, const struct doc *d, void *span_field);
 void load_duration(struct loader *l, const struct doc *d, void *ms_field);
 /* One text or a list of texts. */

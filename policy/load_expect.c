@@ -143,9 +143,7 @@ static void load_would(struct loader *l, const struct doc *d, void *field)
 {
     struct test_gate *g = field;
     g->would_asked = true;
-    g->would = d->kind == DOC_BOOL && d->truth;
-    if (d->kind != DOC_BOOL)
-        load_error(l, d, "would: true", "would must be true or false");
+    load_truth(l, d, &g->would);
 }
 
 static const struct member gate_members[] = {

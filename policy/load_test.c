@@ -270,15 +270,6 @@ static void load_calls(struct loader *l, const struct doc *d, void *field)
     }
 }
 
-static void load_truth(struct loader *l, const struct doc *d, void *field)
-{
-    bool *to = field;
-    if (d->kind != DOC_BOOL)
-        load_error(l, d, "true or false", "this must be true or false");
-    else
-        *to = d->truth;
-}
-
 static const struct member credential_members[] = {
     {"id", load_text, offsetof(struct test_credential, id), true},
     {"agent", load_test_path, offsetof(struct test_credential, agent), false},
