@@ -48,6 +48,10 @@ void load_warning(struct loader *l, const struct doc *d, const char *advice,
 void load_key_error(struct loader *l, const struct doc *d, const char *advice,
                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* The word to look for near misses of; empty when the note would not be shown
+ * any more, so that a file of mistakes costs little. */
+struct span load_near(const struct loader *l, struct span word);
+
 /* Memory that latches l->no_memory. */
 void *load_alloc(struct loader *l, size_t count, size_t size);
 struct span load_copy(struct loader *l, struct span s);

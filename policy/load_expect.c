@@ -43,7 +43,7 @@ static bool try_word(struct near *n, struct span candidate)
 static void check_word(struct loader *l, const struct doc *d, struct span word,
                        bool key, const struct vocabulary *v)
 {
-    struct near n = {.word = word};
+    struct near n = {.word = load_near(l, word)};
     char advice[FAIL_TEXT_MAX];
     for (unsigned i = 0; v->words[i] != NULL; i++)
         if (try_word(&n, span_str(v->words[i])))
