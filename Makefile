@@ -79,7 +79,7 @@ LINK = $(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS) -o $@
 export CC B
 
 .PHONY: deps all net fault demo test run-tests check unit threads golden semantics vectors fuzz fuzz-replay sweep e2e cli bench lint \
-	lint-fast layers purity headers rules tidy cppcheck fmt fmt-check analyze cov install uninstall dist clean help
+	lint-fast layers messages purity headers rules tidy cppcheck fmt fmt-check analyze cov install uninstall dist clean help
 all: $(B)/bailiff ## build the program into build/<variant>/
 
 $(B)/bailiff: $(B)/sidecar/main.o $(LIB)
@@ -167,10 +167,10 @@ bench: all $(BENCH) ## measure; prints each figure beside its limit, asserts not
 	$(Q)node tests/bench/run.mjs $(B)
 
 lint: ## every static check
-	$(Q)MAKE='$(MAKE)' tests/lint/run layers purity symbols rules headers fmt-check cppcheck tidy
+	$(Q)MAKE='$(MAKE)' tests/lint/run layers messages purity symbols rules headers fmt-check cppcheck tidy
 lint-fast:
-	$(Q)NAME=$@ MAKE='$(MAKE)' tests/lint/run layers purity symbols rules headers fmt-check
-layers rules: ## include table; banned calls and words
+	$(Q)NAME=$@ MAKE='$(MAKE)' tests/lint/run layers messages purity symbols rules headers fmt-check
+layers rules messages: ## include table; banned calls and words; messages without a golden file
 	$(Q)tests/lint/$@
 purity: $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c sidecar/core/*.c)) ## symbols of the pure layers
 	$(Q)tests/lint/purity $^

@@ -66,6 +66,11 @@ void load_key_error(struct loader *l, const struct doc *d, const char *advice,
         false, advice, text);
 }
 
+struct span load_near(const struct loader *l, struct span word)
+{
+    return l->notes->count < POLICY_ERRORS_MAX ? word : SPAN("");
+}
+
 /* ---- memory ---- */
 
 void *load_alloc(struct loader *l, size_t count, size_t size)
@@ -114,7 +119,7 @@ static void refuse_unknown(struct loader *l, const struct doc *d,
                            unsigned count)
 {
     DOC_EACH (it, d) {
-        struct near n = {.word = it->key};
+        struct near n = {.word = load_near(l, it->key)};
         char advice[FAIL_TEXT_MAX];
         if (find_member(table, count, it->key) != NULL)
             continue;
@@ -171,6 +176,15 @@ void load_text(struct loader *l, const struct doc *d, void *field)
     struct span *to = field;
     if (load_is_text(l, d, "this"))
         *to = load_copy(l, d->text);
+}
+
+void load_truth(struct loader *l, const struct doc *d, void *field)
+{
+    bool *to = field;
+    if (d->kind != DOC_BOOL)
+        load_error(l, d, "true or false", "this must be true or false");
+    else
+        *to = d->truth;
 }
 
 bool load_is_name(struct span s)
@@ -241,7 +255,7 @@ void load_texts(struct loader *l, const struct doc *d, void *field)
 bool load_word(struct loader *l, const struct doc *d, const char *what,
                const char *const *words, unsigned *ret)
 {
-    struct near n = {.word = d->text};
+    struct near n = {.word = load_near(l, d->text)};
     char advice[FAIL_TEXT_MAX];
     if (!load_is_text(l, d, what))
         return false;
@@ -291,7 +305,7 @@ int load_find_action(const struct loader *l, struct span name)
 
 static void check_action_name(struct loader *l, const struct doc *d)
 {
-    struct near n = {.word = d->text};
+    struct near n = {.word = load_near(l, d->text)};
     char advice[FAIL_TEXT_MAX];
     if (d->kind != DOC_TEXT || load_find_action(l, d->text) >= 0)
         return;
@@ -315,7 +329,7 @@ void load_action_names(struct loader *l, const struct doc *d, void *field)
 static void add_tool(struct loader *l, const struct doc *d, struct tool_set *to,
                      struct span *patterns)
 {
-    struct near n = {.word = d->text};
+    struct near n = {.word = load_near(l, d->text)};
     char advice[FAIL_TEXT_MAX];
     if (!load_is_text(l, d, "a tool"))
         return;

@@ -48,12 +48,17 @@ void load_warning(struct loader *l, const struct doc *d, const char *advice,
 void load_key_error(struct loader *l, const struct doc *d, const char *advice,
                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* The word to look for near misses of; empty when the note would not be shown
+ * any more, so that a file of mistakes costs little. */
+struct span load_near(const struct loader *l, struct span word);
+
 /* Memory that latches l->no_memory. */
 void *load_alloc(struct loader *l, size_t count, size_t size);
 struct span load_copy(struct loader *l, struct span s);
 
 /* The usual kinds of field. */
 void load_text(struct loader *l, const struct doc *d, void *span_field);
+void load_truth(struct loader *l, const struct doc *d, void *bool_field);
 void load_name(struct loader *l, const struct doc *d, void *span_field);
 void load_duration(struct loader *l, const struct doc *d, void *ms_field);
 /* One text or a list of texts. */

@@ -43,7 +43,7 @@ static bool try_word(struct near *n, struct span candidate)
 static void check_word(struct loader *l, const struct doc *d, struct span word,
                        bool key, const struct vocabulary *v)
 {
-    struct near n = {.word = word};
+    struct near n = {.word = load_near(l, word)};
     char advice[FAIL_TEXT_MAX];
     for (unsigned i = 0; v->words[i] != NULL; i++)
         if (try_word(&n, span_str(v->words[i])))
@@ -143,9 +143,7 @@ static void load_would(struct loader *l, const struct doc *d, void *field)
 {
     struct test_gate *g = field;
     g->would_asked = true;
-    g->would = d->kind == DOC_BOOL && d->truth;
-    if (d->kind != DOC_BOOL)
-        load_error(l, d, "would: true", "would must be true or false");
+    load_truth(l, d, &g->would);
 }
 
 static const struct member gate_members[] = {

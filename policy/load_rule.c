@@ -14,7 +14,7 @@
 static void add_event(struct loader *l, const struct doc *d,
                       struct policy_rule *r)
 {
-    struct near n = {.word = d->text};
+    struct near n = {.word = load_near(l, d->text)};
     char advice[FAIL_TEXT_MAX];
     enum event_type type;
     if (d->kind == DOC_MAP) {

@@ -121,7 +121,7 @@ static void load_call_class(struct loader *l, const struct doc *d, void *field)
     struct tool_set *to = field;
     const struct doc *it = d->kind == DOC_LIST ? d->first : d;
     for (; it != NULL; it = d->kind == DOC_LIST ? it->next : NULL) {
-        struct near n = {.word = it->text};
+        struct near n = {.word = load_near(l, it->text)};
         char advice[FAIL_TEXT_MAX];
         if (!load_is_text(l, it, "a class"))
             continue;
@@ -254,7 +254,7 @@ static void load_set_by(struct loader *l, const struct doc *d, void *field)
     load_texts(l, d, field);
     const struct doc *it = d->kind == DOC_LIST ? d->first : d;
     for (; it != NULL; it = d->kind == DOC_LIST ? it->next : NULL) {
-        struct near n = {.word = it->text};
+        struct near n = {.word = load_near(l, it->text)};
         char advice[FAIL_TEXT_MAX];
         if (it->kind != DOC_TEXT || load_has_name(&l->rule_names, it->text))
             continue;
@@ -305,7 +305,7 @@ static bool set_action(struct loader *l, struct policy_step *s,
 
 static void load_notify(struct loader *l, const struct doc *d, void *field)
 {
-    struct near n = {.word = d->text};
+    struct near n = {.word = load_near(l, d->text)};
     char advice[FAIL_TEXT_MAX];
     if (!load_is_text(l, d, "notify"))
         return;
@@ -332,7 +332,7 @@ static const struct {
 static void unknown_step(struct loader *l, const struct doc *d,
                          struct span name, bool is_key)
 {
-    struct near n = {.word = name};
+    struct near n = {.word = load_near(l, name)};
     char advice[FAIL_TEXT_MAX];
     for (unsigned i = 0; i < STEP_WORDS; i++)
         near_try(&n, span_str(steps[i].name));

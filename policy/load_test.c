@@ -270,15 +270,6 @@ static void load_calls(struct loader *l, const struct doc *d, void *field)
     }
 }
 
-static void load_truth(struct loader *l, const struct doc *d, void *field)
-{
-    bool *to = field;
-    if (d->kind != DOC_BOOL)
-        load_error(l, d, "true or false", "this must be true or false");
-    else
-        *to = d->truth;
-}
-
 static const struct member credential_members[] = {
     {"id", load_text, offsetof(struct test_credential, id), true},
     {"agent", load_test_path, offsetof(struct test_credential, agent), false},
@@ -409,7 +400,7 @@ static bool is_sent(enum event_type t)
 static void load_event_type(struct loader *l, const struct doc *d,
                             struct test_event *ev)
 {
-    struct near n = {.word = d->key};
+    struct near n = {.word = load_near(l, d->key)};
     char advice[FAIL_TEXT_MAX];
     enum event_type type;
     if (event_type_from_name(d->key, &type) && is_sent(type)) {
@@ -608,7 +599,7 @@ static const struct {
 static void load_step_kind(struct loader *l, const struct doc *d,
                            struct policy_test *t, struct test_step *steps)
 {
-    struct near n = {.word = d->key};
+    struct near n = {.word = load_near(l, d->key)};
     char advice[FAIL_TEXT_MAX];
     for (unsigned i = 0; i < TEST_STEPS_KNOWN; i++) {
         near_try(&n, span_str(step_kinds[i].key));

@@ -11,8 +11,10 @@ static bool covers_pattern(const struct policy *p, const struct tool_set *s,
     for (unsigned i = 0; i < s->patterns.count; i++)
         if (span_eq(s->patterns.at[i], pattern))
             return true;
-    return span_find(pattern, '*', 0) == pattern.n &&
-           policy_tools_match(p, s, pattern, policy_tool_classes(p, pattern));
+    if (span_find(pattern, '*', 0) < pattern.n)
+        return false;
+    uint32_t classes = s->classes == 0 ? 0 : policy_tool_classes(p, pattern);
+    return policy_tools_match(p, s, pattern, classes);
 }
 
 /* Does `wide` name every tool that `narrow` names? */

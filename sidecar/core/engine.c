@@ -644,7 +644,7 @@ static void answer_held(struct engine *e)
 {
     LIST_EACH (k, next, &e->new_holds) {
         struct subject *agent = container_of(k, struct hold, new_link)->agent;
-        if (agent->parked_count > 0)
+        if (subject_rare(agent)->parked_count > 0)
             unpark(e, agent);
     }
 }
