@@ -227,7 +227,8 @@ static const struct {
 } tools[] = {{"schema", cmd_policy_schema},
              {"explain", cmd_policy_explain},
              {"fmt", cmd_policy_fmt},
-             {"diff", cmd_policy_diff}};
+             {"diff", cmd_policy_diff},
+             {"candidate", cmd_policy_candidate}};
 
 int cmd_policy(int argc, char **argv)
 {

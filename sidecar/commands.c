@@ -35,13 +35,15 @@ const struct command commands[] = {
      "      --deep          also read all of the database, running or not\n"
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
-    {"set up", "policy", cmd_policy, "check test explain diff fmt schema show",
+    {"set up", "policy", cmd_policy,
+     "check test explain diff candidate fmt schema show",
      "usage: bailiff policy check FILE [--strict] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
      "       bailiff policy explain FILE --event TYPE --subject PATH\n"
      "               [--resource FILE] [--changed A,B] [--feed NAME]\n"
      "       bailiff policy explain FILE --tool TOOL [--resource FILE]\n"
      "       bailiff policy diff [OLD] NEW [--history FILE] [--since T]\n"
+     "       bailiff policy candidate [--json] [--socket PATH]\n"
      "       bailiff policy fmt FILE [--check | --write]\n"
      "       bailiff policy schema\n"
      "       bailiff policy show [FILE]",
@@ -57,6 +59,9 @@ const struct command commands[] = {
      "       found, without it conditions wait for a read\n"
      "diff   what NEW would have done with the same past, instead of OLD or\n"
      "       of what happened; exit code 1 when anything differs\n"
+     "candidate  what policy.candidate of the running sidecar would have "
+     "done\n"
+     "       since it was loaded\n"
      "fmt    the canonical form of the file, with its comments\n"
      "schema the JSON Schema of policy files, for editors\n"
      "show   the policy as bailiff understood it; without FILE the built-in\n"
