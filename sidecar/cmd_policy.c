@@ -228,7 +228,8 @@ static const struct {
              {"explain", cmd_policy_explain},
              {"fmt", cmd_policy_fmt},
              {"diff", cmd_policy_diff},
-             {"candidate", cmd_policy_candidate}};
+             {"candidate", cmd_policy_candidate},
+             {"init", cmd_policy_init}};
 
 int cmd_policy(int argc, char **argv)
 {

@@ -36,7 +36,7 @@ const struct command commands[] = {
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
     {"set up", "policy", cmd_policy,
-     "check test explain diff candidate fmt schema show",
+     "check test explain diff candidate init fmt schema show",
      "usage: bailiff policy check FILE [--strict] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
      "       bailiff policy explain FILE --event TYPE --subject PATH\n"
@@ -44,6 +44,7 @@ const struct command commands[] = {
      "       bailiff policy explain FILE --tool TOOL [--resource FILE]\n"
      "       bailiff policy diff [OLD] NEW [--history FILE] [--since T]\n"
      "       bailiff policy candidate [--json] [--socket PATH]\n"
+     "       bailiff policy init --from-history [--history FILE] [--since T]\n"
      "       bailiff policy fmt FILE [--check | --write]\n"
      "       bailiff policy schema\n"
      "       bailiff policy show [FILE]",
@@ -62,6 +63,8 @@ const struct command commands[] = {
      "candidate  what policy.candidate of the running sidecar would have "
      "done\n"
      "       since it was loaded\n"
+     "init   a first policy from what was seen, and what it would have done;\n"
+     "       exit code 1 when it denies what was allowed\n"
      "fmt    the canonical form of the file, with its comments\n"
      "schema the JSON Schema of policy files, for editors\n"
      "show   the policy as bailiff understood it; without FILE the built-in\n"
