@@ -209,6 +209,20 @@ static void put_comment_text(struct buf *out, struct span s)
         buf_put_u8(out, s.p[i] < 0x20 || s.p[i] == 0x7f ? '?' : s.p[i]);
 }
 
+/* Words that YAML or the policy takes for something else, and the names of
+ * the draft's own rules. */
+static bool is_reserved(struct span name)
+{
+    static const char *const words[] = {
+        "null", "true",     "false", "yes",  "no",  "on",
+        "off",  "y",        "n",     "none", "all", "everything-else",
+        "stop", "come-back"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (span_eq(name, span_str(words[i])))
+            return true;
+    return false;
+}
+
 /* "payments." -> "payments"; letters that names lack become a dash. */
 static bool class_name(struct span prefix, char ret[POLICY_NAME_MAX + 1])
 {
@@ -223,7 +237,7 @@ static bool class_name(struct span prefix, char ret[POLICY_NAME_MAX + 1])
         ret[i] = (char)(fine ? c : '-');
     }
     ret[n] = 0;
-    return ret[0] != '-' && strcmp(ret, "none") != 0 && strcmp(ret, "all") != 0;
+    return ret[0] >= 'a' && !is_reserved(span_str(ret));
 }
 
 struct classes {
