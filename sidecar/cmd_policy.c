@@ -234,7 +234,9 @@ static const struct {
 } tools[] = {{"schema", cmd_policy_schema},
              {"explain", cmd_policy_explain},
              {"fmt", cmd_policy_fmt},
-             {"diff", cmd_policy_diff}};
+             {"diff", cmd_policy_diff},
+             {"candidate", cmd_policy_candidate},
+             {"init", cmd_policy_init}};
 
 int cmd_policy(int argc, char **argv)
 {

@@ -11,5 +11,7 @@ int cmd_policy_schema(int argc, char **argv);
 int cmd_policy_explain(int argc, char **argv);
 int cmd_policy_fmt(int argc, char **argv);
 int cmd_policy_diff(int argc, char **argv);
+int cmd_policy_candidate(int argc, char **argv);
+int cmd_policy_init(int argc, char **argv);
 
 #endif

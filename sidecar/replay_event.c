@@ -23,7 +23,7 @@ static void read_hash(const struct doc *entry, unsigned char *hash)
     for (size_t i = 0; i < hex.n && i < 2 * EVENT_HASH_BYTES; i++) {
         unsigned c = hex.p[i];
         unsigned v = c >= 'a' ? c - 'a' + 10 : c - '0';
-        hash[i / 2] = (unsigned char)(hash[i / 2] << 4 | (v & 15));
+        hash[i / 2] = (unsigned char)((unsigned)hash[i / 2] << 4 | (v & 15));
     }
 }
 

@@ -202,6 +202,7 @@ static const struct route routes[] = {
      .params = PARAM_STATE | PARAM_AGENT | PARAM_LIMIT | PARAM_FEED,
      .show = admin_show_jobs},
     {.path = "/v1/feeds", .show = admin_show_feeds},
+    {.path = "/v1/candidate", .show = admin_show_candidate},
     {.path = "/v1/holds",
      .change = {OP_HOLD_ADD, "agent feed kind tools ", "agent kind "}},
     {.path = "/v1/holds/lift",

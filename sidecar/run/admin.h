@@ -60,6 +60,7 @@ int admin_show_agent(struct admin_ask *q, struct fail *f) must_use;
 int admin_show_reviews(struct admin_ask *q, struct fail *f) must_use;
 int admin_show_jobs(struct admin_ask *q, struct fail *f) must_use;
 int admin_show_feeds(struct admin_ask *q, struct fail *f) must_use;
+int admin_show_candidate(struct admin_ask *q, struct fail *f) must_use;
 
 /* admin_change.c: 0 when the request is answered or will be. */
 int admin_change(struct admin_ask *q, const struct admin_verb *v,

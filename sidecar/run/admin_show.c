@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "sidecar/run/admin.h"
+#include "sidecar/run/candidate.h"
 
 static const char *store_word(enum store_state s)
 {
@@ -131,5 +132,18 @@ int admin_show_feeds(struct admin_ask *q, struct fail *f)
     }
     json_close_list(j);
     json_close_map(j);
+    return 0;
+}
+
+int admin_show_candidate(struct admin_ask *q, struct fail *f)
+{
+    struct app *a = q->app;
+    struct candidate *c =
+        a->candidate != NULL ? a->candidate : a->candidate_loading;
+    (void)f;
+    json_open_map(&q->json, NULL);
+    if (c != NULL)
+        candidate_show(c, &q->json);
+    json_close_map(&q->json);
     return 0;
 }

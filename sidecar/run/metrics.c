@@ -9,6 +9,7 @@
 
 #include "sidecar/base/json_out.h"
 #include "sidecar/base/log.h"
+#include "sidecar/run/candidate.h"
 
 #define METRICS_BYTES_MAX (1024 * 1024)
 
@@ -93,6 +94,24 @@ static const struct row store_rows[] = {
         "Last durable journal row"),
     ROW(store_stats, folded_seq, U64, "bailiff_store_folded_seq", "gauge",
         "Last journal row folded into the state table"),
+};
+
+static const struct row candidate_rows[] = {
+    ROW(candidate_stats, questions, U64, "bailiff_candidate_questions_total",
+        "counter", "Questions that the candidate policy was asked too"),
+    ROW(candidate_stats, changed, U64,
+        "bailiff_candidate_questions_changed_total", "counter",
+        "Questions that the candidate policy answers differently"),
+    ROW(candidate_stats, undecided, U64,
+        "bailiff_candidate_questions_undecidable_total", "counter",
+        "Questions that nobody can decide for the candidate policy"),
+    ROW(candidate_stats, effects, U64,
+        "bailiff_candidate_effects_changed_total", "counter",
+        "Holds and actions by which the candidate policy differs"),
+    ROW(candidate_stats, dropped, U64, "bailiff_candidate_dropped_total",
+        "counter", "Steps that the candidate policy was not shown"),
+    ROW(candidate_stats, unrecorded, U64, "bailiff_candidate_unrecorded_total",
+        "counter", "Differences without a record of their own"),
 };
 
 static const struct row log_rows[] = {
@@ -307,6 +326,15 @@ static void put_build(struct buf *b, const struct app *a)
     put_seconds(b, a->started_wall_ms);
 }
 
+static void put_candidate(struct buf *b, const struct app *a)
+{
+    struct candidate_stats s;
+    if (a->candidate == NULL)
+        return;
+    candidate_stats_get(a->candidate, &s);
+    put_rows(b, candidate_rows, COUNT(candidate_rows), &s);
+}
+
 static void put_engine(struct buf *b, const struct app *a)
 {
     struct engine_stats s;
@@ -474,6 +502,7 @@ static void reply_metrics(struct app *a, struct http_req *r)
     buf_init(&b, mem_system(), METRICS_BYTES_MAX);
     put_build(&b, a);
     put_engine(&b, a);
+    put_candidate(&b, a);
     put_durable(&b, a);
     put_scim(&b, a);
     put_feeds(&b, a);

@@ -168,4 +168,15 @@ describe('history', () => {
         assert.equal(json.skipped, 2);
         assert.equal((await diff(w.bailiff.policyFile, '--history', '/nonexistent')).code, 3);
     });
+
+    it('a first policy is made from it: loads, and allows what was allowed', async () => {
+        const made = await w.bailiff.cli('policy', 'init', '--from-history', '--history', file);
+        assert.equal(made.code, 0, made.stderr);
+        assert.match(made.stderr, /questions replayed: 0 that were allowed would be denied/);
+        assert.match(made.stdout, /every agent that used these is in: g-pay/);
+        assert.match(made.stdout, /^ +pay: \["pay\.\*"\]$/m);
+        assert.match(made.stdout, /deactivate from hr: 1$/m);
+        const checked = await w.bailiff.cli('policy', 'check', policy('first.yaml', made.stdout));
+        assert.equal(checked.code, 0, checked.stdout + checked.stderr);
+    });
 });
