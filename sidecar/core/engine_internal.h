@@ -91,8 +91,15 @@ struct row {
     uint64_t h1; /* jti of the event, for duplicates */
 };
 
+/* When something was said last: input, monotonic clock, journal row. */
+struct said {
+    uint64_t stamp, row;
+    int64_t ms;
+};
+
 struct base_state {
-    uint64_t stamp; /* all agents of the base: feed silence, ... */
+    uint64_t stamp;      /* all agents of the base: feed silence, ... */
+    struct said related; /* about any group or person */
 };
 
 struct feed_state {
