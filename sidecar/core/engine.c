@@ -397,6 +397,9 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
     schedule_init(&e->schedule);
     list_init(&e->rows);
     list_init(&e->reading);
+    for (unsigned i = 0; i < ENGINE_BASES_MAX; i++)
+        for (unsigned c = 0; c < READ_CLASS_COUNT; c++)
+            list_init(&e->bases[i].queues[c]);
     list_init(&e->parked);
     list_init(&e->new_holds);
     e->wake_ms = INT64_MAX;

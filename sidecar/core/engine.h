@@ -33,6 +33,7 @@ struct engine;
 struct engine_base {
     struct span url; /* no trailing slash */
     struct span agent_segment, user_segment, group_segment; /* "Agents" */
+    unsigned reads_max; /* in flight at once; 0: no limit */
 };
 
 struct engine_feed {
