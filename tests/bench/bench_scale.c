@@ -27,7 +27,7 @@
 #define AGENTS_AN_OWNER 20
 #define TOOLS 16
 #define WALL_MS INT64_C(1800000000000) /* minus the monotonic clock */
-#define QUESTIONS 1000000
+#define QUESTIONS 300000
 #define FACTS_A_ROW 1000
 #define ROWS_ON_THEIR_WAY 256
 #define TAIL_ROWS 1000 /* left unfolded */
@@ -68,7 +68,7 @@ static struct bench *bench_new(void)
     static const struct span all[] = {{(const unsigned char *)"/Agents/*", 9}};
     struct engine_conf *c = &b->conf;
     c->bases[0] = (struct engine_base){SPAN(BASE), SPAN("Agents"),
-                                       SPAN("Users"), SPAN("Groups")};
+                                       SPAN("Users"), SPAN("Groups"), 0};
     c->base_count = 1;
     c->feeds[0] = (struct engine_feed){SPAN("hr"), SPAN("https://idp"), 0};
     c->feed_count = 1;
