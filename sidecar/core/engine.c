@@ -397,6 +397,9 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
     schedule_init(&e->schedule);
     list_init(&e->rows);
     list_init(&e->reading);
+    for (unsigned i = 0; i < ENGINE_BASES_MAX; i++)
+        for (unsigned c = 0; c < READ_CLASS_COUNT; c++)
+            list_init(&e->bases[i].queues[c]);
     list_init(&e->parked);
     list_init(&e->new_holds);
     e->wake_ms = INT64_MAX;
@@ -694,8 +697,13 @@ static void restore_clocks(struct engine *e)
 {
     int64_t now = e->in->now_ms, wall = e->in->wall_ms;
     struct map_link *k = NULL;
-    while ((k = map_next(&e->subjects.by_key, k)) != NULL)
-        container_of(k, struct subject, link)->stamp_ms = now;
+    while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
+        struct subject *s = container_of(k, struct subject, link);
+        struct said *said = &e->bases[s->base].related;
+        s->stamp_ms = said->ms = now;
+        if (s->kind != SUBJECT_AGENT && s->stamp_row > said->row)
+            said->row = s->stamp_row;
+    }
     LIST_EACH (h, next_h, &e->holds.due) {
         struct hold *hold = container_of(h, struct hold, due_link);
         hold->due_ms =

@@ -33,6 +33,7 @@ struct engine;
 struct engine_base {
     struct span url; /* no trailing slash */
     struct span agent_segment, user_segment, group_segment; /* "Agents" */
+    unsigned reads_max; /* in flight at once; 0: no limit */
 };
 
 struct engine_feed {
@@ -427,7 +428,8 @@ struct engine_stats {
     uint64_t events, duplicates, equivocations, refused, questions, allows,
         denies, parked_now, parked_refused, reads_started, reads_failed,
         jobs_open, jobs_confirmed, jobs_failed, targets_down, rows, records,
-        holds_now, calls_now, subjects_now, credentials_now, jtis_now;
+        holds_now, calls_now, subjects_now, credentials_now, jtis_now,
+        relations_cut;
     uint64_t withheld;             /* steps that waited for a person, so far */
     uint64_t jobs_withheld;        /* of them now; not among jobs_open */
     uint64_t limits_passed;        /* now, one for each limit and source */

@@ -233,6 +233,17 @@ static int64_t related(const struct subject *s)
     return count;
 }
 
+/* Those with more relations than are indexed: any may be meant. */
+static void read_partial(struct engine *e, unsigned base)
+{
+    struct map_link *k = NULL;
+    while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
+        struct subject *a = container_of(k, struct subject, link);
+        if (a->partial && a->base == base && !list_empty(&a->calls))
+            want_read(e, a);
+    }
+}
+
 /* Agents that run something now are read at once, wherever the stamp sits. */
 static void read_open_calls(struct engine *e, struct subject *s)
 {
@@ -245,6 +256,8 @@ static void read_open_calls(struct engine *e, struct subject *s)
         if (!list_empty(&a->calls))
             want_read(e, a);
     }
+    if (s->kind != SUBJECT_AGENT && e->subjects.partial_count > 0)
+        read_partial(e, s->base);
 }
 
 static void apply_parts(struct engine *e, const struct event *ev,

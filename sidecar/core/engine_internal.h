@@ -91,8 +91,18 @@ struct row {
     uint64_t h1; /* jti of the event, for duplicates */
 };
 
+/* When something was said last: input, monotonic clock, journal row. */
+struct said {
+    uint64_t stamp, row;
+    int64_t ms;
+};
+
 struct base_state {
-    uint64_t stamp; /* all agents of the base: feed silence, ... */
+    uint64_t stamp;      /* all agents of the base: feed silence, ... */
+    struct said related; /* about any group or person */
+    struct list queues[READ_CLASS_COUNT]; /* wanted reads without a turn yet */
+    unsigned reading;                     /* reads in flight */
+    unsigned read_turn;                   /* counts starts */
 };
 
 struct feed_state {
@@ -177,7 +187,7 @@ struct engine {
     struct limit_windows limits;
     struct schedule schedule;
     struct list rows;    /* struct row, by seq */
-    struct list reading; /* subjects that want or have a read */
+    struct list reading; /* reads in flight, and those not to start yet */
     struct list parked;
     unsigned parked_count;
     struct list new_holds; /* set in this step */
@@ -374,8 +384,13 @@ void job_plan(struct engine *e, struct job *j);
 void on_job_done(struct engine *e);
 void job_tick(struct engine *e);
 
-/* engine_read.c */
+/* engine_read_queue.c */
 void want_read(struct engine *e, struct subject *s);
+/* As far as the budget of the base goes. */
+void start_reads(struct engine *e, unsigned base);
+struct subject *reader_of(struct list_link *k);
+
+/* engine_read.c */
 void on_read_done(struct engine *e);
 void read_tick(struct engine *e);
 

@@ -14,70 +14,6 @@ static struct span text_of(const unsigned char *s)
     return span_str((const char *)s);
 }
 
-/* What conditions name, and the members: rules wait for this group. */
-static struct names with_members(struct engine *e)
-{
-    struct names n = e->policy->attributes;
-    struct span *at =
-        mem_array(&e->step_arena.mem, (size_t)n.count + 1, sizeof *at);
-    if (at == NULL) {
-        note_rc(e, RC_NO_MEMORY);
-        return n;
-    }
-    if (n.count > 0)
-        memcpy(at, n.at, n.count * sizeof *at);
-    at[n.count] = SPAN("members");
-    return (struct names){at, n.count + 1};
-}
-
-static void start_read(struct engine *e, struct subject *s)
-{
-    struct read_state *read = &s->rare->read;
-    read->id = new_id(e);
-    read->start_input = e->input;
-    read->start_ms = e->in->now_ms;
-    read->wanted = read->conditional = false;
-    struct out *o = emit(e, OUT_READ);
-    o->read.read_id = read->id;
-    o->read.base = s->base;
-    o->read.uri = s->uri;
-    o->read.timeout_ms = e->policy->refresh_timeout_ms;
-    struct standing st;
-    standing_of(e, s, 0, &st);
-    o->read.after_ms = st.event_open ? st.event_ms : 0;
-    if (s->kind != SUBJECT_GROUP) {
-        o->read.attributes = e->policy->attributes;
-        if (s->etag_qualified && s->etag != NULL && s->attrs != NULL &&
-            s->read_input >= e->policy_stamp) {
-            o->read.if_none_match = text_of(s->etag);
-            read->conditional = true;
-        }
-    } else if (s->rare->pending_count > 0) {
-        o->read.attributes = with_members(e);
-    }
-    e->stats.reads_started++;
-    /* The shell ends every read; this is the net beneath it. */
-    wake_at(e, e->in->now_ms + 2 * e->policy->refresh_timeout_ms);
-}
-
-void want_read(struct engine *e, struct subject *s)
-{
-    struct subject_rare *rare = subject_rare_get(e->mem, s);
-    if (rare == NULL) {
-        note_rc(e, RC_NO_MEMORY);
-        return;
-    }
-    rare->read.wanted = true;
-    if (!list_linked(&rare->read.link))
-        list_push(&e->reading, &rare->read.link);
-    if (rare->read.id != 0 || e->stopping)
-        return;
-    if (e->in->now_ms >= rare->read.not_before_ms)
-        start_read(e, s);
-    else
-        wake_at(e, rare->read.not_before_ms);
-}
-
 static void read_failed(struct engine *e, struct subject *s, int64_t retry_ms,
                         struct span why);
 static void after_read(struct engine *e, struct subject *s);
@@ -98,9 +34,11 @@ static void rest(struct engine *e, struct subject *s)
         subject_tidy(e->mem, s);
 }
 
-static struct subject *reader_of(struct list_link *k)
+static void read_over(struct engine *e, struct subject *s)
 {
-    return container_of(k, struct subject_rare, read.link)->subject;
+    s->rare->read.id = 0;
+    must(e->bases[s->base].reading > 0);
+    e->bases[s->base].reading--;
 }
 
 void read_tick(struct engine *e)
@@ -110,7 +48,7 @@ void read_tick(struct engine *e)
         struct subject *s = reader_of(k);
         int64_t end = read->start_ms + 2 * e->policy->refresh_timeout_ms;
         if (read->id != 0 && e->in->now_ms >= end) {
-            read->id = 0; /* the shell has lost it */
+            read_over(e, s); /* the shell has lost it */
             read_failed(e, s, -1, SPAN("no answer"));
             after_read(e, s);
         } else if (read->id != 0) {
@@ -121,6 +59,8 @@ void read_tick(struct engine *e)
             rest(e, s);
         }
     }
+    for (unsigned i = 0; i < e->conf->base_count; i++)
+        start_reads(e, i);
 }
 
 static struct subject *find_reading(const struct engine *e, uint64_t id)
@@ -552,7 +492,8 @@ void on_read_done(struct engine *e)
     struct subject *s = find_reading(e, in->read_id);
     if (s == NULL)
         return; /* ended by the tick, or from before a restart */
-    s->rare->read.id = 0;
+    unsigned base = s->base;
+    read_over(e, s);
     bool has_body = in->result == READ_OK ||
                     (in->result == READ_NOT_MODIFIED &&
                      s->rare->read.conditional && s->attrs != NULL);
@@ -569,4 +510,5 @@ void on_read_done(struct engine *e)
     if (e->rc != 0)
         not_taken(e, s);
     after_read(e, s);
+    start_reads(e, base);
 }

@@ -331,6 +331,8 @@ static void show_agent(const struct engine *e, struct json_out *j,
         json_bool(j, "active", s->active);
     json_str(j, "standing", standing_word(s, &st));
     show_text(j, "stale_reason", span_str(stale_word(&st)));
+    if (s->partial)
+        json_bool(j, "relations_cut", true);
     show_time(j, "last_read", s->read_wall_ms);
     show_time(j, "last_event", s->stamp_wall_ms);
     show_etag(j, c_text(s->etag));
@@ -569,6 +571,7 @@ void engine_stats_get(const struct engine *e, struct engine_stats *ret)
     ret->subjects_now = e->subjects.by_key.count;
     ret->credentials_now = e->credential_count;
     ret->jtis_now = e->dedupe.count;
+    ret->relations_cut = e->subjects.partial_count;
     ret->audit = e->policy != NULL && audit_mode(e);
     ret->audit_rules = count_audits(e);
     ret->oldest_unconfirmed_ms = 0;

@@ -65,6 +65,9 @@ void stamp(struct engine *e, struct subject *s, struct span version)
     s->stamp_wall_ms = e->in->wall_ms;
     s->stamp_row = e->seq + 1;
     s->event_open = true;
+    if (s->kind != SUBJECT_AGENT)
+        e->bases[s->base].related =
+            (struct said){s->stamp, s->stamp_row, s->stamp_ms};
     if (s->rare != NULL && !s->rare->read.last_failed)
         s->rare->read.not_before_ms = 0; /* there is news */
     note_rc(e, subject_set_text(&e->subjects, &s->version, version));
@@ -79,22 +82,35 @@ static void consider(struct standing *st, uint64_t at, const char *why)
     }
 }
 
-/* A related group, owner or parent whose last statement this agent's reads do
- * not cover. */
-static void consider_edge(const struct subject *s, const struct edge *edge,
-                          struct standing *st)
+/* Of something related: do this agent's reads cover it? */
+static void consider_said(const struct subject *s, struct said said,
+                          const char *why, struct standing *st)
+{
+    consider(st, said.stamp, why);
+    /* Of before a restart: rows tell the order, wall clocks may not. */
+    bool before_boot = said.stamp == 0 && said.row != 0 && s->read_input == 0 &&
+                       said.row >= s->read_row;
+    if (said.stamp > s->read_input || before_boot) {
+        st->event_open = st->related_open = true;
+        if (said.ms > st->event_ms)
+            st->event_ms = said.ms;
+    }
+}
+
+/* Groups, owners and the parent. Who has more of them than are indexed is
+ * concerned by whatever is said about any. */
+static void consider_relations(const struct engine *e, const struct subject *s,
+                               struct standing *st)
 {
     static const char *const why[] = {"group", "owner", "parent"};
-    const struct subject *other = edge->other;
-    consider(st, other->stamp, why[edge->kind]);
-    /* Of before a restart: rows tell the order, wall clocks may not. */
-    bool before_boot = other->stamp == 0 && other->stamp_row != 0 &&
-                       s->read_input == 0 && other->stamp_row >= s->read_row;
-    if (other->stamp > s->read_input || before_boot) {
-        st->event_open = st->related_open = true;
-        if (other->stamp_ms > st->event_ms)
-            st->event_ms = other->stamp_ms;
+    for (unsigned i = 0; i < s->out_count; i++) {
+        const struct subject *other = s->out[i].other;
+        const struct said said = {other->stamp, other->stamp_row,
+                                  other->stamp_ms};
+        consider_said(s, said, why[s->out[i].kind], st);
     }
+    if (s->partial)
+        consider_said(s, e->bases[s->base].related, "group", st);
 }
 
 void standing_of(const struct engine *e, const struct subject *s,
@@ -107,8 +123,7 @@ void standing_of(const struct engine *e, const struct subject *s,
     consider(ret, e->policy_stamp, "policy");
     consider(ret, e->bases[s->base].stamp, "feed");
     consider(ret, s->stamp, "event");
-    for (unsigned i = 0; i < s->out_count; i++)
-        consider_edge(s, &s->out[i], ret);
+    consider_relations(e, s, ret);
     uint64_t latest = s->touch > ret->stamp ? s->touch : ret->stamp;
     ret->epoch = epoch_of(e, latest);
     /* A read that starts in the step of a statement starts after it. */

@@ -58,16 +58,26 @@ struct pending_spec {
     struct span rule, jti, feed;
 };
 
+/* Who is read first. */
+enum read_class {
+    READ_ASKED,   /* a question waits */
+    READ_RUNNING, /* tool calls are running */
+    READ_OTHER,
+    READ_CLASS_COUNT
+};
+
 struct read_state {
-    struct list_link link; /* in engine->reading: wanted or in flight */
+    struct list_link link; /* in engine->reading, or queued for its base */
     uint64_t id;           /* 0: none in flight */
     uint64_t start_input;
     int64_t start_ms;
     int64_t not_before_ms; /* backoff after a failure or a read that does not
                               qualify yet */
     unsigned failures;
-    bool conditional; /* sent with If-None-Match */
-    bool wanted;      /* somebody needs a read when it may start */
+    enum read_class class; /* while queued */
+    bool queued;           /* waits for the budget */
+    bool conditional;      /* sent with If-None-Match */
+    bool wanted;           /* somebody needs a read when it may start */
     bool last_failed;
 };
 

@@ -11,6 +11,7 @@
  */
 #include "sidecar/io/scim.h"
 
+#include <sys/random.h>
 #include <time.h>
 
 #include "sidecar/io/scim_answer.h"
@@ -40,6 +41,7 @@ struct scim {
     struct list ended;
     uv_timer_t timer;
     struct scim_stats stats;
+    uint64_t jitter; /* state of next_jitter */
     unsigned calls;
     bool closing;
     void (*closed)(void *ctx);
@@ -391,12 +393,29 @@ static int64_t budget_ms(const struct base *b, int64_t now)
     return b->paused_until - now > wait ? b->paused_until - now : wait;
 }
 
+/* xorshift: nothing secret hangs on it. */
+static uint64_t next_jitter(struct scim *s)
+{
+    s->jitter ^= s->jitter << 13;
+    s->jitter ^= s->jitter >> 7;
+    s->jitter ^= s->jitter << 17;
+    return s->jitter;
+}
+
+/* To the next read: the pace, give or take half, so that sidecars that heard
+ * of the same thing at once do not go on in step. */
+static int64_t gap_us(struct scim *s, const struct base *b)
+{
+    int64_t pace = pace_us(b);
+    return pace / 2 + (int64_t)(next_jitter(s) % (uint64_t)(pace + 1));
+}
+
 static void launch(struct scim *s, struct base *b, struct scim_call *c)
 {
     int64_t now_us = now_ms(s) * 1000;
     if (b->allowed_us < now_us)
         b->allowed_us = now_us;
-    b->allowed_us += pace_us(b);
+    b->allowed_us += gap_us(s, b);
     b->waiting_n--;
     b->running++;
     list_push(&s->running, &c->link);
@@ -609,6 +628,10 @@ int scim_new(uv_loop_t *loop, struct fetch *fetch, struct oauth *oauth,
     list_init(&s->ended);
     must(uv_timer_init(loop, &s->timer) == 0);
     s->timer.data = s;
+    if (getrandom(&s->jitter, sizeof s->jitter, GRND_NONBLOCK) !=
+            (ssize_t)sizeof s->jitter ||
+        s->jitter == 0)
+        s->jitter = 1; /* in step with others: no worse than that */
     *ret = s;
     return 0;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Reads of SCIM resources (RFC 7644 3.4.1), one GET each, budgeted per server:
- * so many at a time and per second, first come, first served. An answer is
- * parsed on a worker thread. What it means for an agent is decided elsewhere.
- * Loop thread only.
+ * so many at a time and per second (with jitter), first come, first served. An
+ * answer is parsed on a worker thread. What it means for an agent is decided
+ * elsewhere. Loop thread only.
  */
 #ifndef SIDECAR_IO_SCIM_H
 #define SIDECAR_IO_SCIM_H

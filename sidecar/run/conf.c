@@ -21,6 +21,17 @@ static struct span segment_of(const struct config_feed *f,
     return SPAN("");
 }
 
+/* As many as the server may be asked at once, but not more than leave within
+ * a second: a read that waits long for its turn times out. */
+static unsigned reads_max(const struct config_feed *f)
+{
+    unsigned most = f->scim_concurrency > 0 ? f->scim_concurrency
+                                            : SCIM_CONCURRENCY_DEFAULT;
+    unsigned rate =
+        f->scim_rate_per_s > 0 ? f->scim_rate_per_s : SCIM_RATE_DEFAULT;
+    return most < rate ? most : rate;
+}
+
 /* Feeds with one SCIM base share it; the first one's types count. */
 static unsigned base_of(struct engine_conf *c, const struct config_feed *f)
 {
@@ -33,6 +44,7 @@ static unsigned base_of(struct engine_conf *c, const struct config_feed *f)
         .agent_segment = segment_of(f, SUBJECT_AGENT),
         .user_segment = segment_of(f, SUBJECT_USER),
         .group_segment = segment_of(f, SUBJECT_GROUP),
+        .reads_max = reads_max(f),
     };
     return c->base_count++;
 }

@@ -78,6 +78,8 @@ static const struct row engine_rows[] = {
         "Credentials registered"),
     ROW(engine_stats, jtis_now, U64, "bailiff_event_ids", "gauge",
         "Event identifiers remembered against replay"),
+    ROW(engine_stats, relations_cut, U64, "bailiff_relations_cut", "gauge",
+        "Agents with more groups, owners and parents than are indexed"),
     ROW(engine_stats, oldest_unconfirmed_ms, I64_MS,
         "bailiff_oldest_unconfirmed_seconds", "gauge",
         "Age of the oldest cancel, revoke or purge not confirmed; 0: none"),

@@ -27,7 +27,7 @@
 #define AGENTS_AN_OWNER 20
 #define TOOLS 16
 #define WALL_MS INT64_C(1800000000000) /* minus the monotonic clock */
-#define QUESTIONS 1000000
+#define QUESTIONS 300000
 #define FACTS_A_ROW 1000
 #define ROWS_ON_THEIR_WAY 256
 #define TAIL_ROWS 1000 /* left unfolded */
@@ -68,7 +68,7 @@ static struct bench *bench_new(void)
     static const struct span all[] = {{(const unsigned char *)"/Agents/*", 9}};
     struct engine_conf *c = &b->conf;
     c->bases[0] = (struct engine_base){SPAN(BASE), SPAN("Agents"),
-                                       SPAN("Users"), SPAN("Groups")};
+                                       SPAN("Users"), SPAN("Groups"), 0};
     c->base_count = 1;
     c->feeds[0] = (struct engine_feed){SPAN("hr"), SPAN("https://idp"), 0};
     c->feed_count = 1;
@@ -92,12 +92,13 @@ static struct bench *bench_new(void)
     return b;
 }
 
+/* splitmix64: as even as the keyed hashes that it stands for. */
 static uint64_t next_random(struct bench *b)
 {
-    b->random ^= b->random << 13;
-    b->random ^= b->random >> 7;
-    b->random ^= b->random << 17;
-    return b->random;
+    uint64_t z = b->random += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return z ^ z >> 31;
 }
 
 static int step(struct bench *b, struct in in)
@@ -401,11 +402,6 @@ static void bench_group(uint64_t members)
 
 /* --------------------------------------------------------------- store */
 
-static void on_closed(void *ctx)
-{
-    *(bool *)ctx = true;
-}
-
 static void put_facts(struct bench *b, struct buf *facts, uint64_t seq)
 {
     struct buf body;
@@ -440,7 +436,7 @@ static void bench_store(const char *dir, uint64_t agents, uint64_t jtis)
         .dir = span_str(dir), .stored = on_stored, .state = on_state, .ctx = b};
     struct store_stats s;
     struct fail f;
-    bool created, closed = false;
+    bool created;
     BENCH_MUST(uv_loop_init(&b->loop) == 0);
     if (store_open(&conf, &b->store, &created, &f) < 0 ||
         store_start(b->store, &b->loop, &f) < 0)
@@ -454,10 +450,9 @@ static void bench_store(const char *dir, uint64_t agents, uint64_t jtis)
         (void)uv_run(&b->loop, UV_RUN_NOWAIT);
         store_stats_get(b->store, &s);
     } while (s.folded_seq < last);
-    store_close(b->store, on_closed, &closed);
-    while (!closed)
-        (void)uv_run(&b->loop, UV_RUN_ONCE);
     show("rows", b->seq);
+    show("tail_rows", b->seq - last);
+    /* Not closed: what is not folded stays so, as after a crash. */
 }
 
 static int load_fact(void *ctx, const struct fact *fact, struct fail *f)

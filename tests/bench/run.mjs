@@ -5,7 +5,7 @@
 //
 //   node run.mjs build/release [seconds per row]
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -24,7 +24,13 @@ const AGENTS = 100;
 const MANY_AGENTS = 10000;
 const PUSH_CONNECTIONS = 256;
 const SETS = { RS256: 12000, ES256: 20000 };
+const TOOL_MS = 300000;
 const VERIFY_SECONDS = 2;
+const FULL = [100000, 1000000]; // agents, jtis
+const FULL_NAME = '100,000 and 1,000,000';
+const CALLS = 50000;
+const CURVE = [100, 10000, 1000000];
+const MEMBERS = 10000;
 const ANSWER_BYTES = 60; // of the bare server; about what an allow has
 const GATE_TOKEN = 'bench-gate-token';
 const PUSH_TOKEN = 'bench-push-token';
@@ -50,7 +56,7 @@ async function tool(core, name, ...args) {
     const run = promisify(execFile);
     try {
         const { stdout } = await run('taskset',
-            ['-c', core, join(tools, name), ...args.map(String)], { timeout: 60000 });
+            ['-c', core, join(tools, name), ...args.map(String)], { timeout: TOOL_MS });
         return figures(stdout);
     } catch (error) {
         if (error.stdout) return figures(error.stdout); // errors are among the figures
@@ -199,6 +205,34 @@ async function gate(scimPort) {
     for (const [when, kb] of Object.entries(memory)) row(`  ${when}`, kb);
 }
 
+/** One engine with very many agents; what the figures should stay under. */
+async function scale() {
+    const figure = (name, value, unit, limit) =>
+        row(`  ${name}`, value, '', '', limit, limit ? ratio(value, limit) : '', unit);
+    row('very many agents', 'measured', '', '', 'limit', 'ratio', 'unit');
+    const small = await tool(SERVER_CORE, 'bench_scale', 'memory', 100, 0, 0);
+    figure('100 agents', small.all_kb, 'kB anonymous, engine only', 8 * 1024);
+    const full = await tool(SERVER_CORE, 'bench_scale', 'memory', ...FULL, CALLS);
+    figure(FULL_NAME, full.all_kb, 'kB anonymous, engine only', 120 * 1024);
+    figure('an agent', full.bytes_an_agent, 'bytes', 600);
+    figure('a jti', Math.round(full.jtis_kb * 1024 / FULL[1]), 'bytes', '');
+    figure('a live call', full.bytes_a_call, 'bytes', 200);
+    for (const agents of CURVE) {
+        const ask = await tool(SERVER_CORE, 'bench_scale', 'ask', agents);
+        figure(`ask, ${agents} agents`, ask.again_ns, 'ns a question, any agent', '');
+        figure('  the same ten', ask.ten_ns, 'ns a question', '');
+    }
+    const group = await tool(SERVER_CORE, 'bench_scale', 'group', MEMBERS);
+    figure(`group of ${MEMBERS}`, group.denied_us, 'us, event to last member held', 50000);
+    const store = join(dir, 'scale');
+    mkdirSync(store, { mode: 0o700 });
+    await tool(SERVER_CORE, 'bench_scale', 'store', store, ...FULL);
+    const start = await tool(SERVER_CORE, 'bench_scale', 'load', store);
+    figure('start, open and check', start.open_ms, 'ms', '');
+    figure('start, load', start.load_ms, `ms, ${start.facts} facts`, '');
+    figure('start, all', start.ready_ms, 'ms to ready, after a crash', 1000);
+}
+
 /** Signing takes a while, so it comes first, on all cores. */
 async function pushes(alg, count, name, pushPort) {
     const jwks = join(dir, `${name}.jwks`);
@@ -244,6 +278,8 @@ try {
     console.log('');
     console.log(execFileSync('taskset', ['-c', SERVER_CORE, join(tools, 'bench_policy')],
         { encoding: 'utf8' }).trimEnd());
+    console.log('');
+    await scale();
 } catch (error) {
     console.log(`bench stopped: ${error.stack}`);
     process.exitCode = 1;

@@ -86,7 +86,7 @@ static void configure(struct world *w)
     all[2] = SPAN("/Agents/1");
     struct engine_conf *c = &w->conf;
     c->bases[0] = (struct engine_base){SPAN(WORLD_BASE), SPAN("Agents"),
-                                       SPAN("Users"), SPAN("Groups")};
+                                       SPAN("Users"), SPAN("Groups"), 0};
     c->base_count = 1;
     c->feeds[0] =
         (struct engine_feed){SPAN("hr"), SPAN("https://idp.example"), 0};
