@@ -182,7 +182,7 @@ static void check_feed_name(struct check *c, const char *where,
 static void check_origin(struct check *c)
 {
     const struct span origin = c->config->log_origin;
-    char pub[CHECKPOINT_NAME_MAX + 1], text[CHECKPOINT_NAME_MAX + 100];
+    char pub[NOTE_NAME_MAX + 1], text[NOTE_NAME_MAX + 100];
     struct fail f = {0};
     if (checkpoint_name_beside(c->config->log_key_file, pub, &f) < 0) {
         find(c, FINDING_ERROR, "log.origin", SPAN(""), f.text);

@@ -164,6 +164,7 @@ struct engine {
     unsigned char policy_wall_of[32]; /* digest, as loaded */
     uint64_t boot_row;                /* the row that counts this boot */
     int64_t restored_wall_ms; /* the store was restored since the last start */
+    struct signed_serial accepted[SIGNED_KIND_COUNT];
     bool blocked, poisoned, log_broken, stopping;
     int64_t wake_ms;
 
@@ -414,6 +415,12 @@ void on_event(struct engine *e, bool dirty_only);
 void on_feed(struct engine *e);
 void on_stored(struct engine *e);
 void feed_tick(struct engine *e);
+
+/* engine_policy.c */
+int load_signed(struct engine *e, const struct fact *f);
+void policy_start(struct engine *e);
+void on_policy(struct engine *e);
+void on_policy_refused(struct engine *e);
 
 /* engine_operator.c */
 void on_operator(struct engine *e);

@@ -127,7 +127,7 @@ static int parse_body(struct admin_ask *q, struct change *c, struct fail *f)
 static const struct policy_class *class_of(const struct app *a,
                                            struct span name)
 {
-    const struct policy *p = a->policies[a->policy_at].policy;
+    const struct policy *p = a->policy;
     for (unsigned i = 0; i < p->class_count; i++)
         if (span_eq(p->classes[i].name, name))
             return &p->classes[i];

@@ -288,7 +288,7 @@ static void put_state(struct buf *b, const char *name, const struct label *more,
 
 static const char *policy_digest(const struct app *a)
 {
-    const struct policy *p = a->policies[a->policy_at].policy;
+    const struct policy *p = a->policy;
     return p->digest_hex[0] == 0 ? "built-in" : p->digest_hex;
 }
 
