@@ -224,9 +224,11 @@ static int choose(struct work *w, const char *const *words, unsigned count,
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} tools[] = {{"schema", cmd_policy_schema},
-             {"explain", cmd_policy_explain},
-             {"fmt", cmd_policy_fmt}};
+} tools[] = {{"schema", cmd_policy_schema}, {"explain", cmd_policy_explain},
+             {"fmt", cmd_policy_fmt},       {"keygen", cmd_policy_keygen},
+             {"sign", cmd_policy_sign},     {"verify", cmd_policy_verify},
+             {"status", cmd_policy_status}, {"history", cmd_policy_history},
+             {"reload", cmd_policy_reload}, {"rollback", cmd_policy_rollback}};
 
 int cmd_policy(int argc, char **argv)
 {

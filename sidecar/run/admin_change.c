@@ -122,6 +122,15 @@ static int parse_body(struct admin_ask *q, struct change *c, struct fail *f)
     return check_kind(c, f);
 }
 
+int admin_body(struct admin_ask *q, const struct admin_verb *v,
+               const struct doc **ret, struct fail *f)
+{
+    struct change c = {.verb = v};
+    TRY(parse_body(q, &c, f));
+    *ret = c.body;
+    return 0;
+}
+
 /* ------------------------------------------------------------------ tools */
 
 static const struct policy_class *class_of(const struct app *a,

@@ -99,7 +99,7 @@ static struct policy_entry entry_of(const struct policy_load *l,
     if (outcome == POLICY_REFUSED)
         (void)snprintf(e.why, sizeof e.why, "%s", l->f.text);
     else
-        e.audit = l->policy->audit;
+        e.audit = policy_audits(&l->policy->mode, e.wall_ms);
     e.serial = l->is_signed ? l->sig.serial : 0;
     return e;
 }

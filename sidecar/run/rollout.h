@@ -52,6 +52,10 @@ struct rollout_view {
     const struct policy_entry *refusal;   /* the last one, or NULL */
     const struct policy_history *history;
 };
+struct json_out;
+/* Member `key`: who signed, serial, not_after; nothing without a signature. */
+void rollout_put_signature(struct json_out *j, const char *key,
+                           const struct policy_sig *s, bool expired);
 void rollout_view(const struct app *a, int64_t wall_ms,
                   struct rollout_view *ret);
 
