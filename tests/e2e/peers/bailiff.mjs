@@ -20,6 +20,8 @@ export class Bailiff {
     stderr = '';
     /** name=value pairs of the line that said it is ready. */
     ready = {};
+    /** More arguments of `bailiff run`. */
+    runArgs = [];
     #process;
     #exit;
 
@@ -67,7 +69,7 @@ export class Bailiff {
     /** Starts it and resolves when it says that it is ready. */
     async start({ readyMs = 10000 } = {}) {
         this.stderr = '';
-        const child = spawn(BINARY, ['run', '-c', this.configFile],
+        const child = spawn(BINARY, ['run', '-c', this.configFile, ...this.runArgs],
             { cwd: this.dir, stdio: ['ignore', 'ignore', 'pipe'] });
         this.#process = child;
         this.#exit = new Promise((done) => {
