@@ -53,7 +53,11 @@ int checkpoint_open(struct span note, const struct note_public *p,
     struct span text, signatures;
     TRY(note_split(note, &text, &signatures, f));
     TRY(read_body(text, ret, f));
-    return note_check(text, signatures, p, ret_others, f);
+    const int signed_by_p = note_check(text, signatures, p, ret_others, f);
+    if (signed_by_p == 0)
+        return fail(f, RC_UNTRUSTED, "not signed by %s (it says %s)", p->name,
+                    ret->origin);
+    return signed_by_p < 0 ? signed_by_p : 0;
 }
 
 int checkpoint_name_beside(struct span key_file, char ret[NOTE_NAME_MAX + 1],

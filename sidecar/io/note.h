@@ -58,8 +58,8 @@ int note_public_read(const char *path, struct note_public *ret,
 int note_split(struct span note, struct span *ret_text,
                struct span *ret_signatures, struct fail *f) must_use;
 
-/* Is `text` signed by `p`? RC_UNTRUSTED when not, or wrongly; RC_SYNTAX for
- * malformed lines. Signatures of other keys are skipped and counted. */
+/* Is `text` signed by `p`? 1: yes, 0: no. RC_UNTRUSTED when wrongly, RC_SYNTAX
+ * for malformed lines. Signatures of other keys are skipped and counted. */
 int note_check(struct span text, struct span signatures,
                const struct note_public *p, unsigned *ret_others,
                struct fail *f) must_use;

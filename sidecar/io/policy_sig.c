@@ -198,20 +198,17 @@ int policy_sig_open(struct span note, const struct policy_keys *keys,
 {
     struct span text, signatures;
     unsigned others;
-    struct fail last = {.rc = 0};
     TRY(note_split(note, &text, &signatures, f));
     TRY(read_claims(text, ret, f));
     for (unsigned i = 0; i < keys->count; i++) {
         const struct note_public *p = &keys->at[i];
-        const int rc = note_check(text, signatures, p, &others, &last);
-        if (rc == 0) {
+        const int is = note_check(text, signatures, p, &others, f);
+        if (is < 0)
+            return is;
+        if (is == 1) {
             (void)snprintf(ret->signer, sizeof ret->signer, "%s", p->name);
             return 0;
         }
-        /* A wrong signature by a pinned key says more than an absent one. */
-        const bool absent = span_starts(span_str(last.text), SPAN("not "));
-        if (!absent)
-            return fail(f, rc, "%s", last.text);
     }
     return bad_signer(signatures, keys, f);
 }
