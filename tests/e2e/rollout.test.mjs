@@ -267,6 +267,7 @@ describe('signed policies', () => {
         const { w } = held;
         const end = soon(4000);
         assert.equal((await roll(STRICT, 10, { notAfter: end })).outcome, 'active');
+        const signature = readFileSync(`${w.bailiff.policyFile}.sig`);
         w.bailiff.writePolicy(variant(6));
         sign(w, w.bailiff.policyFile, 11, { notAfter: end });
         await until('the end', async () => (await readyz(w)).warnings.length > 0, 15000, 50);
@@ -277,6 +278,10 @@ describe('signed policies', () => {
         w.agent('7');
         assert.equal(await ask(w.gate(), '/Agents/7'), 'gate_rule');
         w.bailiff.writePolicy(STRICT); // the one in force: a restart must not end enforcement
+        writeFileSync(`${w.bailiff.policyFile}.sig`, signature);
+        await w.bailiff.kill();
+        await w.bailiff.start();
+        assert.deepEqual((await readyz(w)).warnings, ['policy_signature_expired']);
         sign(w, w.bailiff.policyFile, 12);
         assert.equal((await reload(w)).json.outcome, 'renewed');
         assert.deepEqual((await readyz(w)).warnings, []);
