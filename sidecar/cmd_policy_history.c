@@ -96,7 +96,7 @@ static void print_status(struct operator* o, const struct doc *root)
 
 static int status(struct operator* o)
 {
-    const struct doc *root;
+    const struct doc *root = NULL;
     struct span text;
     const int code = operator_call(o, "/v1/policy", GET, &root, &text);
     if (code != EXIT_YES)
@@ -210,7 +210,7 @@ static int get_text(struct history_args *h, const char *digest,
                     struct span *ret)
 {
     struct operator* o = & h->o;
-    const struct doc *root;
+    const struct doc *root = NULL;
     struct span text;
     struct buf target;
     struct fail f = {0};
@@ -275,7 +275,7 @@ static const char *find_digest(struct operator* o, const struct doc *list,
 
 static int show(struct history_args *h)
 {
-    const struct doc *root;
+    const struct doc *root = NULL;
     struct span text;
     const char *digest = h->show;
     int code = EXIT_YES;
@@ -296,7 +296,7 @@ static int show(struct history_args *h)
 
 static int history(struct history_args *h)
 {
-    const struct doc *root;
+    const struct doc *root = NULL;
     struct span text;
     if (h->show != NULL)
         return show(h);
@@ -369,7 +369,7 @@ int cmd_policy_reload(int argc, char **argv)
 {
     struct operator o = {.config = NULL};
     const char *words[1];
-    const struct doc *root;
+    const struct doc *root = NULL;
     struct span text;
     if (parse(&o, argc, argv, 1, words) < 0)
         return EXIT_USAGE;
@@ -451,7 +451,7 @@ static int refuse_pinned(const char *digest)
 /* After a lost answer: did it happen all the same? */
 static bool is_in_force(struct operator* o, const char *digest)
 {
-    const struct doc *root;
+    const struct doc *root = NULL;
     struct span text;
     return operator_call(o, "/v1/policy", GET, &root, &text) == EXIT_YES &&
            span_eq(doc_text(root, SPAN("digest")), span_str(digest));
@@ -472,7 +472,7 @@ static int swap(struct operator* o, struct span file, const char *digest,
 {
     struct swapped s = {.name = NULL};
     struct fail f = {0};
-    const struct doc *root;
+    const struct doc *root = NULL;
     struct span answer;
     if (open_swapped(o, file, &s, &f) < 0 || write_over(&s, text, &f) < 0)
         return cli_fail(&f);
@@ -493,7 +493,7 @@ static int swap(struct operator* o, struct span file, const char *digest,
 static int rollback(struct history_args *h, const char *word, const char *file)
 {
     struct operator* o = & h->o;
-    const struct doc *now, *root;
+    const struct doc *now = NULL, *root = NULL;
     struct span ignored, text;
     int code = operator_call(o, "/v1/policy", GET, &now, &ignored);
     if (code == EXIT_YES)

@@ -193,7 +193,7 @@ static int write_signature(const struct sign_args *a,
 {
     char path[FILE_PATH_MAX];
     const char *name;
-    struct note_key *key;
+    struct note_key *key = NULL;
     struct buf out;
     TRY(signature_path(a, path, f));
     TRY(read_key(a->key, &key, f));
