@@ -16,6 +16,7 @@
 #include "sidecar/config/policy_file.h"
 #include "sidecar/io/checkpoint.h"
 #include "sidecar/io/file.h"
+#include "sidecar/io/policy_sig.h"
 #include "sidecar/io/store_backup.h"
 #include "sidecar/term.h"
 
@@ -34,7 +35,7 @@ struct finding {
 };
 
 struct check {
-    const char *file;
+    const char *file, *signed_by;
     bool json, deep;
     struct arena arena;
     struct buf out;
@@ -122,7 +123,8 @@ static void on_file(void *ctx, const char *key, enum row_kind kind,
     struct check *c = ctx;
     if (kind == ROW_DIR)
         look_at_dir(c, key, path);
-    else if (strcmp(key, "policy.file") != 0) /* its errors stand elsewhere */
+    else if (strcmp(key, "policy.file") != 0 &&    /* their errors stand */
+             strcmp(key, "policy.signature") != 0) /* elsewhere */
         look_at_file(c, key, path, kind == ROW_SECRET);
 }
 
@@ -182,7 +184,7 @@ static void check_feed_name(struct check *c, const char *where,
 static void check_origin(struct check *c)
 {
     const struct span origin = c->config->log_origin;
-    char pub[CHECKPOINT_NAME_MAX + 1], text[CHECKPOINT_NAME_MAX + 100];
+    char pub[NOTE_NAME_MAX + 1], text[NOTE_NAME_MAX + 100];
     struct fail f = {0};
     if (checkpoint_name_beside(c->config->log_key_file, pub, &f) < 0) {
         find(c, FINDING_ERROR, "log.origin", SPAN(""), f.text);
@@ -246,6 +248,53 @@ static void check_fit(struct check *c)
     if (c->config->operator_count == 0)
         find(c, FINDING_HINT, "operators", SPAN(""),
              "no operator: nobody can lift a hold");
+}
+
+/* ---- signatures ---- */
+
+/* Whether it is a replay is known only to the sidecar's store. */
+static void check_signature(struct check *c, const struct policy_keys *keys,
+                            enum signed_kind kind, struct span path,
+                            const char *digest_hex)
+{
+    const char *key =
+        kind == SIGNED_POLICY ? "policy.signature" : "signature of this file";
+    unsigned char digest[32];
+    struct policy_sig s;
+    struct fail f = {0};
+    if (keys->count == 0)
+        return;
+    must(policy_sig_digest(span_str(digest_hex), digest));
+    const struct policy_sig_want want = {
+        kind, digest, {.serial = 0}, c->term.now_ms};
+    if (policy_sig_check(path, keys, &want, &s, &f) < 0)
+        find(c, FINDING_ERROR, key, path, f.text);
+    else
+        find(c, FINDING_OK, key, path, "");
+}
+
+static void check_signatures(struct check *c)
+{
+    struct policy_keys own = {.count = 0}, for_policy = {.count = 0};
+    char path[4096];
+    struct fail f = {0};
+    int rc = 0;
+    if (c->signed_by != NULL)
+        rc = policy_keys_add(&own, span_str(c->signed_by), &f);
+    for (unsigned i = 0; rc == 0 && i < c->config->policy_keys.count; i++)
+        rc = policy_keys_add(&for_policy, c->config->policy_keys.at[i], &f);
+    if (rc < 0) {
+        find(c, FINDING_ERROR, "pinned keys", SPAN(""), f.text);
+        return;
+    }
+    (void)snprintf(path, sizeof path, "%s.sig", c->file);
+    check_signature(c, &own, SIGNED_CONFIG, span_str(keep(c, path)),
+                    c->config->digest_hex);
+    if (c->policy != NULL && c->config->policy_file.n > 0)
+        check_signature(c,
+                        c->config->policy_keys.count > 0 ? &for_policy : &own,
+                        SIGNED_POLICY, c->config->policy_signature_file,
+                        c->policy->digest_hex);
 }
 
 /* ---- printing ---- */
@@ -398,6 +447,7 @@ static bool run(struct check *c)
     config_each_file(c->config, on_file, c);
     if (c->deep)
         look_at_store(c);
+    check_signatures(c);
     if (policy_good) {
         look_at_actions(c);
         check_fit(c);
@@ -438,11 +488,11 @@ static int check(struct check *c)
 int cmd_check(int argc, char **argv)
 {
     bool keys = false, json = false, deep = false;
-    const char *file = CONFIG_DEFAULT, *words[1];
+    const char *file = CONFIG_DEFAULT, *signed_by = NULL, *words[1];
     const struct cli_option options[] = {
-        {"config", 'c', NULL, &file}, {"deep", 0, &deep, NULL},
-        {"keys", 'k', &keys, NULL},   {"json", 'j', &json, NULL},
-        {NULL, 0, NULL, NULL},
+        {"config", 'c', NULL, &file},       {"deep", 0, &deep, NULL},
+        {"signed-by", 0, NULL, &signed_by}, {"keys", 'k', &keys, NULL},
+        {"json", 'j', &json, NULL},         {NULL, 0, NULL, NULL},
     };
     if (cli_parse(argc, argv, options, words, 0) < 0)
         return EXIT_USAGE;
@@ -452,6 +502,7 @@ int cmd_check(int argc, char **argv)
     if (c == NULL)
         return EXIT_ENVIRONMENT;
     c->file = file;
+    c->signed_by = signed_by;
     c->json = json;
     c->deep = deep;
     const int code = check(c);

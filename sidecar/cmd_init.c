@@ -44,7 +44,7 @@ static int refuse_old(struct span keys, struct fail *f)
 }
 
 /* "bailiff/<host name>" with what a name cannot have replaced. */
-static void default_origin(char ret[CHECKPOINT_NAME_MAX])
+static void default_origin(char ret[NOTE_NAME_MAX])
 {
     char host[128] = "host";
     if (gethostname(host, sizeof host - 1) != 0)
@@ -52,23 +52,23 @@ static void default_origin(char ret[CHECKPOINT_NAME_MAX])
     for (char *p = host; *p != 0; p++)
         if (*p <= ' ' || *p == '+' || *p > '~')
             *p = '-';
-    (void)snprintf(ret, CHECKPOINT_NAME_MAX, "bailiff/%s", host);
+    (void)snprintf(ret, NOTE_NAME_MAX, "bailiff/%s", host);
 }
 
 static int make_log_key(struct span keys, struct span origin, struct buf *line,
                         struct fail *f)
 {
     unsigned char seed[KEY_FILE_BYTES];
-    struct checkpoint_key *key = NULL;
-    struct checkpoint_public public;
+    struct note_key *key = NULL;
+    struct note_public public;
     int rc = key_file_make(keys, "log.key", seed, f);
     if (rc == 0)
-        rc = checkpoint_key_new(seed, origin, &key, f);
+        rc = note_key_new(seed, origin, &key, f);
     mem_wipe(seed, sizeof seed);
     TRY(rc);
-    checkpoint_key_public(key, &public);
-    checkpoint_key_free(key);
-    checkpoint_public_put(line, &public);
+    note_key_public(key, &public);
+    note_key_free(key);
+    note_public_put(line, &public);
     buf_put_u8(line, '\n');
     return buf_ok(line) ? file_create(keys, "log.pub", buf_span(line), 0444, f)
                         : fail(f, RC_NO_MEMORY, "no memory for a key");
@@ -79,10 +79,10 @@ static int make_all(struct span dir, struct span origin, struct buf *line,
 {
     char path[FILE_PATH_MAX];
     unsigned char seal[KEY_FILE_BYTES], zeros[32] = {0};
-    struct checkpoint_key *probe;
+    struct note_key *probe;
     /* The origin is checked before anything is made. */
-    TRY(checkpoint_key_new(zeros, origin, &probe, f));
-    checkpoint_key_free(probe);
+    TRY(note_key_new(zeros, origin, &probe, f));
+    note_key_free(probe);
     TRY(make_dir(dir, "", f));
     TRY(make_dir(dir, "keys", f));
     TRY(file_path(path, dir, "keys", f));
@@ -127,7 +127,7 @@ int cmd_init(int argc, char **argv)
         {"origin", 0, NULL, &origin},
         {NULL, 0, NULL, NULL},
     };
-    char name[CHECKPOINT_NAME_MAX];
+    char name[NOTE_NAME_MAX];
     struct buf line;
     struct fail f;
     int n = cli_parse(argc, argv, options, words, 0);

@@ -45,7 +45,7 @@ static int write_out(struct buf *out)
 /* ---- verify ---- */
 
 /* --key is a file or the line itself; without it the key beside the log. */
-static int find_key(const struct args *a, struct checkpoint_public *ret,
+static int find_key(const struct args *a, struct note_public *ret,
                     bool *ret_beside, struct fail *f)
 {
     char path[FILE_PATH_MAX];
@@ -55,7 +55,7 @@ static int find_key(const struct args *a, struct checkpoint_public *ret,
     *ret_beside = a->key == NULL;
     if (a->key != NULL && strchr(a->key, '+') != NULL &&
         access(a->key, F_OK) != 0)
-        return checkpoint_public_get(span_str(a->key), ret, f);
+        return note_public_get(span_str(a->key), ret, f);
     TRY(log_split_path(a->path, &dir, &is_file, &first, f));
     if (a->key != NULL)
         TRY(file_path(path, span_str(a->key), "", f));
@@ -63,7 +63,7 @@ static int find_key(const struct args *a, struct checkpoint_public *ret,
         TRY(file_path(path, dir, "../keys/log.pub", f));
     if (file_read(mem_system(), path, 1024, &text, f) < 0)
         return fail_wrap(f, "public key (give it with --key)");
-    int rc = checkpoint_public_get(text, ret, f);
+    int rc = note_public_get(text, ret, f);
     mem_release(mem_system(), (void *)(uintptr_t)text.p);
     return rc < 0 ? fail_wrap(f, "%s", path) : 0;
 }
@@ -161,7 +161,7 @@ static int read_kept(const struct args *a, struct span *ret, struct fail *f)
 
 static int verify_log(const struct args *a, struct buf *out)
 {
-    struct checkpoint_public key;
+    struct note_public key;
     struct log_verify_in in = {.path = a->path, .key = &key};
     struct term term;
     struct fail f;

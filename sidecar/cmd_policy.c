@@ -236,7 +236,14 @@ static const struct {
              {"fmt", cmd_policy_fmt},
              {"diff", cmd_policy_diff},
              {"candidate", cmd_policy_candidate},
-             {"init", cmd_policy_init}};
+             {"init", cmd_policy_init},
+             {"keygen", cmd_policy_keygen},
+             {"sign", cmd_policy_sign},
+             {"verify", cmd_policy_verify},
+             {"status", cmd_policy_status},
+             {"history", cmd_policy_history},
+             {"reload", cmd_policy_reload},
+             {"rollback", cmd_policy_rollback}};
 
 int cmd_policy(int argc, char **argv)
 {

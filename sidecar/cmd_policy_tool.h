@@ -13,5 +13,12 @@ int cmd_policy_fmt(int argc, char **argv);
 int cmd_policy_diff(int argc, char **argv);
 int cmd_policy_candidate(int argc, char **argv);
 int cmd_policy_init(int argc, char **argv);
+int cmd_policy_keygen(int argc, char **argv);
+int cmd_policy_sign(int argc, char **argv);
+int cmd_policy_verify(int argc, char **argv);
+int cmd_policy_status(int argc, char **argv);
+int cmd_policy_history(int argc, char **argv);
+int cmd_policy_reload(int argc, char **argv);
+int cmd_policy_rollback(int argc, char **argv);
 
 #endif

@@ -28,9 +28,10 @@ static void dump_ring(void)
 
 int cmd_run(int argc, char **argv)
 {
-    const char *config = CONFIG_DEFAULT;
+    const char *config = CONFIG_DEFAULT, *signed_by = NULL;
     const struct cli_option options[] = {
         {"config", 'c', NULL, &config},
+        {"signed-by", 0, NULL, &signed_by},
         {NULL, 0, NULL, NULL},
     };
     const char *words[1];
@@ -42,7 +43,7 @@ int cmd_run(int argc, char **argv)
         return EXIT_ENVIRONMENT;
     harden();
     must_set_hook(dump_ring);
-    int rc = app_open(a, config, &f);
+    int rc = app_open(a, config, signed_by, &f);
     int code = EXIT_ENVIRONMENT;
     if (rc >= 0)
         code = app_run(a);

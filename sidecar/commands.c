@@ -8,14 +8,17 @@
 #include "sidecar/operator.h"
 
 const struct command commands[] = {
-    {"set up", "run", cmd_run, "", "usage: bailiff run [-c FILE]",
-     "run the sidecar",
+    {"set up", "run", cmd_run, "",
+     "usage: bailiff run [-c FILE] [--signed-by KEYS]", "run the sidecar",
      "Runs in the foreground and says `event=ready` on stderr when it "
      "answers.\n"
      "SIGTERM drains and stops (exit code 0), SIGHUP reloads the policy and\n"
      "certificates, SIGUSR1 reopens the decision log, SIGUSR2 dumps recent\n"
      "diagnostics. Exit code 3 when the store or the log has failed.\n",
-     "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"},
+     "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
+     "      --signed-by KEYS  refuse a bailiff.yaml that none of the keys in "
+     "this\n"
+     "                      file has signed (FILE.sig), and such a policy\n"},
     {"set up", "init", cmd_init, "",
      "usage: bailiff init [--dir DIR] [--origin NAME]",
      "make the data directory and its keys",
@@ -25,7 +28,7 @@ const struct command commands[] = {
      "  -d, --dir DIR       default /var/lib/bailiff\n"
      "      --origin NAME   of the decision log; default bailiff/HOSTNAME\n"},
     {"set up", "check", cmd_check, "",
-     "usage: bailiff check [-c FILE] [--deep] [--json]\n"
+     "usage: bailiff check [-c FILE] [--signed-by KEYS] [--deep] [--json]\n"
      "       bailiff check --keys",
      "say what is wrong with a configuration",
      "Loads bailiff.yaml and the policy it names, and looks at every file\n"
@@ -33,10 +36,12 @@ const struct command commands[] = {
      "it? Nothing is started and nothing outside is asked.\n",
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
      "      --deep          also read all of the database, running or not\n"
+     "      --signed-by KEYS  as for run\n"
      "  -k, --keys          list every key of bailiff.yaml\n"
      "  -j, --json          findings as JSON\n"},
     {"set up", "policy", cmd_policy,
-     "check test explain diff candidate init fmt schema show",
+     "check test explain diff candidate init fmt schema show status history "
+     "reload rollback keygen sign verify",
      "usage: bailiff policy check FILE [--strict] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
      "               [--coverage-min N]\n"
@@ -50,8 +55,13 @@ const struct command commands[] = {
      "       bailiff policy init --from-history [--history FILE] [--since T]\n"
      "       bailiff policy fmt FILE [--check | --write]\n"
      "       bailiff policy schema\n"
-     "       bailiff policy show [FILE]",
-     "check, test or show a policy file",
+     "       bailiff policy show [FILE]\n"
+     "       bailiff policy status | history [--show DIGEST] [--dir DIR]\n"
+     "       bailiff policy reload | rollback [DIGEST | -1] --reason TEXT\n"
+     "       bailiff policy keygen NAME [-o FILE]\n"
+     "       bailiff policy sign FILE --key KEY --serial N [--not-after DATE]\n"
+     "       bailiff policy verify FILE [--signed-by KEYS] [--json]",
+     "check, test, sign or roll out a policy",
      "check  every error in the file, with its place, and what is allowed but\n"
      "       probably not meant: rules that never match, requirements on\n"
      "       display names, holds that nothing ends, unused actions\n"
@@ -72,7 +82,23 @@ const struct command commands[] = {
      "fmt    the canonical form of the file, with its comments\n"
      "schema the JSON Schema of policy files, for editors\n"
      "show   the policy as bailiff understood it; without FILE the built-in\n"
-     "       policy, which is in force when bailiff.yaml names none\n",
+     "       policy, which is in force when bailiff.yaml names none\n"
+     "status   the policy of the running sidecar: since when, signed by whom,\n"
+     "       and what was refused last\n"
+     "history  what became active or was refused; with --show the text; with\n"
+     "       --dir from a data directory, without a sidecar\n"
+     "reload   take the policy file now, and say what came of it; exit code 1\n"
+     "       when it was refused\n"
+     "rollback  write a text of the history over the policy file and reload; "
+     "when\n"
+     "       it is refused the file is put back. Without DIGEST: the one "
+     "before\n"
+     "keygen   a key that signs: FILE (policy.key) and its public key beside "
+     "it\n"
+     "sign     write FILE.sig; a serial must be above every one used before\n"
+     "verify   is FILE.sig for this file, and by one of these keys? Exit code "
+     "1\n"
+     "       when not\n",
      "  -j, --json          findings or results as JSON\n"
      "  -s, --strict        check: exit code 1 for warnings too\n"
      "      --history FILE  diff, init: as `bailiff history export` wrote it;\n"
@@ -100,7 +126,24 @@ const struct command commands[] = {
      "      --coverage      test: rules, steps, terms, gate rules and events\n"
      "                      that no test has reached, and percentages\n"
      "      --coverage-min N  test: exit code 1 when tests cover less\n"
-     "  -v, --verbose       test: also the decision log of every test\n"},
+     "      --coverage      test: which rules no test has reached\n"
+     "  -v, --verbose       test: also the decision log of every test\n"
+     "      --key KEY       sign: the private key\n"
+     "      --serial N      sign: 1 to 2^53 - 1\n"
+     "      --not-after DATE  sign: 2027-02-01 or a time; not taken later\n"
+     "      --kind KIND     sign, verify: policy (default) or config\n"
+     "  -o, --output FILE   sign, keygen: where to write\n"
+     "      --signed-by KEYS  verify: public keys, one per line\n"
+     "      --signature FILE  verify: default FILE.sig\n"
+     "      --show DIGEST   history: print this text; 8 digits are enough\n"
+     "  -d, --dir DIR       history: this data directory\n"
+     "      --file PATH     rollback: the policy file, when the sidecar has "
+     "another\n"
+     "                      name for it\n"
+     "  -r, --reason TEXT   reload, rollback: goes into the decision log\n"
+     "  -c, --config FILE   status, history, reload, rollback: find the socket "
+     "here\n"
+     "  -s, --socket PATH   or name it\n"},
     {"operate", "status", cmd_status, "", "usage: bailiff status [--json]",
      "is the sidecar well?",
      "Exit code 1 when the store or the decision log cannot be written.\n",

@@ -445,7 +445,7 @@ static void seed(struct world *w)
     seed_agents(w);
     if (!w->policy->lookup_unknown) { /* only the given ones are known */
         struct in in = {.kind = IN_POLICY};
-        in.policy = &w->calm_policy;
+        in.policy.policy = &w->calm_policy;
         if (world_step(w, &in) >= 0)
             world_settle(w);
         seed_agents(w);

@@ -42,9 +42,16 @@ int policy_file_load(struct mem *m, struct span path, const struct policy **ret,
     if (path.n == 0)
         return compile(m, NULL, SPAN(""), ret, notes, f);
     TRY(config_read_file(m, path, POLICY_FILE_BYTES_MAX, false, ret_source, f));
+    return policy_text_load(m, path, *ret_source, ret, notes, f);
+}
+
+int policy_text_load(struct mem *m, struct span path, struct span text,
+                     const struct policy **ret, struct policy_notes *notes,
+                     struct fail *f)
+{
     const struct doc *root = NULL;
-    int rc =
-        yaml_doc_parse(m, *ret_source, POLICY_FILE_BYTES_MAX, &root, notes, f);
+    *notes = (struct policy_notes){.count = 0};
+    int rc = yaml_doc_parse(m, text, POLICY_FILE_BYTES_MAX, &root, notes, f);
     if (rc == RC_SYNTAX)
         return fail(f, RC_CONFIG, "%.*s: not valid", PRSPAN(path));
     if (rc < 0)
@@ -52,7 +59,7 @@ int policy_file_load(struct mem *m, struct span path, const struct policy **ret,
     static const struct doc nothing = {.kind = DOC_MAP, .line = 1, .column = 1};
     if (root == NULL || root->kind == DOC_NULL)
         root = &nothing;
-    return compile(m, root, *ret_source, ret, notes, f);
+    return compile(m, root, text, ret, notes, f);
 }
 
 /* ---- tests ---- */

@@ -17,6 +17,11 @@ int policy_file_load(struct mem *m, struct span path, const struct policy **ret,
                      struct policy_notes *notes, struct span *ret_source,
                      struct fail *f) must_use;
 
+/* The same for a text that was read already; `path` is only for messages. */
+int policy_text_load(struct mem *m, struct span path, struct span text,
+                     const struct policy **ret, struct policy_notes *notes,
+                     struct fail *f) must_use;
+
 /* What `bailiff policy test` is given: a policy with its own tests, or a file
  * of kind PolicyTest and the policy that it names. */
 struct policy_test_file {

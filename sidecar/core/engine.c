@@ -472,54 +472,6 @@ static void on_store_state(struct engine *e)
     (void)record_now(e, &r, true);
 }
 
-static struct span digest_of(const struct policy *p)
-{
-    return p->digest_hex[0] == 0 ? SPAN("built-in") : span_str(p->digest_hex);
-}
-
-/* Which policy decides from now on, and which did before (NULL at a start). */
-static void record_policy(struct engine *e, const struct policy *before)
-{
-    struct record r = record_of(RECORD_POLICY);
-    r.outcome = SPAN("active");
-    r.action = audit_mode(e) ? SPAN("audit") : SPAN("enforce");
-    r.why = digest_of(e->policy);
-    if (before != NULL)
-        r.target = digest_of(before);
-    record_row(e, &r);
-}
-
-static void on_policy_refused(struct engine *e)
-{
-    struct record r = record_of(RECORD_POLICY);
-    r.outcome = SPAN("refused");
-    r.why = e->in->policy_refused;
-    (void)record_now(e, &r, true);
-}
-
-static void on_policy(struct engine *e)
-{
-    const struct policy *before = e->policy;
-    e->policy = e->in->policy;
-    e->gate_until_ms = INT64_MIN;
-    e->policy_stamp = e->input; /* it may need attributes not read yet */
-    if (before == NULL ||
-        memcmp(before->digest, e->policy->digest, sizeof before->digest) != 0)
-        e->policy_wall_ms = e->in->wall_ms;
-    fact_policy_wall(e);
-    record_policy(e, before);
-    history_policy(e);
-    schedule_policy(e);
-    struct map_link *k = NULL;
-    while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
-        struct subject *s = container_of(k, struct subject, link);
-        if (subject_rare(s)->parked_count > 0)
-            unpark(e, s);
-    }
-    judge_all_calls(e);
-    wake_at(e, e->in->now_ms); /* its deadlines may be earlier ones */
-}
-
 /* The wall clock as of the start plus what has passed since: what neither
  * this nor the clock itself calls old was not jumped over. */
 static int64_t steady_wall_ms(const struct engine *e)
@@ -760,7 +712,7 @@ int engine_start(struct engine *e, uint64_t last_seq,
     fact_meta(e, "hash_key", span_of(e->hash_seed, sizeof e->hash_seed));
     fact_policy_wall(e);
     record_start(e);
-    record_policy(e, NULL);
+    policy_start(e);
     history_start(e);
     history_policy(e);
     for (unsigned i = 0; i < e->conf->feed_count; i++) {

@@ -70,6 +70,16 @@ struct engine_conf {
     char config_digest[17];
 };
 
+/* What a detached signature may be about. On disk as words. */
+enum signed_kind { SIGNED_POLICY, SIGNED_CONFIG, SIGNED_KIND_COUNT };
+
+/* The newest signed file of a kind: a lower serial is a replay. Serial 0: none
+ * was accepted yet. */
+struct signed_serial {
+    uint64_t serial;
+    unsigned char digest[32];
+};
+
 /* --------------------------------------------------------------- inputs */
 
 enum in_kind {
@@ -236,6 +246,18 @@ struct in_would {
     bool more;        /* effects: more than the active policy did */
 };
 
+/* A policy to switch to, or one that was refused. */
+struct in_policy {
+    uint64_t token;                /* who waits for OUT_ACK; 0: nobody */
+    const struct policy *policy;   /* stays valid until the next one */
+    bool unchanged;                /* no switch: at most its signature is new */
+    struct signed_serial accepted; /* serial 0: not signed */
+    struct span why;               /* IN_POLICY_REFUSED */
+    /* An operator asked for it: */
+    struct span person, reason;
+    bool rollback;
+};
+
 struct in {
     enum in_kind kind;
     int64_t now_ms; /* boot time, monotonic */
@@ -258,8 +280,7 @@ struct in {
         struct {
             bool blocked, poisoned;
         } store;
-        const struct policy *policy; /* stays valid until the next one */
-        struct span policy_refused;  /* IN_POLICY_REFUSED: why */
+        struct in_policy policy; /* IN_POLICY, IN_POLICY_REFUSED */
         struct in_feed feed;
         struct in_operator operator;
         struct in_would would;
@@ -400,6 +421,12 @@ void engine_free(struct engine *e);
  * last. RC_BROKEN for a fact that cannot be read. */
 int engine_load_fact(struct engine *e, const struct fact *fact,
                      struct fail *f) must_use;
+/* The highest serial of this kind that was ever accepted. */
+struct signed_serial engine_signed(const struct engine *e, enum signed_kind k);
+/* Between the last fact and engine_start: a signed file was accepted. Lower
+ * serials than the one stored are ignored. */
+void engine_accept(struct engine *e, enum signed_kind k,
+                   const struct signed_serial *s);
 /* After the last fact: `last_seq` of the journal, clocks, the policy. Counts
  * the boot, resumes jobs. Effects come out as from a step. */
 int engine_start(struct engine *e, uint64_t last_seq,

@@ -11,12 +11,12 @@ static struct span digest_of(const struct policy *p)
 void on_candidate(struct engine *e)
 {
     struct record r = record_of(RECORD_POLICY);
-    r.outcome =
-        e->in->policy != NULL ? SPAN("candidate") : SPAN("candidate_gone");
-    r.why = digest_of(e->in->policy);
+    r.outcome = e->in->policy.policy != NULL ? SPAN("candidate")
+                                             : SPAN("candidate_gone");
+    r.why = digest_of(e->in->policy.policy);
     r.target = digest_of(e->history.also);
     record_row(e, &r);
-    e->history.also = e->in->policy;
+    e->history.also = e->in->policy.policy;
     history_policy(e);
 }
 

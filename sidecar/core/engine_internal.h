@@ -175,6 +175,7 @@ struct engine {
     unsigned char policy_wall_of[32]; /* digest, as loaded */
     uint64_t boot_row;                /* the row that counts this boot */
     int64_t restored_wall_ms; /* the store was restored since the last start */
+    struct signed_serial accepted[SIGNED_KIND_COUNT];
     bool blocked, poisoned, log_broken, stopping;
     int64_t wake_ms;
 
@@ -440,6 +441,11 @@ void feed_tick(struct engine *e);
 /* engine_candidate.c */
 void on_candidate(struct engine *e);
 void on_would(struct engine *e);
+/* engine_policy.c */
+int load_signed(struct engine *e, const struct fact *f);
+void policy_start(struct engine *e);
+void on_policy(struct engine *e);
+void on_policy_refused(struct engine *e);
 
 /* engine_operator.c */
 void on_operator(struct engine *e);

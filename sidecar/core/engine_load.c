@@ -275,7 +275,7 @@ int engine_load_fact(struct engine *e, const struct fact *fact, struct fail *f)
         case FACT_FEED: rc = load_feed(e, fact); break;
         case FACT_LIMIT: rc = limit_load(e, fact); break;
         case FACT_AGENDA: rc = load_agenda(e, fact); break;
-        case FACT_POLICY:
+        case FACT_POLICY: rc = load_signed(e, fact); break;
         case FACT_KIND_COUNT: break;
     }
     if (rc < 0)

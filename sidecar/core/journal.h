@@ -32,7 +32,7 @@ enum fact_kind {
     FACT_JTI = 5,        /* 16-byte keyed hash -> payload hash, seq, time */
     FACT_CREDENTIAL = 6, /* sealed */
     FACT_FEED = 7,
-    FACT_POLICY = 8,  /* digests and time of the active policy */
+    FACT_POLICY = 8,  /* "policy", "config" -> highest signed serial accepted */
     FACT_LIMIT = 9,   /* limit NUL source NUL 8-byte agent hash -> time */
     FACT_AGENDA = 10, /* base NUL uri -> when it was known, used, reviewed */
     FACT_KIND_COUNT

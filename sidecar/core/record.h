@@ -68,7 +68,8 @@ enum record_kind {
     X(policy, struct span, "string",                                           \
       "first 16 digits of the policy's SHA-256")                               \
     X(config, struct span, "string", "the same of the configuration")          \
-    X(trace_id, struct span, "string", "W3C trace id given by the caller")
+    X(trace_id, struct span, "string", "W3C trace id given by the caller")     \
+    X(serial, uint64_t, "integer", "serial of the policy's signature")
 
 struct record {
     enum record_kind kind;

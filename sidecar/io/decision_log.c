@@ -36,7 +36,7 @@
 
 struct decision_log {
     struct decision_log_conf conf;
-    struct checkpoint_key *key;
+    struct note_key *key;
     struct tree_hash hash;
     int lock_fd;
     bool started;
@@ -110,7 +110,7 @@ static int read_key(struct decision_log *l,
 {
     unsigned char seed[KEY_FILE_BYTES];
     TRY(key_file_read(conf->key_file, seed, f));
-    int rc = checkpoint_key_new(seed, conf->origin, &l->key, f);
+    int rc = note_key_new(seed, conf->origin, &l->key, f);
     mem_wipe(seed, sizeof seed);
     return rc;
 }
@@ -466,7 +466,7 @@ static void release(struct decision_log *l)
     buf_fini(&l->batch);
     buf_fini(&l->staged);
     tree_hash_fini(&l->hash);
-    checkpoint_key_free(l->key);
+    note_key_free(l->key);
     mem_release(mem_system(), (void *)(uintptr_t)l->conf.dir.p);
     mem_release(mem_system(), l);
 }

@@ -23,11 +23,11 @@ struct recover {
     struct log_tail *tail;
 };
 
-static int read_checkpoint(struct recover *r, const struct checkpoint_key *key,
+static int read_checkpoint(struct recover *r, const struct note_key *key,
                            struct fail *f)
 {
     char path[FILE_PATH_MAX];
-    struct checkpoint_public public;
+    struct note_public public;
     struct span note;
     unsigned others;
     TRY(file_path(path, r->dir, "checkpoint", f));
@@ -35,7 +35,7 @@ static int read_checkpoint(struct recover *r, const struct checkpoint_key *key,
     if (rc == RC_UNKNOWN_NAME)
         return 0;
     TRY(rc);
-    checkpoint_key_public(key, &public);
+    note_key_public(key, &public);
     rc = checkpoint_open(note, &public, &r->sealed, &others, f);
     mem_release(mem_system(), (void *)(uintptr_t)note.p);
     if (rc == RC_UNTRUSTED)
@@ -170,7 +170,7 @@ static int open_last(struct recover *r, struct fail *f)
     return 0;
 }
 
-static int recover(struct recover *r, const struct checkpoint_key *key,
+static int recover(struct recover *r, const struct note_key *key,
                    struct fail *f)
 {
     size_t from = 0;
@@ -194,7 +194,7 @@ static int recover(struct recover *r, const struct checkpoint_key *key,
     return open_last(r, f);
 }
 
-int log_recover(struct span dir, const struct checkpoint_key *key,
+int log_recover(struct span dir, const struct note_key *key,
                 struct tree_hash *h, struct log_tail *ret, struct fail *f)
 {
     *ret = (struct log_tail){.fd = -1};

@@ -34,7 +34,7 @@ struct log_report {
     uint64_t torn_bytes;   /* of an unfinished last line */
     uint64_t kept_size;    /* of the checkpoint kept elsewhere; 0: none */
     unsigned others;       /* signatures by keys that are not ours */
-    char origin[CHECKPOINT_NAME_MAX + 1];
+    char origin[NOTE_NAME_MAX + 1];
     struct merkle_hash root; /* over all lines */
     unsigned problem_count;  /* all; the first LOG_PROBLEMS_MAX are kept */
     struct log_problem problems[LOG_PROBLEMS_MAX];
@@ -42,7 +42,7 @@ struct log_report {
 
 struct log_verify_in {
     struct span path; /* directory, or one file that begins at line 1 */
-    const struct checkpoint_public *key;
+    const struct note_public *key;
     struct span kept; /* a note kept elsewhere; empty: none */
 };
 

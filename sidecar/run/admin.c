@@ -147,7 +147,8 @@ static int set_param(struct admin_ask *q, struct span name, struct span value,
     } words[] = {{PARAM_STANDING, SPAN("standing"), &s->standing},
                  {PARAM_AFTER, SPAN("after"), &s->after},
                  {PARAM_STATE, SPAN("state"), &s->state},
-                 {PARAM_AGENT, SPAN("agent"), &s->uri}};
+                 {PARAM_AGENT, SPAN("agent"), &s->uri},
+                 {PARAM_DIGEST, SPAN("digest"), &q->digest}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if ((allowed & words[i].bit) != 0 && span_eq(name, words[i].name)) {
             *words[i].to = value;
@@ -190,6 +191,9 @@ struct route {
     unsigned params;
     int (*show)(struct admin_ask *q, struct fail *f); /* NULL: a change */
     struct admin_verb change;
+    /* NULL: a change of the engine's, by its verb */
+    int (*make)(struct admin_ask *q, const struct admin_verb *v,
+                struct fail *f);
 };
 
 static const struct route routes[] = {
@@ -203,6 +207,14 @@ static const struct route routes[] = {
      .show = admin_show_jobs},
     {.path = "/v1/feeds", .show = admin_show_feeds},
     {.path = "/v1/candidate", .show = admin_show_candidate},
+    {.path = "/v1/policy", .show = admin_show_policy},
+    {.path = "/v1/policy/history", .show = admin_show_policy_history},
+    {.path = "/v1/policy/text",
+     .params = PARAM_DIGEST,
+     .show = admin_show_policy_text},
+    {.path = "/v1/policy/reload",
+     .change = {.members = "as ", .needed = ""},
+     .make = admin_reload},
     {.path = "/v1/holds",
      .change = {OP_HOLD_ADD, "agent feed kind tools ", "agent kind "}},
     {.path = "/v1/holds/lift",
@@ -268,7 +280,9 @@ static int handle(struct admin_ask *q, struct fail *f)
     if (!span_eq(http_method(q->req), span_str(method)))
         return fail(f, RC_PROTOCOL, "only %s here", method);
     TRY(parse_query(q, route->params, f));
-    return route->show != NULL ? show(q, route, f)
+    if (route->show != NULL)
+        return show(q, route, f);
+    return route->make != NULL ? route->make(q, &route->change, f)
                                : admin_change(q, &route->change, f);
 }
 

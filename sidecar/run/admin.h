@@ -2,7 +2,8 @@
 /*
  * Operators' commands over HTTP (docs/admin-api.md): admin.c knows paths, who
  * is asking and how refusals look, admin_show.c answers queries at once,
- * admin_change.c makes changes and answers when they are durable.
+ * admin_change.c makes changes and answers when they are durable,
+ * admin_policy.c is about the policy in force.
  */
 #ifndef SIDECAR_RUN_ADMIN_H
 #define SIDECAR_RUN_ADMIN_H
@@ -21,6 +22,7 @@ enum admin_param {
     PARAM_LIMIT = 8,
     PARAM_STATE = 16,
     PARAM_AGENT = 32,
+    PARAM_DIGEST = 64,
 };
 
 /* One request being handled. */
@@ -31,6 +33,7 @@ struct admin_ask {
     struct arena arena;      /* this request's words */
     struct show_query query; /* from the query string */
     struct span uri;         /* of /v1/agents/URI */
+    struct span digest;      /* of a policy */
     struct json_out json;    /* the answer */
 };
 
@@ -64,6 +67,18 @@ int admin_show_candidate(struct admin_ask *q, struct fail *f) must_use;
 
 /* admin_change.c: 0 when the request is answered or will be. */
 int admin_change(struct admin_ask *q, const struct admin_verb *v,
+                 struct fail *f) must_use;
+
+/* A body with these members and a reason, all of them checked. */
+int admin_body(struct admin_ask *q, const struct admin_verb *v,
+               const struct doc **ret, struct fail *f) must_use;
+
+/* admin_policy.c */
+int admin_show_policy(struct admin_ask *q, struct fail *f) must_use;
+int admin_show_policy_history(struct admin_ask *q, struct fail *f) must_use;
+int admin_show_policy_text(struct admin_ask *q, struct fail *f) must_use;
+/* 0 when the request will be answered. */
+int admin_reload(struct admin_ask *q, const struct admin_verb *v,
                  struct fail *f) must_use;
 
 #endif

@@ -122,12 +122,21 @@ static int parse_body(struct admin_ask *q, struct change *c, struct fail *f)
     return check_kind(c, f);
 }
 
+int admin_body(struct admin_ask *q, const struct admin_verb *v,
+               const struct doc **ret, struct fail *f)
+{
+    struct change c = {.verb = v};
+    TRY(parse_body(q, &c, f));
+    *ret = c.body;
+    return 0;
+}
+
 /* ------------------------------------------------------------------ tools */
 
 static const struct policy_class *class_of(const struct app *a,
                                            struct span name)
 {
-    const struct policy *p = a->policies[a->policy_at].policy;
+    const struct policy *p = a->policy;
     for (unsigned i = 0; i < p->class_count; i++)
         if (span_eq(p->classes[i].name, name))
             return &p->classes[i];

@@ -28,7 +28,7 @@ int admin_show_status(struct admin_ask *q, struct fail *f)
 {
     const struct app *a = q->app;
     struct json_out *j = &q->json;
-    const struct policy *p = a->policies[a->policy_at].policy;
+    const struct policy *p = a->policy;
     struct engine_stats s;
     (void)f;
     engine_stats_get(a->engine, &s);

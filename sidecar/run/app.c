@@ -10,6 +10,7 @@
 
 #include "sidecar/base/log.h"
 #include "sidecar/run/admin.h"
+#include "sidecar/run/rollout.h"
 
 /* --------------------------------------------------- clock and randomness */
 
@@ -62,6 +63,7 @@ struct waiter *waiter_new(struct app *a, enum waiter_kind kind)
     w->call = NULL;
     w->req = NULL;
     w->feed = NULL;
+    w->outcome = NULL;
     w->answer = (struct buf){.mem = NULL};
     w->text_n = 0;
     list_push(&a->waiting, &w->link);
@@ -80,7 +82,8 @@ void app_blocked(struct app *a)
         struct waiter *w = container_of(k, struct waiter, link);
         if (w->kind == WAIT_PUSH) {
             intake_blocked(w);
-        } else if (w->kind == WAIT_ADMIN && w->req != NULL) {
+        } else if ((w->kind == WAIT_ADMIN || w->kind == WAIT_POLICY) &&
+                   w->req != NULL) {
             admin_refuse(w->req, RC_UNAVAILABLE,
                          SPAN("in force, but not kept yet: the store is "
                               "blocked"));
@@ -162,6 +165,8 @@ static void apply_ack(struct app *a, uint64_t token)
     struct waiter *w = waiter_of(token);
     if (w->kind == WAIT_ADMIN)
         admin_done(a, w, 0, SPAN(""));
+    else if (w->kind == WAIT_POLICY)
+        rollout_told(a, w);
     else if (w->kind == WAIT_CREDENTIAL)
         gate_done(a, w, 0, SPAN(""));
     else

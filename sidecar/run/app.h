@@ -11,6 +11,7 @@
  *   watch.c     the Watch stream
  *   intake.c    push and poll: bytes -> verified events
  *   outbound.c  reads, revocations, actions, calls to runtimes
+ *   rollout.c   which policy is in force;  policy_load.c  reading one
  *   admin*.c    operators' commands;  metrics.c  numbers
  *   start.c     opening everything in order; stop.c  closing it
  *
@@ -41,6 +42,7 @@
 #define APP_TROUBLE_BYTES (FAIL_TEXT_MAX + 8)
 
 struct app;
+struct rollout;
 
 enum waiter_kind {
     WAIT_CHECK,
@@ -52,6 +54,7 @@ enum waiter_kind {
     WAIT_PUSH,
     WAIT_POLL,
     WAIT_ADMIN,
+    WAIT_POLICY,
 };
 
 /* Somebody who waits for an effect; its address is the engine's token. Comes
@@ -63,8 +66,9 @@ struct waiter {
     struct grpc_call *call; /* NULL when the caller has gone */
     struct http_req *req;   /* PUSH, ADMIN */
     struct app_feed *feed;  /* POLL */
-    struct buf answer;      /* ADMIN: sent when the change is durable */
-    size_t text_n;          /* POLL: outer jti; CREDENTIAL: its id */
+    struct buf answer;      /* ADMIN, POLICY: sent when the change is durable */
+    struct outcome *outcome; /* POLICY */
+    size_t text_n;           /* POLL: outer jti; CREDENTIAL: its id */
     unsigned char text[POLLER_JTI_MAX];
 };
 
@@ -96,12 +100,6 @@ struct app_runtime {
     const struct config_runtime *conf;
 };
 
-/* A policy in use; the one before is kept until the engine has switched. */
-struct app_policy {
-    struct arena arena;
-    const struct policy *policy;
-};
-
 /* An input that came while a step's effects were being applied. The only
  * borrowed memory such an input may have is `why`, which is copied. */
 struct app_later {
@@ -121,8 +119,8 @@ struct app {
     const struct config *config;
     struct engine_conf engine_conf;
     struct arena secrets; /* wiped at the end */
-    struct app_policy policies[2];
-    unsigned policy_at;
+    struct rollout *rollout;
+    const struct policy *policy; /* in force; rollout.c changes it */
 
     struct engine *engine;
     struct store *store;
@@ -200,8 +198,6 @@ void app_fatal(struct app *a, const char *what, const struct fail *f);
 /* conf.c ---------------------------------------------------------------- */
 
 int conf_build(struct app *a, struct fail *f) must_use;
-int conf_load_policy(struct app *a, const char **ret_digest,
-                     struct fail *f) must_use;
 /* Which configured caller this is, or -1. `authorization` is the metadata
  * value, for callers with a bearer file. */
 int conf_caller_of(const struct app *a, const struct peer *p,
@@ -268,8 +264,10 @@ void metrics_request(void *ctx, struct http_req *r);
 /* start.c, stop.c ------------------------------------------------------------
  */
 
-/* Opens everything; on failure what is open stays for app_close. */
-int app_open(struct app *a, const char *config_path, struct fail *f) must_use;
+/* Opens everything; on failure what is open stays for app_close. `signed_by`:
+ * a file with the keys one of which must have signed bailiff.yaml, or NULL. */
+int app_open(struct app *a, const char *config_path, const char *signed_by,
+             struct fail *f) must_use;
 /* Runs until stopped; returns the exit code. */
 int app_run(struct app *a);
 void app_stop(struct app *a);

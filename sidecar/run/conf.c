@@ -4,12 +4,9 @@
 #include <string.h>
 
 #include "sidecar/base/log.h"
-#include "sidecar/config/policy_file.h"
 #include "sidecar/feed_rules.h"
-#include "sidecar/policy_world.h"
 #include "sidecar/run/app.h"
 
-#define POLICY_ARENA_BYTES (32 * 1024 * 1024)
 #define SECRET_BYTES_MAX 8192
 
 static struct span segment_of(const struct config_feed *f,
@@ -126,68 +123,6 @@ int conf_build(struct app *a, struct fail *f)
     build_limits(a);
     memcpy(c->config_digest, a->config->digest_hex, 16);
     return 0;
-}
-
-static void report_notes(const struct app *a, const struct policy_notes *notes,
-                         struct span source)
-{
-    struct buf text;
-    buf_init(&text, mem_system(), 1024 * 1024);
-    char path[1024];
-    (void)snprintf(path, sizeof path, "%.*s", PRSPAN(a->config->policy_file));
-    policy_notes_print(notes, path, source, false, &text);
-    (void)fprintf(stderr, "%.*s", (int)text.n, (const char *)text.p);
-    buf_fini(&text);
-}
-
-/* All of them are on stderr; the record has room for one. */
-static int name_first_error(const struct policy_notes *notes, struct fail *f)
-{
-    for (unsigned i = 0; i < notes->count; i++) {
-        const struct policy_note *n = &notes->at[i];
-        if (!n->warning)
-            return fail(f, RC_CONFIG, "line %u, column %u: %s (error 1 of %u)",
-                        n->line, n->column, n->text, notes->error_count);
-    }
-    return f->rc;
-}
-
-/* A policy whose own tests fail is refused like one with errors. */
-static int run_tests(const struct app *a, const struct policy *p,
-                     struct fail *f)
-{
-    unsigned passed;
-    if (policy_world_check(p, &passed, f) == 0)
-        return 0;
-    return fail_wrap(f, "%.*s", PRSPAN(a->config->policy_file));
-}
-
-/* Into the slot that is not in use; the caller switches. */
-int conf_load_policy(struct app *a, const char **ret_digest, struct fail *f)
-{
-    struct app_policy *slot = &a->policies[1 - a->policy_at];
-    struct policy_notes *notes = mem_alloc(mem_system(), sizeof *notes);
-    struct span source = SPAN("");
-    if (notes == NULL)
-        return fail(f, RC_NO_MEMORY, "policy notes");
-    arena_fini(&slot->arena);
-    arena_init(&slot->arena, mem_system(), POLICY_ARENA_BYTES);
-    int rc;
-    if (a->config->policy_file.n == 0)
-        rc = policy_load(&slot->arena.mem, NULL, &slot->policy, notes, f);
-    else
-        rc = policy_file_load(&slot->arena.mem, a->config->policy_file,
-                              &slot->policy, notes, &source, f);
-    if (rc < 0) {
-        report_notes(a, notes, source);
-        rc = name_first_error(notes, f);
-    } else {
-        rc = run_tests(a, slot->policy, f);
-    }
-    if (rc == 0)
-        *ret_digest = slot->policy->digest_hex;
-    mem_release(mem_system(), notes);
-    return rc;
 }
 
 /* ------------------------------------------------------------ who is who */

@@ -3,7 +3,7 @@
  * Numbers for Prometheus and answers for probes (docs/metrics.md). Labels name
  * feeds, bases and listeners of the configuration, never an agent.
  */
-#include "sidecar/run/app.h"
+#include "sidecar/run/rollout.h"
 
 #include <stddef.h>
 
@@ -309,7 +309,7 @@ static void put_state(struct buf *b, const char *name, const struct label *more,
 
 static const char *policy_digest(const struct app *a)
 {
-    const struct policy *p = a->policies[a->policy_at].policy;
+    const struct policy *p = a->policy;
     return p->digest_hex[0] == 0 ? "built-in" : p->digest_hex;
 }
 
@@ -335,6 +335,80 @@ static void put_candidate(struct buf *b, const struct app *a)
         return;
     candidate_stats_get(a->candidate, &s);
     put_rows(b, candidate_rows, COUNT(candidate_rows), &s);
+}
+
+static int64_t wall_now(void)
+{
+    struct in now = {.kind = IN_TICK};
+    app_now(&now);
+    return now.wall_ms;
+}
+
+static void put_age(struct buf *b, const char *name, const char *help,
+                    int64_t age_ms)
+{
+    put_head(b, name, "gauge", help);
+    put_name(b, name, NULL, 0);
+    put_seconds(b, age_ms);
+}
+
+static void put_policy_info(struct buf *b, const struct rollout_view *v,
+                            bool audit)
+{
+    char serial[24] = "";
+    if (v->sig != NULL)
+        (void)snprintf(serial, sizeof serial, "%llu",
+                       (unsigned long long)v->sig->serial);
+    const struct span digest = v->policy->digest_hex[0] == 0
+                                   ? SPAN("built-in")
+                                   : span_str(v->policy->digest_hex);
+    const struct label labels[] = {
+        {"digest", digest},
+        {"mode", audit ? SPAN("audit") : SPAN("enforce")},
+        {"serial", span_str(serial)}};
+    put_head(b, "bailiff_policy_info", "gauge", "The policy in force");
+    put_name(b, "bailiff_policy_info", labels, 3);
+    buf_put_str(b, "1\n");
+}
+
+static void put_policy(struct buf *b, const struct app *a)
+{
+    const char *reloads = "bailiff_policy_reloads_total";
+    const char *ends = "bailiff_policy_not_after_seconds";
+    const int64_t now = wall_now();
+    struct engine_stats s;
+    struct rollout_view v;
+    engine_stats_get(a->engine, &s);
+    rollout_view(a, now, &v);
+    put_policy_info(b, &v, s.audit);
+    put_age(b, "bailiff_policy_active_seconds",
+            "How long the policy has been in force", now - v.since_ms);
+    if (v.file_ms > 0)
+        put_age(b, "bailiff_policy_file_age_seconds",
+                "Time since its file was changed", now - v.file_ms);
+    const struct {
+        const char *outcome;
+        uint64_t count;
+    } counts[] = {{"active", v.activated},
+                  {"renewed", v.renewed},
+                  {"refused", v.refused}};
+    put_head(b, reloads, "counter", "Policies taken and refused");
+    for (unsigned i = 0; i < COUNT(counts); i++) {
+        const struct label label = {"outcome", span_str(counts[i].outcome)};
+        put_name(b, reloads, &label, 1);
+        buf_printf(b, "%llu\n", (unsigned long long)counts[i].count);
+    }
+    put_gauge(b, "bailiff_policy_signature_expired",
+              "1 when the policy's signature has expired; it stays in force",
+              v.expired);
+    put_gauge(b, "bailiff_config_signature_expired", "The same of bailiff.yaml",
+              v.config_expired);
+    put_head(b, ends, "gauge",
+             "When the policy's signature expires, since 1970");
+    if (v.sig == NULL || v.sig->not_after_ms == INT64_MAX)
+        return;
+    put_name(b, ends, NULL, 0);
+    put_seconds(b, v.sig->not_after_ms);
 }
 
 static void put_engine(struct buf *b, const struct app *a)
@@ -503,6 +577,7 @@ static void reply_metrics(struct app *a, struct http_req *r)
         ignore_rc(app_step(a, &tick)); /* ages as of now */
     buf_init(&b, mem_system(), METRICS_BYTES_MAX);
     put_build(&b, a);
+    put_policy(&b, a);
     put_engine(&b, a);
     put_candidate(&b, a);
     put_durable(&b, a);
@@ -538,6 +613,32 @@ static unsigned reasons_of(const struct app *a, const char *ret[4])
     return n;
 }
 
+static void put_warnings(struct json_out *j, const struct rollout_view *v)
+{
+    json_open_list(j, "warnings"); /* none of them stops an answer */
+    if (v->expired)
+        json_str(j, NULL, "policy_signature_expired");
+    if (v->config_expired)
+        json_str(j, NULL, "config_signature_expired");
+    json_close_list(j);
+}
+
+static void put_policy_ready(struct json_out *j, const struct app *a)
+{
+    const int64_t now = wall_now();
+    struct rollout_view v;
+    rollout_view(a, now, &v);
+    json_str(j, "policy_digest", policy_digest(a));
+    json_str(j, "config_digest", a->config->digest_hex);
+    json_i64(j, "policy_active_s", (now - v.since_ms) / 1000);
+    if (v.file_ms > 0)
+        json_i64(j, "policy_file_age_s", (now - v.file_ms) / 1000);
+    rollout_put_signature(j, "policy_signature", v.sig, v.expired);
+    rollout_put_signature(j, "config_signature", v.config_sig,
+                          v.config_expired);
+    put_warnings(j, &v);
+}
+
 static void reply_ready(struct app *a, struct http_req *r)
 {
     const struct http_header h[] = {{"content-type", SPAN("application/json")},
@@ -550,7 +651,7 @@ static void reply_ready(struct app *a, struct http_req *r)
     json_out_init(&j, &b);
     json_open_map(&j, NULL);
     json_bool(&j, "ready", count == 0);
-    json_str(&j, "policy_digest", policy_digest(a));
+    put_policy_ready(&j, a);
     json_open_list(&j, "reasons");
     for (unsigned i = 0; i < count; i++)
         json_str(&j, NULL, reasons[i]);

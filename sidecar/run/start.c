@@ -2,7 +2,7 @@
 /* Opening everything, in the order in which things need each other: keys and
  * stored state before any socket, so that no answer can be looser than what
  * was acknowledged before. */
-#include "sidecar/run/app.h"
+#include "sidecar/run/rollout.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -115,7 +115,7 @@ static int recopy_row(void *ctx, uint64_t seq, int64_t wall_ms,
 }
 
 /* What `log verify` expects is the name that `bailiff init` gave the key. */
-static int name_log(const struct config *c, char pub[CHECKPOINT_NAME_MAX + 1],
+static int name_log(const struct config *c, char pub[NOTE_NAME_MAX + 1],
                     struct span *ret, struct fail *f)
 {
     TRY(checkpoint_name_beside(c->log_key_file, pub, f));
@@ -142,7 +142,7 @@ static void warn_check(struct app *a)
 static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
 {
     const struct config *c = a->config;
-    char pub[CHECKPOINT_NAME_MAX + 1];
+    char pub[NOTE_NAME_MAX + 1];
     struct span origin;
     bool created;
     uint64_t last_input;
@@ -329,49 +329,6 @@ static int open_servers(struct app *a, struct fail *f)
 
 /* ----------------------------------------------------------------- signals */
 
-static void warn_unreadable(const struct policy_action *action,
-                            struct span path)
-{
-    char text[1024];
-    if (path.n == 0 || path.n >= sizeof text)
-        return;
-    (void)snprintf(text, sizeof text, "%.*s", PRSPAN(path));
-    if (access(text, R_OK) != 0)
-        log_warn(LOG_POLICY, "action_file_unreadable",
-                 kv_span("action", action->name), kv_str("file", text));
-}
-
-/* An action that cannot work is better known now than at the incident. */
-static void warn_actions(const struct policy *p)
-{
-    for (unsigned i = 0; i < p->action_count; i++) {
-        const struct policy_action *action = &p->actions[i];
-        warn_unreadable(action, action->url_file);
-        warn_unreadable(action, action->key_file);
-        warn_unreadable(action, action->bearer_file);
-        warn_unreadable(action, action->ca_file);
-    }
-}
-
-static void reload_policy(struct app *a)
-{
-    struct fail f = {.rc = 0};
-    const char *digest = "";
-    if (conf_load_policy(a, &digest, &f) < 0) {
-        log_error(LOG_POLICY, "reload_refused", kv_why(&f));
-        struct in refused = {.kind = IN_POLICY_REFUSED};
-        refused.policy_refused = span_str(f.text);
-        ignore_rc(app_step(a, &refused)); /* a record; the old one stays */
-        return;
-    }
-    struct in in = {.kind = IN_POLICY};
-    in.policy = a->policies[1 - a->policy_at].policy;
-    a->policy_at = 1 - a->policy_at;
-    ignore_rc(app_step(a, &in)); /* the switch itself cannot fail */
-    log_info(LOG_POLICY, "active", kv_str("digest", digest));
-    warn_actions(in.policy);
-}
-
 static void reload_one(struct server *server)
 {
     struct fail f;
@@ -394,7 +351,7 @@ static void on_signal(uv_signal_t *s, int signum)
     if (a->stopping && signum != SIGUSR2)
         return; /* what it asks for is being closed */
     if (signum == SIGHUP) {
-        reload_policy(a);
+        rollout_reload(a);
         candidate_host_load(a);
         reload_tls(a);
     } else if (signum == SIGUSR1) {
@@ -447,29 +404,27 @@ static int load_config(struct app *a, const char *path, struct fail *f)
     return rc;
 }
 
-static int start_engine(struct app *a, struct fail *f)
+static int start_engine(struct app *a, const char *signed_by, struct fail *f)
 {
     unsigned char seed[32];
-    const char *digest = "";
     struct in now = {.kind = IN_TICK};
     for (size_t i = 0; i < sizeof seed; i += 8) {
         uint64_t v = app_random(a);
         memcpy(seed + i, &v, 8);
     }
     TRY(conf_build(a, f));
-    TRY(conf_load_policy(a, &digest, f));
-    a->policy_at = 1 - a->policy_at;
+    TRY(rollout_open(a, signed_by, f));
     TRY(engine_new(mem_system(), &a->engine_conf, seed, &a->engine, f));
     uint64_t last_seq = 0;
     TRY(open_durable(a, &last_seq, f));
+    TRY(rollout_accept(a, f));
     TRY(open_outbound(a, f)); /* effects of the start may need it */
     app_now(&now);
     a->started_wall_ms = now.wall_ms;
-    TRY(engine_start(a->engine, last_seq, a->policies[a->policy_at].policy,
-                     now.now_ms, now.wall_ms, f));
+    TRY(engine_start(a->engine, last_seq, a->policy, now.now_ms, now.wall_ms,
+                     f));
     app_apply_start(a);
-    log_info(LOG_POLICY, "active", kv_str("digest", digest));
-    warn_actions(a->policies[a->policy_at].policy);
+    TRY(rollout_start(a, f));
     candidate_host_load(a);
     return 0;
 }
@@ -492,7 +447,8 @@ static void say_ready(struct app *a)
         kv_u64("pid", (uint64_t)getpid()));
 }
 
-int app_open(struct app *a, const char *config_path, struct fail *f)
+int app_open(struct app *a, const char *config_path, const char *signed_by,
+             struct fail *f)
 {
     a->config_path = config_path;
     a->timer_at_ms = INT64_MAX;
@@ -515,7 +471,7 @@ int app_open(struct app *a, const char *config_path, struct fail *f)
     TRY(grpc_health_new(&a->health, f));
     grpc_services_set_health(health_of);
     TRY(open_signals(a, f));
-    TRY(start_engine(a, f));
+    TRY(start_engine(a, signed_by, f));
     TRY(open_servers(a, f));
     TRY(open_pollers(a, f));
     must(uv_timer_start(&a->heartbeat, watch_heartbeat, APP_HEARTBEAT_MS,

@@ -7,7 +7,7 @@
  *           -> TRANSPORT -> STORE (last commits, whose records still go to the
            log) -> LOG (last records, last checkpoint) -> HANDLES -> DONE
  */
-#include "sidecar/run/app.h"
+#include "sidecar/run/rollout.h"
 
 #include "sidecar/base/log.h"
 
@@ -66,6 +66,10 @@ static void close_pollers(struct app *a)
 
 static void close_readers(struct app *a)
 {
+    if (a->rollout != NULL) {
+        a->closing++;
+        rollout_close(a, one_closed, a);
+    }
     if (a->jwks != NULL) {
         a->closing++;
         jwks_close(a->jwks, one_closed, a);
@@ -250,8 +254,7 @@ void app_close(struct app *a)
     mem_release(mem_system(), a->later);
     buf_fini(&a->encoded);
     arena_fini(&a->message_arena);
-    for (unsigned i = 0; i < 2; i++)
-        arena_fini(&a->policies[i].arena);
+    rollout_free(a);
     for (unsigned i = 0; i < CONFIG_FEEDS_MAX; i++)
         mem_wipe((void *)(uintptr_t)a->feeds[i].push_secret.p,
                  a->feeds[i].push_secret.n);

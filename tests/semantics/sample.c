@@ -452,7 +452,7 @@ static void live_input(struct life *l, const struct input *input)
         case APPROVE:
         case DENY: person_does(l, input); break;
         case RELOAD:
-            in.policy = l->next;
+            in.policy.policy = l->next;
             engine_does(l, &in);
             ref_reload(l->ref, l->next);
             break;

@@ -247,8 +247,8 @@ static void test_new_policy(void **state)
     settle(w, A1);
     w->auto_log = false;
     uint64_t q = world_ask(w, A1, "kb.find");
-    struct in in = {.kind = IN_POLICY, .policy = world_policy(w, gates)};
-    w->policy = in.policy;
+    struct in in = {.kind = IN_POLICY, .policy.policy = world_policy(w, gates)};
+    w->policy = in.policy.policy;
     (void)world_step(w, in);
     world_log(w);
     CHECK_STR(world_says(w, q), "refresh_pending");

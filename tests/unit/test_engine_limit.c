@@ -345,7 +345,7 @@ static void test_never_for_needs_a_read_under_the_policy(void **state)
     (void)world_ask(w, A1, "x");
     CHECK(world_reply(w, A1, READ_OK, "e", OTHER));
     struct in in = {.kind = IN_POLICY};
-    in.policy = w->policy = world_policy(w, RULES NEVER("suspend"));
+    in.policy.policy = w->policy = world_policy(w, RULES NEVER("suspend"));
     (void)world_step(w, in);
     stop(w, "hr", A1);
     CHECK_STR(revoked(w, A1), "withheld");

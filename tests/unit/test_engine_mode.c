@@ -104,7 +104,7 @@ static void test_revoke_audits(void **state)
         settle(w, A1, ACTIVE);
         (void)EVENT(w, .jti = "a", .type = EVENT_DEACTIVATE, .uri = A1);
         struct in in = {.kind = IN_POLICY};
-        in.policy = world_policy(
+        in.policy.policy = world_policy(
             w, enforce ? "rules: [{name: stop, events: deactivate,\n"
                          "  do: [{hold: suspended}, revoke]}]\n"
                        : "rules: [{name: stop, events: deactivate,\n"

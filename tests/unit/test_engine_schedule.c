@@ -285,7 +285,7 @@ static void test_use_on_disk(void **state)
 static void set_policy(struct world *w, const char *yaml)
 {
     struct in in = {.kind = IN_POLICY};
-    in.policy = w->policy = world_policy(w, yaml);
+    in.policy.policy = w->policy = world_policy(w, yaml);
     (void)world_step(w, in);
 }
 

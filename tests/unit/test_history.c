@@ -185,9 +185,9 @@ static void what_is_named_is_told_again_every_hour(void **state)
                 .type = EVENT_PATCH, .changed = "title");
     CHECK_INT(count(all_inputs(w), "\"kind\":\"policy\""), 2);
     struct in in = {.kind = IN_POLICY};
-    in.policy = world_policy(w,
-                             "gate: [{name: a, tools: ['*'], require: "
-                             "'title pr'}]\n");
+    in.policy.policy = world_policy(w,
+                                    "gate: [{name: a, tools: ['*'], require: "
+                                    "'title pr'}]\n");
     CHECK_INT(world_step(w, in), 0);
     CHECK_INT(count(all_inputs(w), "\"kind\":\"policy\""), 3);
     CHECK(has(all_inputs(w), "\"resource\":[\"title\"]"));

@@ -22,8 +22,8 @@
 /* A log made without the writer, so that both are checked. */
 struct made {
     struct tmp_dir d;
-    struct checkpoint_key *key;
-    struct checkpoint_public public;
+    struct note_key *key;
+    struct note_public public;
     struct span lines[LINES + 2];
     char text[LINES + 2][96];
 };
@@ -76,8 +76,8 @@ static void make(struct made *m)
     static const unsigned char seed[32] = {7};
     struct fail f;
     tmp_dir_make(&m->d);
-    CHECK_OK(checkpoint_key_new(seed, SPAN(ORIGIN), &m->key, &f), &f);
-    checkpoint_key_public(m->key, &m->public);
+    CHECK_OK(note_key_new(seed, SPAN(ORIGIN), &m->key, &f), &f);
+    note_key_public(m->key, &m->public);
     for (unsigned i = 0; i < LINES; i++) {
         (void)snprintf(m->text[i], sizeof m->text[i],
                        "{\"v\":1,\"seq\":%u,\"input\":%u,\"kind\":\"gate\"}",
@@ -93,7 +93,7 @@ static void make(struct made *m)
 
 static void drop(struct made *m)
 {
-    checkpoint_key_free(m->key);
+    note_key_free(m->key);
     tmp_dir_drop(&m->d);
 }
 
@@ -234,8 +234,8 @@ static void foreign_key_is_found(void **state)
     struct made m;
     struct fail f;
     make(&m);
-    checkpoint_key_free(m.key);
-    CHECK_OK(checkpoint_key_new(seed, SPAN(ORIGIN), &m.key, &f), &f);
+    note_key_free(m.key);
+    CHECK_OK(note_key_new(seed, SPAN(ORIGIN), &m.key, &f), &f);
     seal_at(&m, LINES, "checkpoint");
     expect(&m, NULL, LOG_FOREIGN);
     drop(&m);
@@ -324,7 +324,7 @@ static void witness_lines_are_counted(void **state)
     buf_put_str(&b, "\xe2\x80\x94 witness.example AAAAAAAA\n");
     CHECK_OK(checkpoint_open(buf_span(&b), &m.public, &c, &others, &f), &f);
     CHECK_UINT(others, 1);
-    for (int i = 0; i < CHECKPOINT_SIGNATURES_MAX; i++)
+    for (int i = 0; i < NOTE_SIGNATURES_MAX; i++)
         buf_put_str(&b, "\xe2\x80\x94 witness.example AAAAAAAA\n");
     CHECK_INT(checkpoint_open(buf_span(&b), &m.public, &c, &others, &f),
               RC_TOO_LARGE);
@@ -342,27 +342,26 @@ static void public_line_round_trip(void **state)
         0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49, 0xc5, 0x69, 0x7b, 0x32,
         0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60};
     static const unsigned char head[4] = {0xd7, 0x5a, 0x98, 0x01};
-    struct checkpoint_key *k;
-    struct checkpoint_public p, q;
+    struct note_key *k;
+    struct note_public p, q;
     struct buf b;
     struct fail f;
-    CHECK_OK(checkpoint_key_new(seed, SPAN(ORIGIN), &k, &f), &f);
-    checkpoint_key_public(k, &p);
+    CHECK_OK(note_key_new(seed, SPAN(ORIGIN), &k, &f), &f);
+    note_key_public(k, &p);
     CHECK(memcmp(p.key, head, sizeof head) == 0);
     buf_init(&b, mem_system(), 1024);
-    checkpoint_public_put(&b, &p);
-    CHECK_OK(checkpoint_public_get(buf_span(&b), &q, &f), &f);
+    note_public_put(&b, &p);
+    CHECK_OK(note_public_get(buf_span(&b), &q, &f), &f);
     CHECK(memcmp(p.key, q.key, sizeof p.key) == 0);
     b.p[0] ^= 1; /* another name has another id */
-    CHECK_INT(checkpoint_public_get(buf_span(&b), &q, &f), RC_SYNTAX);
-    CHECK_INT(checkpoint_public_get(SPAN("a+b"), &q, &f), RC_SYNTAX);
-    CHECK_INT(checkpoint_public_get(SPAN(""), &q, &f), RC_SYNTAX);
+    CHECK_INT(note_public_get(buf_span(&b), &q, &f), RC_SYNTAX);
+    CHECK_INT(note_public_get(SPAN("a+b"), &q, &f), RC_SYNTAX);
+    CHECK_INT(note_public_get(SPAN(""), &q, &f), RC_SYNTAX);
     buf_fini(&b);
-    checkpoint_key_free(k);
+    note_key_free(k);
     static const char *const bad[] = {"", "a b", "a+b", "a\nb", "\xff"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        CHECK_INT(checkpoint_key_new(seed, span_str(bad[i]), &k, &f),
-                  RC_CONFIG);
+        CHECK_INT(note_key_new(seed, span_str(bad[i]), &k, &f), RC_CONFIG);
 }
 
 /* The proof that `log proof` prints, checked as a stranger would. */

@@ -20,6 +20,8 @@ export class Bailiff {
     stderr = '';
     /** name=value pairs of the line that said it is ready. */
     ready = {};
+    /** More arguments of `bailiff run`. */
+    runArgs = [];
     #process;
     #exit;
 
@@ -70,7 +72,7 @@ export class Bailiff {
      */
     async start({ readyMs = 10000, env = {}, wrap = [] } = {}) {
         this.stderr = '';
-        const [program, ...words] = [...wrap, BINARY, 'run', '-c', this.configFile];
+        const [program, ...words] = [...wrap, BINARY, 'run', '-c', this.configFile, ...this.runArgs];
         const child = spawn(program, words, {
             cwd: this.dir, stdio: ['ignore', 'ignore', 'pipe'],
             env: { ...process.env, ...env },
