@@ -268,6 +268,7 @@ void policy_warn(const struct policy *p, const struct doc *root,
     warn_unhandled(&w);
     DOC_EACH (d, doc_get(root, SPAN("rules")))
         warn_rule(&w, d, r++);
+    warn_same_rules(&w);
     warn_gates(&w);
     warn_limits(&w);
     warn_filter(&w, doc_get(doc_get(root, SPAN("agents")), SPAN("where")),

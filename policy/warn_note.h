@@ -43,6 +43,8 @@ void warn_event_names(event_mask events, char *to, size_t size);
 
 void warn_rule(struct warner *w, const struct doc *d,
                const struct policy_rule *r);
+/* Rules that another one makes superfluous. */
+void warn_same_rules(struct warner *w);
 void warn_gates(struct warner *w);
 void warn_limits(struct warner *w);
 /* A `mode` of a rule or gate rule `d` that that of all rules makes vain. */

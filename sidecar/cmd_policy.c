@@ -14,6 +14,7 @@
 #include "sidecar/cmd_policy_tool.h"
 #include "sidecar/config/policy_file.h"
 #include "sidecar/config/yaml_doc.h"
+#include "sidecar/policy_seen.h"
 #include "sidecar/policy_text.h"
 #include "sidecar/term.h"
 
@@ -21,6 +22,7 @@
 
 struct work {
     const char *file; /* NULL: the built-in policy */
+    const char *log;  /* check: what was asked for; NULL: not looked at */
     bool json, strict, warn;
     struct arena arena;
     struct buf out;
@@ -70,7 +72,9 @@ static int add_warnings(struct work *w, struct fail *f)
     TRY(yaml_doc_parse(&w->arena.mem, w->source, POLICY_FILE_BYTES_MAX, &root,
                        &w->notes, f));
     policy_warn(w->policy, root, &w->notes);
-    return RC_OK;
+    return w->log == NULL ? RC_OK
+                          : policy_seen_warn(&w->arena.mem, w->log, w->policy,
+                                             root, &w->notes, f);
 }
 
 /* Loads; prints what is wrong. */
@@ -259,6 +263,7 @@ int cmd_policy(int argc, char **argv)
         const struct cli_option options[] = {
             {"json", 'j', &w->json, NULL},
             {"strict", 's', &w->strict, NULL},
+            {"log", 0, NULL, &w->log},
             {"tap", 0, &args.tap, NULL},
             {"junit", 0, NULL, &args.junit},
             {"coverage", 0, &args.coverage, NULL},

@@ -42,7 +42,7 @@ const struct command commands[] = {
     {"set up", "policy", cmd_policy,
      "check test explain diff candidate init fmt schema show status history "
      "reload rollback keygen sign verify",
-     "usage: bailiff policy check FILE [--strict] [--json]\n"
+     "usage: bailiff policy check FILE [--strict] [--log DIR] [--json]\n"
      "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
      "               [--coverage-min N]\n"
      "       bailiff policy explain FILE [TOKEN|EVENT|QUESTION|-]\n"
@@ -109,6 +109,8 @@ const struct command commands[] = {
      "      --log DIR       diff, init: a log elsewhere; alone it decides "
      "little\n"
      "  -s, --since T       diff, init: a time, or a duration: 24h\n"
+     "      --log DIR|FILE  check: compare with the tools that a decision log\n"
+     "                      shows were asked for\n"
      "      --check         fmt: say whether it is canonical: exit code 1 if "
      "not\n"
      "  -w, --write         fmt: replace the file\n"

@@ -226,6 +226,7 @@ static void junit_case(struct buf *out, const struct policy_report_file *f,
         return;
     }
     buf_put_str(out, ">\n      <failure");
+    buf_put_str(out, " type=\"expectation\"");
     xml_attribute(out, "message", one->failures[0].what);
     buf_put_str(out, ">");
     for (unsigned i = 0; i < one->failure_count; i++) {
@@ -256,14 +257,17 @@ void policy_report_junit(const struct policy_report *r, struct buf *out)
 {
     buf_printf(out,
                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-               "<testsuites tests=\"%u\" failures=\"%u\">\n",
+               "<testsuites name=\"bailiff policy test\" tests=\"%u\" "
+               "failures=\"%u\" errors=\"0\" time=\"0\">\n",
                r->passed + r->failed, r->failed);
     for (unsigned i = 0; i < r->file_count; i++) {
         const struct policy_report_file *f = &r->files[i];
         buf_put_str(out, "  <testsuite");
         xml_attribute(out, "name", f->file.path);
-        buf_printf(out, " tests=\"%u\" failures=\"%u\">\n", f->file.test_count,
-                   failed_of(f));
+        buf_printf(out,
+                   " tests=\"%u\" failures=\"%u\" errors=\"0\" "
+                   "skipped=\"0\" time=\"0\">\n",
+                   f->file.test_count, failed_of(f));
         for (unsigned k = 0; k < f->file.test_count; k++)
             junit_case(out, f, f->results[k]);
         buf_put_str(out, "  </testsuite>\n");

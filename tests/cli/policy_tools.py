@@ -128,6 +128,43 @@ def test_coverage_json():
         check(found["events_said"] == ["deactivate"], found["events_said"])
 
 
+# ---- what was asked ----
+
+def record(seq, kind, tool):
+    return json.dumps({"v": 1, "seq": seq, "time": "2026-01-01T00:00:00Z",
+                       "kind": kind, "tool": tool},
+                      separators=(",", ":")) + "\n"
+
+
+def test_check_log():
+    with Folder() as d:
+        path = d.put("p.yaml", """
+apiVersion: bailiff/v1
+kind: Policy
+tool_classes: {money: ["pay.*", "refund.*"]}
+rules: [{name: r, events: deactivate, do: [{cancel: {calls: {class: money}}}]}]
+gate:
+  - {name: pay, tools: [money, "kb.*"]}
+""")
+        os.mkdir(os.path.join(d.name, "log"))
+        lines = [record(1, "gate", "pay.send"), record(2, "gate", "mail.send"),
+                 record(3, "action", "never.asked"), record(4, "gate", "kb.x")]
+        d.put("log/00000001.jsonl", "".join(lines))
+        log = os.path.join(d.name, "log")
+        out = bailiff("policy", "check", path, "--log", log)
+        has(out, "asked for, but in no class: mail.send, kb.x",
+            "asked for, but no gate rule names: mail.send",
+            "no tool in the log matches 'refund.*'")
+        check("never.asked" not in out and "'kb.*'" not in out and
+              "'pay.*'" not in out, out)
+        bailiff("policy", "check", "--strict", path, "--log", log, code=1)
+        d.put("log/00000001.jsonl", record(1, "action", "x"))
+        has(bailiff("policy", "check", path, "--log", log, code=3),
+            "nobody asked for a tool")
+        has(bailiff("policy", "check", path, "--log", "/nonexistent", code=3),
+            "/nonexistent")
+
+
 # ---- explain ----
 
 def claims(event, form="", uri="/Agents/7", **payload):

@@ -45,8 +45,10 @@ struct universe *universe_open(void)
     arena_init(&u->engine, mem_system(), 1 << 26);
     arena_init(&u->world, mem_system(), 1 << 26);
     u->all = SPAN("*");
-    u->conf.bases[0] = (struct engine_base){SPAN(BASE), SPAN("Agents"),
-                                            SPAN("Users"), SPAN("Groups")};
+    u->conf.bases[0] = (struct engine_base){.url = SPAN(BASE),
+                                            .agent_segment = SPAN("Agents"),
+                                            .user_segment = SPAN("Users"),
+                                            .group_segment = SPAN("Groups")};
     u->conf.base_count = 1;
     u->conf.feeds[0] =
         (struct engine_feed){SPAN("hr"), SPAN("https://idp.example"), 0};
