@@ -40,6 +40,11 @@ void draft_fini(struct draft *d)
 
 /* ---- counting ---- */
 
+static struct span name_of(const struct tally *t)
+{
+    return map_key(&t->link);
+}
+
 static struct tally *tally_of(struct map_link *k)
 {
     return container_of(k, struct tally, link);
@@ -53,8 +58,9 @@ static struct tally *tally_get(struct draft *d, struct map *in,
         return tally_of(k);
     struct tally *t = mem_alloc(&d->arena.mem, sizeof *t);
     if (t != NULL) {
-        t->link.key = span_of(mem_copy(&d->arena.mem, name), name.n);
-        if (t->link.key.p != NULL && map_insert(in, &t->link) == 0)
+        const unsigned char *copy = mem_copy(&d->arena.mem, name);
+        map_set_key(&t->link, span_of(copy, copy == NULL ? 0 : name.n));
+        if (copy != NULL && map_insert(in, &t->link) == 0)
             return t;
     }
     d->lost++;
@@ -146,7 +152,7 @@ static int by_count(const void *a, const void *b)
     const struct tally *y = *(struct tally *const *)b;
     if (x->count != y->count)
         return x->count < y->count ? 1 : -1;
-    return span_cmp(x->link.key, y->link.key);
+    return span_cmp(name_of(x), name_of(y));
 }
 
 /* All of a map, the most frequent first. */
@@ -188,11 +194,12 @@ static bool is_shared(const struct draft *d, struct span prefix,
     struct map_link *k = NULL;
     bool any = false;
     while ((k = map_next(&d->users, k)) != NULL) {
-        size_t line = span_find(k->key, '\n', 0);
-        if (!span_eq(span_sub(k->key, 0, line), prefix))
+        struct span user = map_key(k);
+        size_t line = span_find(user, '\n', 0);
+        if (!span_eq(span_sub(user, 0, line), prefix))
             continue;
         struct map_link *agent =
-            map_find(&d->agents, span_sub(k->key, line + 1, k->key.n));
+            map_find(&d->agents, span_sub(user, line + 1, user.n));
         if (agent == NULL || !is_in(tally_of(agent)->groups, group))
             return false;
         any = true;
@@ -253,11 +260,10 @@ static void choose_classes(struct draft *d, struct classes *c)
     struct tally **all = sorted(d, &d->classes);
     for (size_t i = 0; all != NULL && all[i] != NULL; i++) {
         char name[POLICY_NAME_MAX + 1];
-        bool taken =
-            c->count == CLASSES_MAX ||
-            span_find(all[i]->link.key, '*', 0) != all[i]->link.key.n ||
-            !span_is_text(all[i]->link.key) ||
-            !class_name(all[i]->link.key, name);
+        bool taken = c->count == CLASSES_MAX ||
+                     span_find(name_of(all[i]), '*', 0) != name_of(all[i]).n ||
+                     !span_is_text(name_of(all[i])) ||
+                     !class_name(name_of(all[i]), name);
         for (unsigned k = 0; !taken && k < c->count; k++)
             taken = strcmp(c->at[k].name, name) == 0;
         if (taken)
@@ -272,7 +278,7 @@ static void put_classes(const struct classes *c, struct buf *out)
     if (c->count > 0)
         buf_put_str(out, "tool_classes:\n");
     for (unsigned i = 0; i < c->count; i++) {
-        struct span prefix = c->at[i].tally->link.key;
+        struct span prefix = name_of(c->at[i].tally);
         struct buf pattern;
         struct json_out j;
         buf_init(&pattern, mem_system(), KEY_MAX);
@@ -293,7 +299,7 @@ static void put_events(struct draft *d, struct buf *out)
     buf_put_str(out, d->events.count == 0 ? "  # no statement was seen\n"
                                           : "  # statements that were seen:\n");
     for (size_t i = 0; all != NULL && all[i] != NULL && i < SHOWN_MAX; i++) {
-        struct span key = all[i]->link.key;
+        struct span key = name_of(all[i]);
         size_t line = span_find(key, '\n', 0);
         buf_put_str(out, "  #   ");
         put_comment_text(out, span_sub(key, 0, line));
@@ -326,12 +332,12 @@ static void put_shared(const struct draft *d, struct tally *const *groups,
     unsigned shown = 0;
     for (size_t i = 0; groups != NULL && groups[i] != NULL && shown < SHOWN_MAX;
          i++) {
-        if (!is_shared(d, prefix, groups[i]->link.key))
+        if (!is_shared(d, prefix, name_of(groups[i])))
             continue;
         buf_put_str(out, shown++ == 0
                              ? "  # every agent that used these is in: "
                              : ", ");
-        put_comment_text(out, groups[i]->link.key);
+        put_comment_text(out, name_of(groups[i]));
     }
     if (shown > 0)
         buf_put_u8(out, '\n');
@@ -346,12 +352,12 @@ static void put_gate(struct draft *d, const struct classes *c, struct buf *out)
     for (size_t i = 0; groups != NULL && groups[i] != NULL && i < SHOWN_MAX;
          i++) {
         buf_put_str(out, "  #   ");
-        put_comment_text(out, groups[i]->link.key);
+        put_comment_text(out, name_of(groups[i]));
         buf_printf(out, ": %llu agents\n",
                    (unsigned long long)groups[i]->count);
     }
     for (unsigned i = 0; i < c->count; i++) {
-        put_shared(d, groups, c->at[i].tally->link.key, out);
+        put_shared(d, groups, name_of(c->at[i].tally), out);
         buf_printf(out,
                    "  - {name: %s, tools: [%s], require: 'active eq true'}\n",
                    c->at[i].name, c->at[i].name);
