@@ -178,11 +178,10 @@ static void put_value(const struct mentions *t, struct span urn,
                       const struct doc *value, struct json_out *j)
 {
     put_name(j, value->key);
-    if (is_whole(t, urn, value)) {
-        json_doc(j, NULL, value);
-    } else if (value->kind == DOC_MAP) {
+    bool whole = is_whole(t, urn, value);
+    if (!whole && value->kind == DOC_MAP) {
         put_complex(t, urn, value->key, value, j);
-    } else if (value->kind == DOC_LIST) {
+    } else if (!whole && value->kind == DOC_LIST) {
         json_open_list(j, NULL);
         DOC_EACH (it, value) {
             if (it->kind == DOC_MAP)

@@ -98,7 +98,8 @@ static int collect(struct work *w, struct fail *f)
 {
     const struct difference *d = &w->compare->difference;
     struct map_link *k = NULL;
-    w->rows = mem_array(&w->arena.mem, d->rows.count + 1, sizeof *w->rows);
+    w->rows = mem_array(&w->arena.mem, d->rows.count + 1,
+                        sizeof(struct difference_row *));
     if (w->rows == NULL)
         return fail(f, RC_NO_MEMORY, "no memory for the result");
     while ((k = map_next(&d->rows, k)) != NULL) {
@@ -107,7 +108,7 @@ static int collect(struct work *w, struct fail *f)
         if (difference_differs(d, row))
             w->rows[w->row_count++] = row;
     }
-    qsort(w->rows, w->row_count, sizeof *w->rows, by_rule);
+    qsort(w->rows, w->row_count, sizeof(struct difference_row *), by_rule);
     return 0;
 }
 

@@ -25,7 +25,7 @@ void draft_init(struct draft *d)
     arena_init(&d->arena, mem_system(), DRAFT_BYTES_MAX);
     struct map *maps[] = {&d->classes, &d->users, &d->agents, &d->groups,
                           &d->events};
-    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+    for (size_t i = 0; i < sizeof maps / sizeof(struct map *); i++)
         map_init(maps[i], mem_system(), seed, DRAFT_NAMES_MAX);
 }
 
@@ -33,7 +33,7 @@ void draft_fini(struct draft *d)
 {
     struct map *maps[] = {&d->classes, &d->users, &d->agents, &d->groups,
                           &d->events};
-    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+    for (size_t i = 0; i < sizeof maps / sizeof(struct map *); i++)
         map_fini(maps[i]);
     arena_fini(&d->arena);
 }
@@ -158,13 +158,14 @@ static int by_count(const void *a, const void *b)
 /* All of a map, the most frequent first. */
 static struct tally **sorted(struct draft *d, const struct map *m)
 {
-    struct tally **at = mem_array(&d->arena.mem, m->count + 1, sizeof *at);
+    struct tally **at =
+        mem_array(&d->arena.mem, m->count + 1, sizeof(struct tally *));
     struct map_link *k = NULL;
     size_t n = 0;
     while (at != NULL && (k = map_next(m, k)) != NULL)
         at[n++] = tally_of(k);
     if (at != NULL)
-        qsort(at, n, sizeof *at, by_count);
+        qsort(at, n, sizeof(struct tally *), by_count);
     return at;
 }
 

@@ -66,7 +66,7 @@ static void take_read(struct replay *r, const struct out_read *o)
     struct past *p = past_get(r, o->base, o->uri);
     void *at = r->open.at;
     if (p == NULL ||
-        !grow(r, &at, r->open.count, &r->open.cap, sizeof *r->open.at)) {
+        !grow(r, &at, r->open.count, &r->open.cap, sizeof(struct past *))) {
         r->broken = true;
         return;
     }
@@ -481,7 +481,8 @@ static void set_conf(struct replay *r)
 {
     struct engine_conf *c = &r->engine_conf;
     c->base_count = 1;
-    c->bases[0] = (struct engine_base){.agent_segment = SPAN("Agents"),
+    c->bases[0] = (struct engine_base){.url = SPAN(""),
+                                       .agent_segment = SPAN("Agents"),
                                        .user_segment = SPAN("Users"),
                                        .group_segment = SPAN("Groups")};
     r->star = SPAN("*");
