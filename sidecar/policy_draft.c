@@ -53,8 +53,8 @@ static struct tally *tally_get(struct draft *d, struct map *in,
         return tally_of(k);
     struct tally *t = mem_alloc(&d->arena.mem, sizeof *t);
     if (t != NULL) {
-        t->link.key = span_of(mem_copy(&d->arena.mem, name), name.n);
-        if (t->link.key.p != NULL && map_insert(in, &t->link) == 0)
+        map_set_key(&t->link, span_of(mem_copy(&d->arena.mem, name), name.n));
+        if (t->link.key != NULL && map_insert(in, &t->link) == 0)
             return t;
     }
     d->lost++;
@@ -146,7 +146,7 @@ static int by_count(const void *a, const void *b)
     const struct tally *y = *(struct tally *const *)b;
     if (x->count != y->count)
         return x->count < y->count ? 1 : -1;
-    return span_cmp(x->link.key, y->link.key);
+    return span_cmp(map_key(&x->link), map_key(&y->link));
 }
 
 /* All of a map, the most frequent first. */
@@ -188,11 +188,11 @@ static bool is_shared(const struct draft *d, struct span prefix,
     struct map_link *k = NULL;
     bool any = false;
     while ((k = map_next(&d->users, k)) != NULL) {
-        size_t line = span_find(k->key, '\n', 0);
-        if (!span_eq(span_sub(k->key, 0, line), prefix))
+        size_t line = span_find(map_key(k), '\n', 0);
+        if (!span_eq(span_sub(map_key(k), 0, line), prefix))
             continue;
         struct map_link *agent =
-            map_find(&d->agents, span_sub(k->key, line + 1, k->key.n));
+            map_find(&d->agents, span_sub(map_key(k), line + 1, map_key(k).n));
         if (agent == NULL || !is_in(tally_of(agent)->groups, group))
             return false;
         any = true;
@@ -253,11 +253,11 @@ static void choose_classes(struct draft *d, struct classes *c)
     struct tally **all = sorted(d, &d->classes);
     for (size_t i = 0; all != NULL && all[i] != NULL; i++) {
         char name[POLICY_NAME_MAX + 1];
-        bool taken =
-            c->count == CLASSES_MAX ||
-            span_find(all[i]->link.key, '*', 0) != all[i]->link.key.n ||
-            !span_is_text(all[i]->link.key) ||
-            !class_name(all[i]->link.key, name);
+        bool taken = c->count == CLASSES_MAX ||
+                     span_find(map_key(&all[i]->link), '*', 0) !=
+                         map_key(&all[i]->link).n ||
+                     !span_is_text(map_key(&all[i]->link)) ||
+                     !class_name(map_key(&all[i]->link), name);
         for (unsigned k = 0; !taken && k < c->count; k++)
             taken = strcmp(c->at[k].name, name) == 0;
         if (taken)
@@ -272,7 +272,7 @@ static void put_classes(const struct classes *c, struct buf *out)
     if (c->count > 0)
         buf_put_str(out, "tool_classes:\n");
     for (unsigned i = 0; i < c->count; i++) {
-        struct span prefix = c->at[i].tally->link.key;
+        struct span prefix = map_key(&c->at[i].tally->link);
         struct buf pattern;
         struct json_out j;
         buf_init(&pattern, mem_system(), KEY_MAX);
@@ -293,7 +293,7 @@ static void put_events(struct draft *d, struct buf *out)
     buf_put_str(out, d->events.count == 0 ? "  # no statement was seen\n"
                                           : "  # statements that were seen:\n");
     for (size_t i = 0; all != NULL && all[i] != NULL && i < SHOWN_MAX; i++) {
-        struct span key = all[i]->link.key;
+        struct span key = map_key(&all[i]->link);
         size_t line = span_find(key, '\n', 0);
         buf_put_str(out, "  #   ");
         put_comment_text(out, span_sub(key, 0, line));
@@ -326,12 +326,12 @@ static void put_shared(const struct draft *d, struct tally *const *groups,
     unsigned shown = 0;
     for (size_t i = 0; groups != NULL && groups[i] != NULL && shown < SHOWN_MAX;
          i++) {
-        if (!is_shared(d, prefix, groups[i]->link.key))
+        if (!is_shared(d, prefix, map_key(&groups[i]->link)))
             continue;
         buf_put_str(out, shown++ == 0
                              ? "  # every agent that used these is in: "
                              : ", ");
-        put_comment_text(out, groups[i]->link.key);
+        put_comment_text(out, map_key(&groups[i]->link));
     }
     if (shown > 0)
         buf_put_u8(out, '\n');
@@ -346,12 +346,12 @@ static void put_gate(struct draft *d, const struct classes *c, struct buf *out)
     for (size_t i = 0; groups != NULL && groups[i] != NULL && i < SHOWN_MAX;
          i++) {
         buf_put_str(out, "  #   ");
-        put_comment_text(out, groups[i]->link.key);
+        put_comment_text(out, map_key(&groups[i]->link));
         buf_printf(out, ": %llu agents\n",
                    (unsigned long long)groups[i]->count);
     }
     for (unsigned i = 0; i < c->count; i++) {
-        put_shared(d, groups, c->at[i].tally->link.key, out);
+        put_shared(d, groups, map_key(&c->at[i].tally->link), out);
         buf_printf(out,
                    "  - {name: %s, tools: [%s], require: 'active eq true'}\n",
                    c->at[i].name, c->at[i].name);
