@@ -148,7 +148,7 @@ static void look_at_actions(struct check *c)
 static void look_at_store(struct check *c)
 {
     char path[FILE_PATH_MAX], text[160];
-    struct store_report r;
+    struct store_report r = {.rows = 0};
     struct fail f = {0};
     const struct span dir = c->config->store_dir;
     int rc = file_path(path, dir, "bailiff.db", &f);

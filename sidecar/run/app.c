@@ -129,7 +129,7 @@ static void apply_journal(struct app *a, const struct out *o)
     struct in now = {.kind = IN_TICK};
     struct fail f;
     app_now(&now);
-    if (a->store == NULL || a->store_closing || !a->durable)
+    if (a->store == NULL || a->store_closing || !a->durable || a->journal_ends)
         return; /* stopping: what this would have changed is done again */
     candidate_host_row(a, o->journal.body);
     if (store_append(a->store, o->journal.seq, now.wall_ms, o->journal.body,
@@ -137,6 +137,7 @@ static void apply_journal(struct app *a, const struct out *o)
         return;
     /* The row cannot be kept, so nothing after it may be either: the journal
      * would have a hole. */
+    a->journal_ends = true;
     log_error(LOG_STORE, "append_failed", kv_why(&f));
     struct in in = {.kind = IN_STORE_STATE, .store = {.poisoned = true}};
     ignore_rc(app_step(a, &in)); /* put off until this step is over */

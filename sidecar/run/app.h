@@ -165,6 +165,7 @@ struct app {
     bool looping;                 /* the loop and its timers are there */
     bool log_started;             /* its thread: it is closed, not freed */
     bool durable;                 /* the store, too */
+    bool journal_ends;            /* a row was refused: none may follow it */
     bool store_closing;           /* no row may be appended any more */
     unsigned stop_phase, closing; /* stop.c */
     int exit_code;

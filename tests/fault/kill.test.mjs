@@ -113,7 +113,7 @@ async function sweep(w, books, how, share, random) {
 }
 
 describe(`${KILLS} deaths by SIGKILL`, () => {
-    it('what was acknowledged holds, once; the books agree', { timeout: 290000 }, async () => {
+    it('what was acknowledged holds, once; the books agree', { timeout: 580000 }, async () => {
         const w = await World.start();
         const books = Object.assign(new Books(w), { lives: 0, told: new Set(), running: new Map() });
         const random = sequence(SEED);
