@@ -94,3 +94,23 @@ int journal_next_record(struct span *records, struct span *ret, struct fail *f)
         return fail(f, RC_BROKEN, "journal record is cut");
     return 1;
 }
+
+void journal_logged_note(struct journal_logged *l, uint64_t input)
+{
+    if (input > l->row)
+        *l = (struct journal_logged){.row = input};
+    if (input != 0 && input == l->row && l->records < UINT64_MAX)
+        l->records++;
+}
+
+int journal_skip_logged(const struct journal_logged *l, uint64_t seq,
+                        struct span *records, struct fail *f)
+{
+    struct span tail;
+    for (uint64_t n = 0; seq == l->row && n < l->records; n++) {
+        int more = journal_next_record(records, &tail, f);
+        if (more <= 0)
+            return more;
+    }
+    return 0;
+}

@@ -69,4 +69,18 @@ int journal_next_fact(struct span *facts, struct fact *ret,
 int journal_next_record(struct span *records, struct span *ret,
                         struct fail *f) must_use;
 
+/* Up to where the decision log has the journal's records. A batch of lines may
+ * have ended within a row, so the last row's records are counted. */
+struct journal_logged {
+    uint64_t row;     /* the last one of which the log has records; 0: none */
+    uint64_t records; /* how many of it */
+};
+
+/* A line of the log, in order, with its `input` member (0: has none). */
+void journal_logged_note(struct journal_logged *l, uint64_t input);
+
+/* Takes those of row `seq` that the log has off `records`. RC_BROKEN. */
+int journal_skip_logged(const struct journal_logged *l, uint64_t seq,
+                        struct span *records, struct fail *f) must_use;
+
 #endif

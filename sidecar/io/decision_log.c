@@ -127,8 +127,8 @@ static int lock_dir(struct decision_log *l, struct fail *f)
 }
 
 int decision_log_open(const struct decision_log_conf *conf,
-                      struct decision_log **ret, uint64_t *ret_last_input,
-                      struct fail *f)
+                      struct decision_log **ret,
+                      struct journal_logged *ret_logged, struct fail *f)
 {
     struct decision_log *l = mem_alloc(mem_system(), sizeof *l);
     if (l == NULL)
@@ -149,7 +149,7 @@ int decision_log_open(const struct decision_log_conf *conf,
     l->next_seq = l->tail.state.tree.size + 1;
     l->stats.lines = l->tail.state.tree.size;
     l->stats.size_signed = l->tail.signed_size;
-    *ret_last_input = l->tail.state.last_input;
+    *ret_logged = l->tail.state.logged;
     *ret = l;
     return 0;
 }
@@ -266,8 +266,7 @@ static int hash_lines(struct decision_log *l, uint64_t *ret_lines)
         must(head.seq == s->tree.size + 1);
         tree_hash_leaf(&l->hash, line, &leaf);
         merkle_add(&s->tree, &l->hash.hasher, &leaf);
-        if (head.input > s->last_input)
-            s->last_input = head.input;
+        journal_logged_note(&s->logged, head.input);
         rest = span_sub(rest, n + 1, rest.n);
     }
     return 0;

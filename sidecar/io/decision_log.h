@@ -11,8 +11,7 @@
 #define SIDECAR_IO_DECISION_LOG_H
 
 #include <uv.h>
-#include "sidecar/base/buf.h"
-#include "sidecar/base/fail.h"
+#include "sidecar/core/journal.h"
 
 #define LOG_LINE_BYTES_MAX 65535
 
@@ -39,11 +38,11 @@ struct decision_log_conf {
 };
 
 /* Opens the directory, verifies the tail (a torn last line is cut, a damaged
- * middle refuses with its position), rebuilds the tree. *ret_last_input is the
- * largest "input" member of any line: journal rows after it must be appended
- * again. */
+ * middle refuses with its position), rebuilds the tree. *ret_logged tells which
+ * of the journal's records it has: the others must be appended again. */
 int decision_log_open(const struct decision_log_conf *conf,
-                      struct decision_log **ret, uint64_t *ret_last_input,
+                      struct decision_log **ret,
+                      struct journal_logged *ret_logged,
                       struct fail *f) must_use;
 int decision_log_start(struct decision_log *l, uv_loop_t *loop,
                        struct fail *f) must_use;

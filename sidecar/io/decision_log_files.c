@@ -15,7 +15,8 @@
 
 #define READ_BYTES (128 * 1024)
 #define STATE_BYTES_MAX 8192
-#define STATE_HEAD "bailiff-tree-1"
+#define STATE_HEAD "bailiff-tree-2"
+#define STATE_HEAD_1 "bailiff-tree-1" /* without the count of records */
 
 void log_file_name(char ret[LOG_FILE_NAME_BYTES], uint64_t first,
                    const char *suffix)
@@ -203,8 +204,9 @@ int log_state_save(struct span dir, const struct log_state *s, struct fail *f)
     TRY(tree_hash_init(&h, f));
     buf_init(&out, mem_system(), STATE_BYTES_MAX);
     buf_printf(
-        &out, STATE_HEAD "\n%llu\n%llu\n%llu\n%llu\n",
-        (unsigned long long)s->tree.size, (unsigned long long)s->last_input,
+        &out, STATE_HEAD "\n%llu\n%llu\n%llu\n%llu\n%llu\n",
+        (unsigned long long)s->tree.size, (unsigned long long)s->logged.row,
+        (unsigned long long)s->logged.records,
         (unsigned long long)s->file_first, (unsigned long long)s->file_offset);
     for (unsigned i = 0; i < s->tree.count; i++) {
         base64_put(&out, span_of(s->tree.peaks[i].b, MERKLE_HASH_BYTES));
@@ -239,12 +241,18 @@ static bool read_state(struct span text, struct tree_hash *h,
 {
     struct span rest = text, line;
     struct buf sum;
-    if (!take_line(&rest, &line) || !span_eq(line, SPAN(STATE_HEAD)) ||
+    if (!take_line(&rest, &line))
+        return false;
+    bool first = span_eq(line, SPAN(STATE_HEAD_1));
+    if ((!first && !span_eq(line, SPAN(STATE_HEAD))) ||
         !take_number(&rest, &ret->tree.size) ||
-        !take_number(&rest, &ret->last_input) ||
+        !take_number(&rest, &ret->logged.row) ||
+        (!first && !take_number(&rest, &ret->logged.records)) ||
         !take_number(&rest, &ret->file_first) ||
         !take_number(&rest, &ret->file_offset))
         return false;
+    if (first)
+        ret->logged.records = UINT64_MAX; /* taken for all of them */
     ret->tree.count = (unsigned)__builtin_popcountll(ret->tree.size);
     for (unsigned i = 0; i < ret->tree.count; i++)
         if (!take_line(&rest, &line) ||

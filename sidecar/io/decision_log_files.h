@@ -11,9 +11,8 @@
 #ifndef SIDECAR_IO_DECISION_LOG_FILES_H
 #define SIDECAR_IO_DECISION_LOG_FILES_H
 
-#include "sidecar/base/buf.h"
-#include "sidecar/base/fail.h"
 #include "sidecar/base/merkle.h"
+#include "sidecar/core/journal.h"
 
 #define LOG_FILES_MAX 100000
 #define LOG_FILE_NAME_BYTES 40
@@ -64,7 +63,7 @@ size_t log_reader_torn(const struct log_reader *r);
 /* The `tree` file. */
 struct log_state {
     struct merkle tree;
-    uint64_t last_input;
+    struct journal_logged logged;
     uint64_t file_first; /* the file that has the next line, or had the last */
     uint64_t file_offset;
 };

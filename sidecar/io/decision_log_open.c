@@ -72,8 +72,7 @@ static int take_line(struct recover *r, struct span line, struct fail *f)
                     (unsigned long long)s->tree.size + 1);
     tree_hash_leaf(r->h, line, &leaf);
     merkle_add(&s->tree, &r->h->hasher, &leaf);
-    if (head.input > s->last_input)
-        s->last_input = head.input;
+    journal_logged_note(&s->logged, head.input);
     return check_seal(r, f);
 }
 

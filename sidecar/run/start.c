@@ -100,17 +100,22 @@ static int load_row(void *ctx, uint64_t seq, const struct journal_body *body,
     return more;
 }
 
+struct recopy {
+    struct decision_log *log;
+    struct journal_logged logged;
+};
+
 /* Records that were committed but did not reach the log before the end. */
 static int recopy_row(void *ctx, uint64_t seq, int64_t wall_ms,
                       const struct journal_body *body, struct fail *f)
 {
-    struct app *a = ctx;
+    struct recopy *r = ctx;
     struct span records = body->records, tail;
     int more;
     (void)wall_ms;
-    (void)seq;
+    TRY(journal_skip_logged(&r->logged, seq, &records, f));
     while ((more = journal_next_record(&records, &tail, f)) == 1)
-        TRY(decision_log_append(a->log, 0, tail, false, f));
+        TRY(decision_log_append(r->log, 0, tail, false, f));
     return more;
 }
 
@@ -145,7 +150,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     char pub[NOTE_NAME_MAX + 1];
     struct span origin;
     bool created;
-    uint64_t last_input;
+    struct journal_logged logged;
     TRY(name_log(c, pub, &origin, f));
     const struct store_conf sc = {.dir = c->store_dir,
                                   .keep_days = c->store_keep_days,
@@ -168,7 +173,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     TRY(seal_open_key(c->seal_key_file, &a->seal, f));
     TRY(store_open(&sc, &a->store, &created, f));
     warn_check(a);
-    TRY(decision_log_open(&lc, &a->log, &last_input, f));
+    TRY(decision_log_open(&lc, &a->log, &logged, f));
     struct decision_log_stats ls;
     decision_log_stats_get(a->log, &ls);
     if (created && ls.lines > 0)
@@ -180,19 +185,20 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     const struct store_reader reader = {
         .fact = load_fact, .row = load_row, .ctx = a};
     TRY(store_load(a->store, &reader, ret_last_seq, f));
-    if (last_input > *ret_last_seq)
+    if (logged.row > *ret_last_seq)
         return fail(f, RC_STATE,
                     "the database ends at row %llu, the decision log at row "
                     "%llu: an old database was put here; `bailiff restore` "
                     "does that so that nothing is given out twice",
                     (unsigned long long)*ret_last_seq,
-                    (unsigned long long)last_input);
+                    (unsigned long long)logged.row);
     if (ls.lines == 0 && *ret_last_seq > 0)
         log_warn(LOG_RECORDS, "new_log_beside_old_database",
                  kv_u64("rows", *ret_last_seq));
     TRY(decision_log_start(a->log, &a->loop, f));
     a->log_started = true;
-    TRY(store_scan(a->store, last_input + 1, recopy_row, a, f));
+    struct recopy recopy = {a->log, logged};
+    TRY(store_scan(a->store, logged.row, recopy_row, &recopy, f));
     TRY(store_start(a->store, &a->loop, f));
     a->durable = true;
     return 0;

@@ -161,7 +161,7 @@ static void bench_lines(struct bench *b, double limit_s)
     static const unsigned batches[] = {1, 64, 1024};
     char dir[300], key[300];
     unsigned char seed[KEY_FILE_BYTES];
-    uint64_t last;
+    struct journal_logged last;
     struct fail f;
     (void)snprintf(dir, sizeof dir, "%s/log", b->dir);
     (void)snprintf(key, sizeof key, "%s/log.key", b->dir);

@@ -75,7 +75,7 @@ static void write_log(unsigned lines)
     struct decision_log *l;
     struct fail f;
     uv_loop_t loop;
-    uint64_t last;
+    struct journal_logged last;
     bool closed = false;
     (void)snprintf(key, sizeof key, "%s/keys/log.key", t.data);
     struct decision_log_conf conf = {.dir = span_str(t.log),

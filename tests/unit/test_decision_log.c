@@ -26,7 +26,8 @@
 struct bench {
     uv_loop_t loop;
     struct decision_log *l;
-    uint64_t written, synced, sent, last_input, full_told;
+    uint64_t written, synced, sent, full_told;
+    struct journal_logged logged;
     bool broken, closed;
     struct fail why;
     int ack_fd;
@@ -86,7 +87,7 @@ static int open_conf(struct bench *b, const struct tmp_dir *d,
     conf.synced = on_synced;
     conf.broken = on_broken;
     conf.ctx = b;
-    return decision_log_open(&conf, &b->l, &b->last_input, &b->why);
+    return decision_log_open(&conf, &b->l, &b->logged, &b->why);
 }
 
 static void open_started(struct bench *b, const struct tmp_dir *d,
@@ -102,7 +103,7 @@ static int append(struct bench *b, bool checkpoint, struct fail *f)
     char tail[256];
     int n = snprintf(tail, sizeof tail,
                      "\"input\":%llu,\"kind\":\"gate\",\"outcome\":\"allow\"}",
-                     (unsigned long long)(b->last_input + b->sent + 1));
+                     (unsigned long long)(b->logged.row + b->sent + 1));
     b->sent++;
     int rc = decision_log_append(b->l, b->sent, span_of(tail, (size_t)n),
                                  checkpoint, f);
@@ -184,7 +185,7 @@ static void numbers_go_on(void **state)
     fill(&d, 20, conf);
     fill(&d, 21, conf);
     CHECK_OK(open_conf(&b, &d, conf), &b.why);
-    CHECK_UINT(b.last_input, 41);
+    CHECK_UINT(b.logged.row, 41);
     decision_log_stats_get(b.l, &stats);
     CHECK_UINT(stats.lines, 41);
     CHECK_UINT(stats.size_signed, 41);
@@ -299,7 +300,7 @@ static void goes_on_with(const struct tmp_dir *d, uint64_t lines)
     struct bench b;
     struct decision_log_stats stats;
     open_started(&b, d, (struct decision_log_conf){0});
-    CHECK_UINT(b.last_input, lines - 1);
+    CHECK_UINT(b.logged.row, lines - 1);
     append_many(&b, 1);
     run_until(&b, &b.written, 1);
     decision_log_stats_get(b.l, &stats);
@@ -591,7 +592,7 @@ static void errors_latch(void **state)
         close_bench(&b);
         /* The half line that the failed write left is cut. */
         CHECK_OK(open_conf(&b, &d, (struct decision_log_conf){0}), &b.why);
-        CHECK(b.last_input >= 5 && b.last_input <= 8);
+        CHECK(b.logged.row >= 5 && b.logged.row <= 8);
         decision_log_free(b.l);
         tmp_dir_drop(&d);
     }
@@ -652,7 +653,7 @@ static uint64_t live_and_die(const struct tmp_dir *d, uint64_t before,
     CHECK_OK(open_conf(&b, d, (struct decision_log_conf){0}), &b.why);
     decision_log_stats_get(b.l, &stats);
     CHECK(stats.lines >= before + acked);
-    CHECK_UINT(b.last_input, stats.lines);
+    CHECK_UINT(b.logged.row, stats.lines);
     decision_log_free(b.l);
     return stats.lines;
 }

@@ -166,6 +166,40 @@ static void key_lengths(void **state)
     buf_fini(&facts);
 }
 
+/* A batch of the log may end within a row: the rest of it is not lost, and
+ * what is there does not come twice. */
+static void what_is_logged_is_skipped(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t inputs[4]; /* of the log's lines */
+        uint64_t row, from;
+        unsigned left;
+    } rows[] = {
+        {{0}, 0, 1, 3},       {{6, 0, 7}, 7, 7, 2}, {{7, 0, 7}, 7, 7, 1},
+        {{7, 7, 7}, 7, 7, 0}, {{7, 7, 7}, 7, 8, 3}, {{7, 7, 7, 7}, 7, 7, 0},
+    };
+    struct buf b;
+    for (unsigned i = 0; i < 3; i++)
+        put_record(i == 0 ? fresh(&b) : &b, SPAN("r}"));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct journal_logged l = {0};
+        struct span rest = buf_span(&b), tail;
+        unsigned left = 0;
+        for (unsigned k = 0; k < 4; k++)
+            journal_logged_note(&l, rows[i].inputs[k]);
+        CHECK_UINT(l.row, rows[i].row);
+        CHECK_INT(journal_skip_logged(&l, rows[i].from, &rest, NULL), 0);
+        while (journal_next_record(&rest, &tail, NULL) == 1)
+            left++;
+        CHECK_UINT(left, rows[i].left);
+    }
+    const struct journal_logged one = {7, 1};
+    struct span cut = span_of(b.p, 5);
+    CHECK_INT(journal_skip_logged(&one, 7, &cut, NULL), RC_BROKEN);
+    buf_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +209,7 @@ int main(void)
         cmocka_unit_test(broken_facts),
         cmocka_unit_test(every_cut_is_noticed),
         cmocka_unit_test(key_lengths),
+        cmocka_unit_test(what_is_logged_is_skipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
