@@ -53,7 +53,7 @@ struct http_action_request {
 struct http_action_input {
     const struct policy_action *action;
     struct http_vars vars;
-    struct span idempotency_key; /* "jti:rule:action:target" */
+    struct span idempotency_key; /* "jti:rule:action:target:agent" */
     /* contents of url_file, key_file, bearer_file; empty without one */
     struct span url, key, bearer;
 };

@@ -51,14 +51,27 @@ struct span keep(struct engine *e, struct span s)
     return span_of(p, s.n);
 }
 
-uint64_t new_id(struct engine *e)
+/* Before the boot is counted on disk, a crash would make the next one have the
+ * same number: what leaves until then must not be given out again. */
+static bool boot_counted(const struct engine *e)
 {
-    return e->boot << ENGINE_EPOCH_BOOT_SHIFT | ++e->next_id;
+    return e->stored >= e->boot_row;
 }
 
+uint64_t new_id(struct engine *e)
+{
+    const uint64_t half = UINT64_C(1) << (ENGINE_EPOCH_BOOT_SHIFT - 1);
+    uint64_t n = ++e->next_id;
+    if (!boot_counted(e))
+        n = half | ((e->in->random + n) & (half - 1));
+    return e->boot << ENGINE_EPOCH_BOOT_SHIFT | n;
+}
+
+/* Later than all of the boot before, earlier than all of this one. */
 uint64_t epoch_of(const struct engine *e, uint64_t stamp)
 {
-    return e->boot << ENGINE_EPOCH_BOOT_SHIFT | stamp;
+    uint64_t first = e->boot << ENGINE_EPOCH_BOOT_SHIFT;
+    return boot_counted(e) ? first | stamp : first - 1;
 }
 
 void wake_at(struct engine *e, int64_t ms)
@@ -570,21 +583,15 @@ static void step_open(struct engine *e, const struct in *in)
     row_discard(e);
 }
 
-/* The step has failed: jobs whose row was never written are not begun, holds
- * stay and are written when what set them comes again, and nobody waits for an
- * answer to a question that was refused. */
+/* The step has failed: jobs whose row was never written are neither begun nor
+ * ended, holds stay and are written when what set them comes again, and nobody
+ * waits for an answer to a question that was refused. */
 static void undo(struct engine *e)
 {
     limit_undo(e);
     if (e->in->kind == IN_OPERATOR)
         undo_operator(e);
-    while (!list_empty(&e->jobs.open)) {
-        struct job *j =
-            container_of(e->jobs.open.head.prev, struct job, state_link);
-        if (j->row != e->seq + 1)
-            break;
-        job_drop(&e->jobs, j);
-    }
+    undo_jobs(e);
     while (list_shift(&e->new_holds) != NULL)
         continue;           /* they remain `unsaved` */
     e->history.news = true; /* it may have been in the row that is lost */
@@ -610,6 +617,7 @@ int engine_step(struct engine *e, const struct in *in)
     dispatch(e);
     answer_held(e);
     row_close(e);
+    settle_decided(e);
     if (e->rc != 0)
         undo(e);
     must(list_empty(&e->new_holds));
@@ -703,6 +711,7 @@ int engine_start(struct engine *e, uint64_t last_seq,
     e->boot++;
     if (memcmp(e->policy_wall_of, policy->digest, sizeof policy->digest) != 0)
         e->policy_wall_ms = 0;
+    e->boot_row = last_seq + 1;
     step_open(e, &in);
     e->boot_stamp = e->input;
     unsigned char boot[8];

@@ -353,7 +353,7 @@ struct out_job {
     uint64_t job_id;
     unsigned attempt;
     enum job_kind kind;
-    struct span key; /* idempotency key jti:rule:action:target */
+    struct span key; /* idempotency key jti:rule:action:target:agent */
     unsigned base;
     struct span uri;
     struct span runtime; /* CANCEL, PURGE: served runtime to call */

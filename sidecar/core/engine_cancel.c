@@ -207,6 +207,8 @@ void stop_call(struct engine *e, struct call *call)
     const struct cause c = {
         .type = EVENT_REFRESHED, .jti = SPAN("read"), .may = MAY_ALL};
     const struct policy_rule named = {.name = SPAN("open_calls")};
+    if (no_room(e, call->agent, &c, named.name, SPAN("cancel")))
+        return; /* it is judged again when its lease is renewed */
     cancel_at_runtime(e, call->agent, call->runtime, &one, &c, &named, NULL);
 }
 

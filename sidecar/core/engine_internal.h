@@ -191,7 +191,8 @@ struct engine {
     struct list reading; /* reads in flight, and those not to start yet */
     struct list parked;
     unsigned parked_count;
-    struct list new_holds; /* set in this step */
+    struct list new_holds;   /* set in this step */
+    struct subject *decided; /* whose pending rules this step decides */
     struct gate_known *gate_tools[GATE_TOOLS_MAX];
     uint32_t gate_version;
     int64_t gate_until_ms; /* wall: then another version begins; INT64_MIN
@@ -361,6 +362,10 @@ void record_job(struct engine *e, const struct job *j, const char *outcome);
 void record_nothing(struct engine *e, struct subject *agent,
                     const struct cause *c, struct span rule,
                     const char *action);
+/* For what must not fail the step that it follows from (a job that ends, a read
+ * that came): true, with a record that says so, when no job can be open. */
+bool no_room(struct engine *e, const struct subject *agent,
+             const struct cause *c, struct span rule, struct span action);
 void revoke_all(struct engine *e, struct subject *agent, const struct cause *c,
                 struct span rule, const struct policy_step *step);
 void purge_all(struct engine *e, struct subject *agent, const struct cause *c,
@@ -369,6 +374,8 @@ void action_start(struct engine *e, struct subject *agent,
                   const struct cause *c, struct span rule, int action,
                   const struct policy_step *step);
 void finish_job(struct engine *e, struct job *j, enum job_state state);
+/* The row of this step was not written: its jobs neither begin nor end. */
+void undo_jobs(struct engine *e);
 /* An operator lets a withheld job go. */
 void let_go(struct engine *e, struct job *j);
 void on_credential(struct engine *e);
@@ -394,6 +401,8 @@ struct subject *reader_of(struct list_link *k);
 /* engine_read.c */
 void on_read_done(struct engine *e);
 void read_tick(struct engine *e);
+/* The step is over: what it decided is gone, or pending again. */
+void settle_decided(struct engine *e);
 
 /* engine_gate.c */
 struct gate_says {

@@ -59,30 +59,34 @@ void record_nothing(struct engine *e, struct subject *agent,
 
 /* ------------------------------------------------------------- creation */
 
-static struct span job_key_text(struct engine *e, const struct cause *c,
-                                struct span rule, const char *action,
-                                struct span target)
+/* What receivers know the job by, over all attempts. One statement may be about
+ * several agents; what bailiff finds by itself has no jti of its own, so that
+ * the job's number makes it another thing each time. */
+static void put_job_key(struct engine *e, struct job *j)
 {
     struct buf b;
-    buf_init(&b, &e->step_arena.mem, 4096);
-    const struct span parts[] = {c->jti, rule, span_str(action), target};
-    for (size_t i = 0; i < 4; i++) {
-        if (i > 0)
-            buf_put_u8(&b, ':');
+    buf_init(&b, &e->step_arena.mem, 8192);
+    buf_put(&b, j->jti);
+    if (event_type_uri(j->event)[0] == 0)
+        buf_printf(&b, ".%llx", (unsigned long long)j->id);
+    const struct span parts[] = {j->rule, span_str(job_kind_word(j->kind)),
+                                 j->target, j->agent->uri};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        buf_put_u8(&b, ':');
         buf_put(&b, parts[i]);
     }
-    if (!buf_ok(&b))
-        note_rc(e, RC_NO_MEMORY);
-    return buf_ok(&b) ? buf_span(&b) : SPAN("");
+    j->key = buf_ok(&b) ? job_text(j, buf_span(&b)) : span_of(NULL, 0);
 }
 
 /* Is the same thing under way already? Then it need not run twice. */
 static bool job_exists(const struct subject *agent, enum job_kind kind,
-                       struct span key)
+                       const struct cause *c, struct span rule,
+                       struct span target)
 {
     LIST_EACH (k, next, &subject_rare(agent)->jobs) {
         const struct job *j = container_of(k, struct job, agent_link);
-        if (j->kind == kind && span_eq(j->key, key))
+        if (j->kind == kind && span_eq(j->jti, c->jti) &&
+            span_eq(j->rule, rule) && span_eq(j->target, target))
             return true;
     }
     return false;
@@ -126,9 +130,8 @@ struct job *start_job(struct engine *e, enum job_kind kind,
                       struct subject *agent, const struct cause *c,
                       struct span rule, struct span target)
 {
-    struct span key = job_key_text(e, c, rule, job_kind_word(kind), target);
     struct job *j;
-    if (kind != JOB_CANCEL && job_exists(agent, kind, key))
+    if (kind != JOB_CANCEL && job_exists(agent, kind, c, rule, target))
         return NULL;
     if (c->withheld != REASON_NONE) {
         e->stats.withheld++;
@@ -155,7 +158,7 @@ struct job *start_job(struct engine *e, enum job_kind kind,
     j->jti = job_text(j, c->jti);
     j->feed = job_text(j, c->feed);
     j->target = job_text(j, target);
-    j->key = job_text(j, key);
+    put_job_key(e, j);
     j->why = job_text(j, c->why);
     if (j->no_memory) {
         note_rc(e, RC_NO_MEMORY);
@@ -195,6 +198,22 @@ void arm_job(struct engine *e, struct job *j, int64_t within_ms,
     }
 }
 
+static void revoke_one(struct engine *e, const struct credential *cr,
+                       const struct cause *c, struct span rule,
+                       const struct policy_step *step)
+{
+    struct job *j = start_job(e, JOB_REVOKE, cr->agent, c, rule, cr->id);
+    if (j == NULL)
+        return;
+    j->credential_id = job_text(j, cr->id);
+    j->issuer = job_text(j, cr->issuer);
+    j->sealed = job_text(j, cr->sealed);
+    j->refresh = cr->refresh;
+    if (j->sealed.p == NULL || j->issuer.p == NULL)
+        note_rc(e, RC_NO_MEMORY);
+    arm_job(e, j, step->within_ms, step->otherwise);
+}
+
 void revoke_all(struct engine *e, struct subject *agent, const struct cause *c,
                 struct span rule, const struct policy_step *step)
 {
@@ -205,19 +224,10 @@ void revoke_all(struct engine *e, struct subject *agent, const struct cause *c,
     /* Refresh tokens first (7009-R6). */
     for (int refresh = 1; refresh >= 0; refresh--) {
         LIST_EACH (k, next, &subject_rare(agent)->credentials) {
-            struct credential *cr = container_of(k, struct credential, link);
-            if (cr->refresh != (refresh == 1))
-                continue;
-            struct job *j = start_job(e, JOB_REVOKE, agent, c, rule, cr->id);
-            if (j == NULL)
-                continue;
-            j->credential_id = job_text(j, cr->id);
-            j->issuer = job_text(j, cr->issuer);
-            j->sealed = job_text(j, cr->sealed);
-            j->refresh = cr->refresh;
-            if (j->sealed.p == NULL || j->issuer.p == NULL)
-                note_rc(e, RC_NO_MEMORY);
-            arm_job(e, j, step->within_ms, step->otherwise);
+            const struct credential *cr =
+                container_of(k, struct credential, link);
+            if (cr->refresh == (refresh == 1))
+                revoke_one(e, cr, c, rule, step);
         }
     }
 }
@@ -294,19 +304,39 @@ void action_start(struct engine *e, struct subject *agent,
 
 /* --------------------------------------------------------------- ending */
 
+bool no_room(struct engine *e, const struct subject *agent,
+             const struct cause *c, struct span rule, struct span action)
+{
+    if (e->jobs.open_count < e->jobs.max)
+        return false;
+    struct record r = record_of(RECORD_ACTION);
+    r.agent = agent->uri;
+    r.base = base_url(e, agent);
+    r.feed = c->feed;
+    r.event = span_str(event_type_name(c->type));
+    r.jti = c->jti;
+    r.rule = rule;
+    r.action = action;
+    r.outcome = SPAN("failed");
+    r.why = SPAN("too many jobs are open");
+    record_row(e, &r);
+    return true;
+}
+
 static void run_otherwise(struct engine *e, struct job *j)
 {
     const struct cause c = {
         .type = j->event, .feed = j->feed, .jti = j->jti, .may = MAY_ALL};
     for (unsigned i = 0; i < j->otherwise.count; i++) {
+        struct span name = j->otherwise.at[i];
         int found = -1;
         for (unsigned a = 0; a < e->policy->action_count; a++)
-            if (span_eq(e->policy->actions[a].name, j->otherwise.at[i]))
+            if (span_eq(e->policy->actions[a].name, name))
                 found = (int)a;
-        if (found >= 0)
-            action_start(e, j->agent, &c, j->rule, found, NULL);
-        else
+        if (found < 0)
             record_nothing(e, j->agent, &c, j->rule, "otherwise");
+        else if (!no_room(e, j->agent, &c, j->rule, name))
+            action_start(e, j->agent, &c, j->rule, found, NULL);
     }
 }
 
@@ -331,11 +361,12 @@ void finish_job(struct engine *e, struct job *j, enum job_state state)
     record_job(e, j, job_state_word(state));
     j->state = open_state;
     fact_job(e, j, true);
-    if (state == JOB_FAILED || state == JOB_REFUSED)
-        run_otherwise(e, j);
     if (j->lane != NULL && !list_empty(&j->lane->waiting))
         wake_at(e, e->in->now_ms); /* its place is free */
+    j->end_row = e->seq + 1;
     job_end(&e->jobs, j, state);
+    if (state == JOB_FAILED || state == JOB_REFUSED)
+        run_otherwise(e, j); /* it has room now */
 }
 
 /* ---------------------------------------------------------- credentials */
@@ -390,10 +421,11 @@ static void done(struct engine *e, uint64_t token, int rc, const char *text)
 }
 
 /* A credential of an agent that is suspended already is revoked at once by
- * what suspended it: the hold's rule is asked again for its revoke step. */
-static void revoke_if_held(struct engine *e, struct subject *s)
+ * what suspended it: the hold's rule is asked again for its revoke step. The
+ * agent's others have had their jobs. */
+static void revoke_if_held(struct engine *e, const struct credential *cr)
 {
-    const struct hold *h = hold_strictest(s, SPAN(""));
+    const struct hold *h = hold_strictest(cr->agent, SPAN(""));
     if (h == NULL || h->kind != HOLD_SUSPENDED)
         return;
     struct span name = span_str((const char *)h->rule);
@@ -405,12 +437,12 @@ static void revoke_if_held(struct engine *e, struct subject *s)
                             .may = MAY_ALL};
     const uint64_t withheld = e->stats.withheld;
     for (unsigned k = 0; k < r->step_count; k++) {
-        const struct cause asked = limit_cause(e, s, &c, &r->steps[k]);
+        const struct cause asked = limit_cause(e, cr->agent, &c, &r->steps[k]);
         if (r->steps[k].kind == STEP_REVOKE)
-            revoke_all(e, s, &asked, r->name, &r->steps[k]);
+            revoke_one(e, cr, &asked, r->name, &r->steps[k]);
     }
     if (e->stats.withheld != withheld)
-        limit_withheld(e, s, &c, r);
+        limit_withheld(e, cr->agent, &c, r);
 }
 
 void on_credential(struct engine *e)
@@ -447,6 +479,30 @@ void on_credential(struct engine *e)
     r.outcome = SPAN("registered");
     record_row(e, &r);
     fact_credential(e, c, false);
-    revoke_if_held(e, s);
+    revoke_if_held(e, c);
     ack_when_stored(e, in->token);
+}
+
+/* ---------------------------------------------------------- failed steps */
+
+void undo_jobs(struct engine *e)
+{
+    while (!list_empty(&e->jobs.open)) {
+        struct job *j =
+            container_of(e->jobs.open.head.prev, struct job, state_link);
+        if (j->row != e->seq + 1)
+            break;
+        job_drop(&e->jobs, j);
+    }
+    while (!list_empty(&e->jobs.ended)) {
+        struct job *j =
+            container_of(e->jobs.ended.head.prev, struct job, state_link);
+        if (j->end_row != e->seq + 1)
+            break;
+        job_reopen(&e->jobs, j, e->in->now_ms + ROOM_AGAIN_MS);
+        if (j->state == JOB_WITHHELD)
+            continue;
+        ignore_rc(job_enter(e, j)); /* without a lane it waits for its end */
+        wake_at(e, j->next_ms);
+    }
 }

@@ -256,6 +256,8 @@ static void decide_pending(struct engine *e, struct subject *s,
 {
     LIST_EACH (k, next, &subject_rare(s)->pending) {
         struct pending_rule *p = container_of(k, struct pending_rule, link);
+        if (p->decided)
+            continue;
         struct cause c = {.type = p->type,
                           .feed = keep(e, text_of(p->feed)),
                           .jti = keep(e, text_of(p->jti)),
@@ -275,8 +277,16 @@ static void decide_pending(struct engine *e, struct subject *s,
             run_rule_on(e, s, r, &c);
         else if (r != NULL && holds)
             run_rule(e, s, r, &c);
-        subject_unpend(&e->subjects, s, p);
+        subject_decide(s, p);
+        e->decided = s;
     }
+}
+
+void settle_decided(struct engine *e)
+{
+    if (e->decided != NULL)
+        subject_settle(&e->subjects, e->decided, e->rc != 0);
+    e->decided = NULL;
 }
 
 static void read_gone(struct engine *e, struct subject *s)
@@ -305,7 +315,7 @@ static void covered(struct engine *e, struct subject *s)
     s->read_input = s->rare->read.start_input;
     s->read_ms = s->rare->read.start_ms;
     s->read_wall_ms = e->in->wall_ms;
-    s->read_row = e->seq + 1;
+    s->read_row = s->rare->read.start_row;
     s->event_open = false;
 }
 
@@ -479,10 +489,12 @@ static void after_read(struct engine *e, struct subject *s)
         rest(e, s);
 }
 
-/* The step has failed, nothing of it is durable: so it has proved nothing. */
-static void not_taken(struct engine *e, struct subject *s)
+/* The step has failed, nothing of it is durable: so it has proved nothing, and
+ * what it has found will be news again. */
+static void not_taken(struct engine *e, struct subject *s, enum found before)
 {
     uncover(s);
+    s->found = before;
     read_failed(e, s, -1, SPAN("the answer cannot be kept"));
 }
 
@@ -492,6 +504,7 @@ void on_read_done(struct engine *e)
     struct subject *s = find_reading(e, in->read_id);
     if (s == NULL)
         return; /* ended by the tick, or from before a restart */
+    const enum found before = s->found;
     unsigned base = s->base;
     read_over(e, s);
     bool has_body = in->result == READ_OK ||
@@ -508,7 +521,7 @@ void on_read_done(struct engine *e)
     else
         read_agent(e, s);
     if (e->rc != 0)
-        not_taken(e, s);
+        not_taken(e, s, before);
     after_read(e, s);
     start_reads(e, base);
 }

@@ -38,6 +38,8 @@ static void start_read(struct engine *e, struct subject *s)
     struct read_state *read = &s->rare->read;
     read->id = new_id(e);
     read->start_input = e->input;
+    /* What this step has put into its row came before the read. */
+    read->start_row = e->seq + 1 + (e->facts.n > 0);
     read->start_ms = e->in->now_ms;
     read->wanted = read->conditional = false;
     e->bases[s->base].reading++;

@@ -188,6 +188,26 @@ void job_drop(struct jobs *t, struct job *j)
     mem_release(t->mem, j);
 }
 
+void job_reopen(struct jobs *t, struct job *j, int64_t next_ms)
+{
+    must(!job_is_open(j));
+    t->confirmed -= j->state == JOB_CONFIRMED;
+    t->failed -= j->state == JOB_FAILED || j->state == JOB_REFUSED;
+    list_remove(&j->state_link);
+    t->ended_count--;
+    j->agent->rare->ended_jobs--;
+    j->state = j->ended_from;
+    list_push(&t->open, &j->state_link);
+    list_push(&j->agent->rare->jobs, &j->agent_link);
+    t->open_count++;
+    t->withheld_count += j->state == JOB_WITHHELD;
+    if (j->state == JOB_WITHHELD)
+        return; /* nothing is due */
+    j->state = JOB_PENDING;
+    j->next_ms = next_ms;
+    heap_put(&t->due, &j->due, next_ms);
+}
+
 void job_end(struct jobs *t, struct job *j, enum job_state state)
 {
     must(job_is_open(j) && state > JOB_RUNNING && state != JOB_WITHHELD);
@@ -196,6 +216,7 @@ void job_end(struct jobs *t, struct job *j, enum job_state state)
     list_remove(&j->state_link);
     list_remove(&j->agent_link);
     t->open_count--;
+    j->ended_from = j->state;
     j->state = state;
     t->confirmed += state == JOB_CONFIRMED;
     t->failed += state == JOB_FAILED || state == JOB_REFUSED;

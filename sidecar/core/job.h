@@ -56,9 +56,9 @@ struct job {
     struct list_link queue_link; /* in jobs->unstored or in its lane */
     struct heap_link due;        /* in jobs->due: next attempt or deadline */
     struct lane *lane;           /* NULL: nobody is called for it */
-    uint64_t id, row;            /* row: journal row that made it */
+    uint64_t id, row, end_row;   /* journal rows that made and ended it */
     enum job_kind kind;
-    enum job_state state;
+    enum job_state state, ended_from;
     struct subject *agent;
     unsigned attempts;
     bool in_flight;
@@ -118,6 +118,8 @@ int job_action(struct job *j, const struct policy_action *a) must_use;
 
 /* Moves an open job to its end state and keeps it among the last ended. */
 void job_end(struct jobs *t, struct job *j, enum job_state state);
+/* The row that ended it was never written: it has not ended. */
+void job_reopen(struct jobs *t, struct job *j, int64_t next_ms);
 void job_drop(struct jobs *t, struct job *j);
 
 /* Delay before the next attempt: exponential with full jitter. */

@@ -331,7 +331,8 @@ int subject_pend(struct subjects *t, struct subject *s,
     LIST_EACH (k, next, &own->pending) {
         const struct pending_rule *have =
             container_of(k, struct pending_rule, link);
-        if (have->type == spec->type && have->about == spec->about &&
+        if (!have->decided && have->type == spec->type &&
+            have->about == spec->about &&
             span_eq(span_str((char *)have->rule), spec->rule) &&
             span_eq(span_str((char *)have->jti), spec->jti) &&
             span_eq(span_str((char *)have->feed), spec->feed))
@@ -362,6 +363,26 @@ void subject_unpend(struct subjects *t, struct subject *s,
     list_remove(&p->link);
     s->rare->pending_count--;
     pending_free(t, p);
+}
+
+void subject_decide(struct subject *s, struct pending_rule *p)
+{
+    must(!p->decided);
+    p->decided = true;
+    s->rare->pending_count--;
+}
+
+void subject_settle(struct subjects *t, struct subject *s, bool kept)
+{
+    LIST_EACH (k, next, &s->rare->pending) {
+        struct pending_rule *p = container_of(k, struct pending_rule, link);
+        if (!p->decided)
+            continue;
+        p->decided = false;
+        s->rare->pending_count++;
+        if (!kept)
+            subject_unpend(t, s, p);
+    }
 }
 
 static void put_c(struct buf *out, const unsigned char *s)
@@ -395,6 +416,8 @@ void subject_encode(const struct subject *s, struct buf *out)
     LIST_EACH (k, next, &subject_rare(s)->pending) {
         const struct pending_rule *p =
             container_of(k, struct pending_rule, link);
+        if (p->decided)
+            continue;
         put_u8(out, p->about);
         put_text(out, span_str(event_type_name(p->type)));
         put_c(out, p->rule);

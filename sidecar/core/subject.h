@@ -51,6 +51,7 @@ struct pending_rule {
     unsigned char *rule, *jti, *feed; /* NUL-terminated copies */
     enum event_type type;
     enum pending_about about;
+    bool decided; /* in this step: gone with its row, not counted any more */
 };
 struct pending_spec {
     enum pending_about about;
@@ -70,6 +71,7 @@ struct read_state {
     struct list_link link; /* in engine->reading, or queued for its base */
     uint64_t id;           /* 0: none in flight */
     uint64_t start_input;
+    uint64_t start_row; /* the first row that came after it */
     int64_t start_ms;
     int64_t not_before_ms; /* backoff after a failure or a read that does not
                               qualify yet */
@@ -199,6 +201,10 @@ int subject_pend(struct subjects *t, struct subject *s,
                  const struct pending_spec *spec) must_use;
 void subject_unpend(struct subjects *t, struct subject *s,
                     struct pending_rule *p);
+/* In two steps, for a row that may fail: it does not count any more; then it
+ * has gone, or (`kept`) is pending again. */
+void subject_decide(struct subject *s, struct pending_rule *p);
+void subject_settle(struct subjects *t, struct subject *s, bool kept);
 
 /* The value of FACT_SUBJECT. Relations are stored, other attributes are not. */
 void subject_encode(const struct subject *s, struct buf *out);

@@ -280,6 +280,31 @@ static void test_call_conditions(void **state)
     world_close(w);
 }
 
+/* A boot that was never counted on disk has its number again: what was given
+ * out under it must not be. */
+static void test_uncounted_boots(void **state)
+{
+    (void)state;
+    struct world *w = world_open(NULL);
+    uint64_t decisions[4], epoch = 0;
+    w->auto_store = false;
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_INT(world_restart(w), 0);
+        if (i == 3)
+            world_commit(w);
+        uint64_t t = world_ask(w, "/Agents/1", "x");
+        (void)world_reply(w, "/Agents/1", READ_OK, "e0", ACTIVE);
+        const struct out_answer *a = world_answer(w, t);
+        CHECK_STR(world_says(w, t), i == 3 ? "allow" : "store_blocked");
+        CHECK(a->epoch >= epoch);
+        epoch = a->epoch;
+        decisions[i] = a->decision;
+        for (unsigned k = 0; k < i; k++)
+            CHECK(decisions[k] != decisions[i]);
+    }
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_audit),
         cmocka_unit_test(test_trouble),
         cmocka_unit_test(test_new_policy),
+        cmocka_unit_test(test_uncounted_boots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

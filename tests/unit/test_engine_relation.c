@@ -37,6 +37,29 @@ static void test_group(void **state)
     world_close(w);
 }
 
+/* An owner's event while the first read was under way: what that read showed
+ * may be older, also after a restart. */
+static void test_owner_during_read(void **state)
+{
+    (void)state;
+    struct world *w = world_open("defaults: {max_age: 15m}\n");
+    const char *body = "{\"active\":true,\"owners\":[{\"value\":\"u1\"}]}";
+    (void)world_ask(w, A1, "x");
+    (void)EVENT(w, .jti = "a", .type = EVENT_PATCH, .uri = "/Users/u1");
+    CHECK(world_reply(w, A1, READ_OK, "e0", body));
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_STR(world_may(w, A1, "x"), "wait");
+        CHECK(world_reply(w, A1, READ_OK, "e0", body));
+        CHECK_STR(world_may(w, A1, "x"), "wait"); /* not settled */
+        CHECK_INT(world_restart(w), 0);
+    }
+    world_pass(w, 6000);
+    (void)world_ask(w, A1, "x");
+    CHECK(world_reply(w, A1, READ_OK, "e0", body));
+    CHECK_STR(world_may(w, A1, "x"), "allow");
+    world_close(w);
+}
+
 /* A group that cannot be read is asked again: who joined is not known. */
 static void test_group_read_fails(void **state)
 {
@@ -280,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_group),
+        cmocka_unit_test(test_owner_during_read),
         cmocka_unit_test(test_group_read_fails),
         cmocka_unit_test(test_last_owner),
         cmocka_unit_test(test_review_denied),

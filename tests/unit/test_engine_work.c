@@ -268,6 +268,109 @@ static void test_late_credential(void **state)
     world_close(w);
 }
 
+/* Only the new one: what became of the others' jobs stays as it is. */
+static void test_late_credential_alone(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy);
+    (void)world_credential(w, A1, "first", false);
+    (void)stop(w, "a");
+    world_job_done(w, world_job(w, JOB_REVOKE), JOB_DONE_REFUSED);
+    unsigned before = w->jobs_started;
+    (void)world_credential(w, A1, "late", false);
+    CHECK_UINT(w->jobs_started, before + 1);
+    CHECK_SPAN(world_job(w, JOB_REVOKE)->credential_id, SPAN("late"));
+    world_close(w);
+}
+
+/* A receiver that takes a key once must not miss another agent, or the same
+ * agent another time. */
+static void test_keys_are_apart(void **state)
+{
+    (void)state;
+    struct world *w = world_open(
+        "rules:\n"
+        "  - name: gone\n"
+        "    events: found_inactive\n"
+        "    do: [{notify: page}]\n"
+        "actions:\n"
+        "  page: {http: {method: POST, url: \"https://page.example/\"}}\n");
+    static const char *const uris[] = {A1, "/Agents/2", A1};
+    struct span keys[3];
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned k = 0; k < 2; k++) {
+            (void)EVENT(w, .jti = (const char *)world_text(w, "%u.%u", i, k).p,
+                        .type = EVENT_PATCH, .uri = uris[i]);
+            (void)world_ask(w, uris[i], "x");
+            CHECK(world_reply(w, uris[i], READ_OK,
+                              (const char *)world_text(w, "%u%u", i, k).p,
+                              k == 0 ? ACTIVE : INACTIVE));
+        }
+        const struct out_job *j = world_job(w, JOB_ACTION);
+        CHECK(j != NULL);
+        keys[i] = world_text(w, "%.*s", PRSPAN(j->key));
+        world_job_done(w, j, JOB_DONE_CONFIRMED);
+        for (unsigned k = 0; k < i; k++)
+            CHECK(!span_eq(keys[k], keys[i]));
+    }
+    world_close(w);
+}
+
+/* A read that found no room for its rules' jobs has found nothing: the next one
+ * runs them. A rule that waited for it still waits. */
+static void test_read_without_room(void **state)
+{
+    (void)state;
+    struct world *w = world_open(
+        "rules:\n"
+        "  - {name: gone, events: found_inactive, do: [{notify: page}]}\n"
+        "  - name: odd\n"
+        "    events: patch\n"
+        "    where: 'userType eq \"odd\"'\n"
+        "    do: [{hold: suspended}]\n"
+        "actions:\n"
+        "  page: {http: {method: POST, url: \"https://page.example/\"}}\n");
+    const char *body = "{\"active\":false,\"userType\":\"odd\"}";
+    w->conf.limits.jobs_max = 1;
+    CHECK_INT(world_restart(w), 0);
+    (void)EVENT(w, .jti = "a", .type = EVENT_PATCH, .uri = A1);
+    (void)world_ask(w, A1, "x");
+    CHECK(world_reply(w, A1, READ_OK, "e1", INACTIVE));
+    CHECK_UINT(w->job_count, 1); /* the only one there can be */
+    (void)EVENT(w, .jti = "b", .type = EVENT_PATCH, .uri = "/Agents/2");
+    world_pass(w, 6000);
+    for (unsigned i = 0; i < 2; i++) {
+        (void)world_ask(w, "/Agents/2", "x");
+        CHECK(world_reply(w, "/Agents/2", READ_OK, "e1", body));
+        CHECK_INT(w->rc, i == 0 ? RC_LIMIT : 0);
+        CHECK_UINT(world_records(w, "\"odd\"", "\"set\""), i);
+        world_job_done(w, world_job(w, JOB_ACTION), JOB_DONE_CONFIRMED);
+        world_pass(w, 31000);
+    }
+    CHECK_UINT(w->jobs_started, 2);
+    world_close(w);
+}
+
+/* The end of a job makes room for what it runs otherwise; and a call that the
+ * read no longer allows does not undo the read when there is none. */
+static void test_ends_without_room(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy);
+    w->conf.limits.jobs_max = 2; /* revoke and purge */
+    CHECK_INT(world_restart(w), 0);
+    (void)world_credential(w, A1, "t", false);
+    (void)stop(w, "a");
+    world_job_done(w, world_job(w, JOB_REVOKE), JOB_DONE_REFUSED);
+    CHECK_UINT(world_records(w, "\"revoke\"", "\"refused\""), 1);
+    CHECK(world_job(w, JOB_ACTION) != NULL); /* page */
+    (void)world_hello(w, "r1", "/Agents/2", "c1");
+    CHECK(world_reply(w, "/Agents/2", READ_OK, "e1", INACTIVE));
+    CHECK_UINT(world_records(w, "\"too many jobs are open\"", "/Agents/2"), 1);
+    CHECK_STR(world_may(w, "/Agents/2", "x"), "agent_inactive");
+    world_close(w);
+}
+
 /* P9, P10: jobs resume after a crash, with the same key, until the deadline. */
 static void test_jobs_resume(void **state)
 {
@@ -332,6 +435,10 @@ int main(void)
         cmocka_unit_test(test_nothing_registered),
         cmocka_unit_test(test_revoke),
         cmocka_unit_test(test_late_credential),
+        cmocka_unit_test(test_late_credential_alone),
+        cmocka_unit_test(test_keys_are_apart),
+        cmocka_unit_test(test_read_without_room),
+        cmocka_unit_test(test_ends_without_room),
         cmocka_unit_test(test_jobs_resume),
         cmocka_unit_test(test_operator_jobs),
     };
