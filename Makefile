@@ -53,8 +53,8 @@ endif
 
 MAIN := sidecar/main.c
 SRC := $(filter-out $(MAIN),$(wildcard sidecar/*.c sidecar/*/*.c policy/*.c proto/*.c adapters/*.c adapters/*/*.c))
-HDR := $(wildcard sidecar/*.h sidecar/*/*.h policy/*.h proto/*.h adapters/*.h adapters/*/*.h tests/lib/*.h tests/semantics/*.h)
-TEST_C := $(wildcard tests/unit/*.c tests/semantics/*.c tests/sweep/*.c tests/lib/*.c tests/fuzz/*.c tests/fault/*.c tests/bench/*.c tests/bench/lib/*.c)
+HDR := $(wildcard sidecar/*.h sidecar/*/*.h policy/*.h proto/*.h adapters/*.h adapters/*/*.h tests/lib/*.h tests/semantics/*.h tests/sim/*.h)
+TEST_C := $(wildcard tests/unit/*.c tests/semantics/*.c tests/sweep/*.c tests/lib/*.c tests/fuzz/*.c tests/fault/*.c tests/bench/*.c tests/bench/lib/*.c tests/sim/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 PROTOS := $(wildcard proto/*.proto)
 GEN := $(PROTOS:proto/%.proto=$(B)/gen/proto/%.pb-c.c)
@@ -74,11 +74,13 @@ SEMANTICS := $(call programs,semantics,semantics)
 SEMANTICSLIB := $(patsubst %.c,$(B)/%.o,$(filter-out tests/semantics/semantics_%,$(wildcard tests/semantics/*.c)))
 FUZZ := $(call programs,fuzz,fuzz)
 BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+SIMULATOR := $(B)/tests/sim/sim
+SIM_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c))
 BENCHLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/lib/*.c))
 LINK = $(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS) -o $@
 export CC B
 
-.PHONY: deps all net fault demo test run-tests check unit threads golden semantics vectors fuzz fuzz-replay sweep e2e cli bench lint \
+.PHONY: deps all net fault demo test run-tests check unit threads golden semantics vectors fuzz fuzz-replay sweep sim sim-forever sim-mutants e2e cli bench lint \
 	lint-fast layers messages purity headers rules tidy cppcheck fmt fmt-check analyze cov install uninstall dist clean help
 all: $(B)/bailiff ## build the program into build/<variant>/
 
@@ -120,6 +122,9 @@ $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
 $(BENCH): %: %.o $(BENCHLIB) $(LIB)
 	$(Q)$(LINK) $< $(BENCHLIB) $(LIB) $(PKG_LIBS)
 
+$(SIMULATOR): $(SIM_OBJ) $(LIB)
+	$(Q)$(LINK) $(SIM_OBJ) $(LIB) $(PKG_LIBS)
+
 # What a fresh machine lacks is installed first; the build then starts anew,
 # because this file asked pkg-config before the libraries were there.
 deps: ## install what building needs (Debian 12 and 13)
@@ -130,7 +135,7 @@ demo: ## build and show a complete world on this machine
 test: ## install what is missing, build, run every suite
 	@tests/lib/install-deps build test
 	@$(MAKE) -s --no-print-directory run-tests
-SUITES := unit golden semantics fuzz-replay sweep net cli e2e fault
+SUITES := unit golden semantics fuzz-replay sweep sim net cli e2e fault
 run-tests: all
 	@MAKE='$(MAKE)' tests/lib/run-suites $(SUITES)
 check: ## the checks of every commit: unit tests, golden files, fast lint
@@ -148,6 +153,13 @@ sweep: $(SWEEP) ## fail every allocation, one after the other
 	$(Q)tests/lib/run-unit sweep $(call pick,sweep,$(SWEEP))
 fuzz-replay: $(FUZZ) ## run the fuzz corpora without a fuzzer
 	$(Q)tests/fuzz/run-replay $(call pick,fuzz,$(FUZZ))
+sim: $(SIMULATOR) ## nothing acknowledged is lost: 2,000 simulated worlds (SEED=n for one, with its trace)
+	$(Q)tests/sim/run $< $(SEED)
+sim-forever: $(SIMULATOR) ## simulated worlds until one breaks
+	$(Q)$< -c $$(date +%s)000 1000000000
+sim-mutants: $(SIMULATOR) ## does the simulation notice planted bugs? (T=name for one)
+	$(Q)COMPILE='$(CC) $(CSTD) $(PKG_CFLAGS) $(OPT.$(V)) $(CFLAGS)' LINK='$(CC) $(OPT.$(V)) $(LINK.$(V)) $(LDFLAGS)' \
+		OBJECTS='$(SIM_OBJ)' LIBS='$(LIB) $(PKG_LIBS)' tests/sim/run-mutants $(T)
 SECONDS ?= 60
 fuzz: ## fuzz one target with clang: make fuzz T=name SECONDS=60
 	$(Q)$(MAKE) -s V=fuzz CC=clang build/fuzz-clang/tests/fuzz/fuzz_$(T)
