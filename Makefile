@@ -135,7 +135,7 @@ demo: ## build and show a complete world on this machine
 test: ## install what is missing, build, run every suite
 	@tests/lib/install-deps build test
 	@$(MAKE) -s --no-print-directory run-tests
-SUITES := unit golden semantics fuzz-replay sweep sim net cli e2e fault
+SUITES := unit golden semantics fuzz-replay sweep sim sim-mutants net cli e2e fault
 run-tests: all
 	@MAKE='$(MAKE)' tests/lib/run-suites $(SUITES)
 check: ## the checks of every commit: unit tests, golden files, fast lint
