@@ -53,8 +53,10 @@ static void start_read(struct engine *e, struct subject *s)
     o->read.after_ms = st.event_open ? st.event_ms : 0;
     if (s->kind != SUBJECT_GROUP) {
         o->read.attributes = e->policy->attributes;
+        /* What is kept must be what the ETag names: after a restart the first
+         * answer is kept to be shown, whatever it proves. */
         if (s->etag_qualified && s->etag != NULL && s->attrs != NULL &&
-            s->read_input >= e->policy_stamp) {
+            s->read_input > 0 && s->read_input >= e->policy_stamp) {
             o->read.if_none_match = span_str((const char *)s->etag);
             read->conditional = true;
         }
