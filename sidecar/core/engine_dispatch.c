@@ -165,6 +165,9 @@ void job_tick(struct engine *e)
         else
             job_plan(e, j);
     }
+    /* Also when nothing may run: else a pause that is over would ask for the
+     * next tick at once, again and again. */
+    lanes_wake(&e->jobs.lanes, e->in->now_ms);
     run_lanes(e);
     k = heap_first(&e->jobs.due);
     if (k != NULL)

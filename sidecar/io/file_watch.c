@@ -17,6 +17,7 @@ struct file_watch {
     struct watched at[FILE_WATCH_MAX];
     unsigned count, handles;
     uv_timer_t quiet;
+    uint64_t latest_ms; /* the wait ends then, however busy the folder is */
     void (*changed)(void *ctx);
     void *ctx;
     void (*closed)(void *ctx);
@@ -29,10 +30,17 @@ static void on_quiet(uv_timer_t *t)
     w->changed(w->ctx);
 }
 
-/* Starts the wait anew: a file that is being written is left alone. */
+/* Starts the wait anew: a file that is being written is left alone. But not
+ * for ever: whoever can write to the folder could put the change off. */
 static void touched(struct file_watch *w)
 {
-    (void)uv_timer_start(&w->quiet, on_quiet, FILE_WATCH_QUIET_MS, 0);
+    const uint64_t now_ms = uv_now(w->quiet.loop);
+    uint64_t wait = FILE_WATCH_QUIET_MS;
+    if (!uv_is_active((uv_handle_t *)&w->quiet))
+        w->latest_ms = now_ms + FILE_WATCH_LATEST_MS;
+    if (now_ms + wait > w->latest_ms)
+        wait = now_ms < w->latest_ms ? w->latest_ms - now_ms : 0;
+    (void)uv_timer_start(&w->quiet, on_quiet, wait, 0);
 }
 
 static void on_folder(uv_fs_event_t *h, const char *name, int events,

@@ -16,6 +16,7 @@
 
 #define FILE_WATCH_MAX 4
 #define FILE_WATCH_QUIET_MS 500
+#define FILE_WATCH_LATEST_MS 5000 /* also when it never gets quiet */
 #define FILE_WATCH_LOOK_MS 5000
 
 struct file_watch;

@@ -223,7 +223,9 @@ static void arm_timer(struct app *a, int64_t now_ms)
         (void)uv_timer_stop(&a->timer);
         return;
     }
-    uint64_t wait = at <= now_ms ? 0 : (uint64_t)(at - now_ms);
+    /* Not 0: libuv runs a timer that is due again before it looks at sockets,
+     * so an engine that is never content would stop everything else. */
+    uint64_t wait = at <= now_ms ? 1 : (uint64_t)(at - now_ms);
     uv_update_time(&a->loop);
     (void)uv_timer_start(&a->timer, on_timer, wait, 0);
 }

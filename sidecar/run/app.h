@@ -13,7 +13,8 @@
  *   outbound.c  reads, revocations, actions, calls to runtimes
  *   rollout.c   which policy is in force;  policy_load.c  reading one
  *   admin*.c    operators' commands;  metrics.c  numbers
- *   start.c     opening everything in order; stop.c  closing it
+ *   start.c     opening everything in order; stop.c  closing it;
+ *   stop_limit.c  ends the process when that takes too long
  *
  * Loop thread only, but for the workers' part of intake.
  */
@@ -37,12 +38,14 @@
 #define APP_LATER_MAX 65536
 #define APP_MESSAGE_BYTES_MAX (256 * 1024)
 #define APP_DRAIN_MS 5000
+#define APP_STOP_MS (APP_DRAIN_MS + 10000) /* then the process just ends */
 #define APP_HEARTBEAT_MS 2000
 #define APP_RANDOM_BYTES 4096
 #define APP_TROUBLE_BYTES (FAIL_TEXT_MAX + 8)
 
 struct app;
 struct rollout;
+struct stop_limit;
 
 enum waiter_kind {
     WAIT_CHECK,
@@ -162,12 +165,13 @@ struct app {
     enum store_state store_state;
     uint64_t logged_ticket; /* latest `written` not yet stepped */
     bool ready, stopping, failed;
-    bool looping;                 /* the loop and its timers are there */
-    bool log_started;             /* its thread: it is closed, not freed */
-    bool durable;                 /* the store, too */
-    bool journal_ends;            /* a row was refused: none may follow it */
-    bool store_closing;           /* no row may be appended any more */
-    unsigned stop_phase, closing; /* stop.c */
+    bool looping;                  /* the loop and its timers are there */
+    bool log_started;              /* its thread: it is closed, not freed */
+    bool durable;                  /* the store, too */
+    bool journal_ends;             /* a row was refused: none may follow it */
+    bool store_closing;            /* no row may be appended any more */
+    unsigned stop_phase, closing;  /* stop.c */
+    struct stop_limit *stop_limit; /* while stopping */
     int exit_code;
     struct {
         uint64_t refused_auth, refused_form, refused_busy, rate_limited;

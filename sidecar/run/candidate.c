@@ -35,7 +35,6 @@ struct candidate {
     uv_thread_t thread;
     uv_mutex_t mutex; /* everything up to the next comment */
     uv_cond_t wake;
-    bool stop;
     enum candidate_state state;
     struct fail why;
     struct buf queue;
@@ -46,7 +45,7 @@ struct candidate {
     unsigned total_count;
     uint64_t total_lost;
     /* anybody */
-    atomic_bool has;
+    atomic_bool has, stop;
     /* the loop */
     struct told out;
     struct buf step_inputs, step_records;
@@ -241,7 +240,8 @@ static void set_state(struct candidate *c, enum candidate_state s,
 
 static int take_lines(struct candidate *c, struct span lines, struct fail *f)
 {
-    while (lines.n > 0) {
+    /* The loop waits for the thread: a batch is left where it is. */
+    while (lines.n > 0 && !atomic_load(&c->stop)) {
         size_t end = span_find(lines, '\n', 0);
         TRY(compare_line(c->compare, span_sub(lines, 0, end), f));
         lines = span_sub(lines, end + 1, lines.n);
@@ -269,7 +269,7 @@ static int take_batch(struct candidate *c, struct fail *f)
 {
     struct span left = buf_span(&c->batch);
     struct packed head;
-    while (left.n > 0) {
+    while (left.n > 0 && !atomic_load(&c->stop)) {
         must(left.n >= sizeof head);
         memcpy(&head, left.p, sizeof head);
         struct span bytes = span_sub(left, sizeof head, sizeof head + head.n);
@@ -289,12 +289,12 @@ static bool wait_batch(struct candidate *c)
     c->stats.questions = d->questions;
     c->stats.changed = d->changed;
     c->stats.undecided = d->undecided;
-    while (!c->stop && c->queue.n == 0)
+    while (!atomic_load(&c->stop) && c->queue.n == 0)
         uv_cond_wait(&c->wake, &c->mutex);
     struct buf full = c->queue;
     c->queue = c->batch;
     c->batch = full;
-    bool go_on = !c->stop;
+    bool go_on = !atomic_load(&c->stop);
     uv_mutex_unlock(&c->mutex);
     return go_on;
 }
@@ -347,8 +347,8 @@ void candidate_stop(struct candidate *c)
 {
     if (c == NULL)
         return;
-    uv_mutex_lock(&c->mutex);
-    c->stop = true;
+    uv_mutex_lock(&c->mutex); /* the thread looks, then waits: not between */
+    atomic_store(&c->stop, true);
     uv_mutex_unlock(&c->mutex);
     uv_cond_signal(&c->wake);
     must(uv_thread_join(&c->thread) == 0);

@@ -4,12 +4,15 @@
  * next begins when all of the group have said that they are closed:
  *
  *   RUNNING -> SERVERS (stop accepting, drain) -> POLLERS -> READERS -> CLIENTS
- *           -> TRANSPORT -> STORE (last commits, whose records still go to the
-           log) -> LOG (last records, last checkpoint) -> HANDLES -> DONE
+ *           -> TRANSPORT -> STORE (last commits, whose records still go to
+ *           the log) -> LOG (last records, last checkpoint) -> HANDLES -> DONE
+ *
+ * stop_limit.h is the net beneath it.
  */
 #include "sidecar/run/rollout.h"
 
 #include "sidecar/base/log.h"
+#include "sidecar/run/stop_limit.h"
 
 enum phase {
     RUNNING,
@@ -23,6 +26,10 @@ enum phase {
     HANDLES,
     DONE
 };
+
+static const char *const phase_words[] = {
+    "running",   "servers", "pollers", "readers", "clients",
+    "transport", "store",   "log",     "handles", "done"};
 
 static void next_phase(struct app *a);
 
@@ -169,6 +176,7 @@ static void close_handles(struct app *a)
 
 static void enter(struct app *a, enum phase p)
 {
+    stop_limit_at(a->stop_limit, phase_words[p]);
     switch (p) {
         case SERVERS: close_servers(a); break;
         case POLLERS: close_pollers(a); break;
@@ -199,6 +207,7 @@ void app_stop(struct app *a)
     if (a->stopping)
         return;
     a->stopping = true;
+    a->stop_limit = stop_limit_start(APP_STOP_MS);
     if (a->health != NULL)
         grpc_health_set(a->health, false);
     if (a->engine != NULL) {
@@ -245,7 +254,9 @@ void app_close(struct app *a)
         close_loop(a);
     watch_free_gone(a);
     engine_free(a->engine);
+    stop_limit_at(a->stop_limit, "candidate");
     candidate_host_close(a);
+    stop_limit_end(a->stop_limit);
     grpc_health_free(a->health);
     seal_free(a->seal);
     answer_left(a);

@@ -152,6 +152,28 @@ static void test_restart(void **state)
     world_close(w);
 }
 
+/* A pause that ends while nothing may be attempted is over all the same: it
+ * must not ask for one tick after another. */
+static void test_pause_ends_while_stopping(void **state)
+{
+    (void)state;
+    const struct in last[] = {
+        {.kind = IN_STOP},
+        {.kind = IN_STORE_STATE, .store = {.poisoned = true}}};
+    for (size_t i = 0; i < sizeof last / sizeof *last; i++) {
+        struct world *w = open_stopped(8);
+        answer_all(w, JOB_ACTION, JOB_DONE_CONFIRMED);
+        answer_all(w, JOB_REVOKE, JOB_DONE_RETRY);
+        CHECK(lanes_wake_ms(&w->e->jobs.lanes) < INT64_MAX);
+        (void)world_step(w, last[i]);
+        w->now += LANE_PAUSE_MAX_MS;
+        (void)world_step(w, (struct in){.kind = IN_TICK});
+        CHECK(engine_wake_ms(w->e) > w->now);
+        CHECK(world_job(w, JOB_REVOKE) == NULL);
+        world_close(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_deadline_while_down),
         cmocka_unit_test(test_operator_retries),
         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_pause_ends_while_stopping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
