@@ -137,13 +137,15 @@ const struct command commands[] = {
      "       bailiff log proof [DIR] --seq N\n"
      "       bailiff log schema",
      "verify and read the decision log",
-     "Works offline, also on a copy. DIR is /var/lib/bailiff/log by default.\n"
+     "Works offline, also on a copy. DIR is that of --config, or else\n"
+     "/var/lib/bailiff/log.\n"
      "verify  every line is there, in order and unchanged; exit code 1 if not\n"
      "query   records by agent, kind and time; exit code 1 when there are "
      "none\n"
      "tail    the last records\n"
      "proof   a proof that record N is in the log, to give to others\n"
      "schema  the JSON Schema of a record\n",
+     "  -c, --config FILE   find the log in this bailiff.yaml\n"
      "  -k, --key KEY       public key: file or line; default ../keys/log.pub\n"
      "      --checkpoint FILE  a checkpoint kept elsewhere, to compare with\n"
      "  -a, --agent A       only this agent; * stands for any text\n"
