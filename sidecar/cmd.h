@@ -2,7 +2,8 @@
 /*
  * The commands. Each is one file (backup and restore share one), gets its own
  * name as argv[0], and returns an exit code of sidecar/cli.h. The table behind
- * `bailiff help` is in main.c.
+ * `bailiff help` is in sidecar/commands.c, those under `bailiff policy` in
+ * sidecar/cmd_policy_tool.h.
  */
 #ifndef SIDECAR_CMD_H
 #define SIDECAR_CMD_H
@@ -10,7 +11,6 @@
 int cmd_run(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_check(int argc, char **argv);
-int cmd_policy(int argc, char **argv);
 int cmd_history(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_set(int argc, char **argv);
@@ -20,7 +20,6 @@ int cmd_hold(int argc, char **argv);
 int cmd_review(int argc, char **argv);
 int cmd_jobs(int argc, char **argv);
 int cmd_feeds(int argc, char **argv);
-int cmd_demo(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_completion(int argc, char **argv);

@@ -45,7 +45,8 @@ static int exit_of(int rc, const struct fail *f)
 {
     if (rc == 0)
         return EXIT_YES;
-    ignore_rc(cli_fail(f)); /* only prints */
+    (void)cli_usage("%s%s", f->text,
+                    rc == RC_BUSY ? "; stop the sidecar first" : "");
     return rc == RC_EXISTS || rc == RC_BUSY ? EXIT_NO : EXIT_ENVIRONMENT;
 }
 
@@ -176,7 +177,8 @@ int cmd_backup(int argc, char **argv)
     };
     int n = cli_parse(argc, argv, options, &b.file, 1);
     if (n == 0)
-        return cli_usage("backup: which file to make?");
+        return cli_usage(
+            "backup: which file to make? for example /backup/bailiff.db");
     return n < 0 ? EXIT_USAGE : run(&b, back_up);
 }
 

@@ -13,6 +13,7 @@
 #include "sidecar/base/json_out.h"
 #include "sidecar/base/time_text.h"
 #include "sidecar/cli.h"
+#include "sidecar/config/config.h"
 #include "sidecar/io/decision_log.h"
 #include "sidecar/io/decision_log_files.h"
 #include "sidecar/io/file.h"
@@ -28,6 +29,7 @@
 
 struct args {
     struct span path;
+    const char *config;
     const char *key, *checkpoint, *agent, *kind, *since, *lines, *seq;
     bool json;
 };
@@ -350,7 +352,10 @@ static int query_log(const struct args *a, struct buf *out)
     if (a->seq != NULL && !span_u64(span_str(a->seq), &q.from_seq))
         return cli_usage("log query: --seq wants a number");
     int code = run_query(&q);
-    return code == EXIT_YES && q.shown == 0 ? EXIT_NO : code;
+    if (code != EXIT_YES || q.shown > 0)
+        return code;
+    (void)fputs("bailiff: no record matches\n", stderr);
+    return EXIT_NO;
 }
 
 /* The number of the last record, from the last file only. */
@@ -400,11 +405,71 @@ static int print_schema(const struct args *a, struct buf *out)
     return write_out(out);
 }
 
+/* ---- which log, and with what ---- */
+
+/* The directory that is named, or that --config names. */
+static int find_log(struct args *a, const char *named, struct mem *m)
+{
+    static struct policy_notes notes; /* large */
+    const struct config *c;
+    struct span source;
+    struct fail f = {0};
+    a->path = named == NULL ? SPAN(LOG_DIR) : span_str(named);
+    if (named != NULL || a->config == NULL)
+        return EXIT_YES;
+    if (config_load(m, a->config, &c, &notes, &source, &f) >= 0) {
+        a->path = c->log_dir;
+        return EXIT_YES;
+    }
+    return notes.error_count > 0
+               ? cli_usage("`bailiff check -c %s` says what is wrong",
+                           a->config)
+               : cli_fail(&f);
+}
+
+/* An option that the verb would pass over without a word is a mistake. */
+static int check_options(const struct args *a, const char *verb)
+{
+    const struct {
+        const char *value, *name, *verbs;
+    } rows[] = {{a->key, "key", "verify"},
+                {a->checkpoint, "checkpoint", "verify"},
+                {a->agent, "agent", "query"},
+                {a->kind, "kind", "query"},
+                {a->since, "since", "query"},
+                {a->lines, "lines", "tail"},
+                {a->seq, "seq", "query and proof"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].value != NULL && strstr(rows[i].verbs, verb) == NULL)
+            return cli_usage("log %s: --%s is for %s", verb, rows[i].name,
+                             rows[i].verbs);
+    return EXIT_YES;
+}
+
+typedef int (*verb_fn)(const struct args *a, struct buf *out);
+
+static int run_verb(struct args *a, const char *const *words, verb_fn run)
+{
+    struct arena arena;
+    struct buf out;
+    int code = check_options(a, words[0]);
+    if (code != EXIT_YES)
+        return code;
+    arena_init(&arena, mem_system(), ARENA_BYTES_MAX);
+    buf_init(&out, mem_system(), OUT_BYTES_MAX);
+    code = find_log(a, words[1], &arena.mem);
+    if (code == EXIT_YES)
+        code = run(a, &out);
+    buf_fini(&out);
+    arena_fini(&arena);
+    return code;
+}
+
 int cmd_log(int argc, char **argv)
 {
     static const struct {
         const char *word;
-        int (*run)(const struct args *a, struct buf *out);
+        verb_fn run;
     } verbs[] = {{"verify", verify_log},
                  {"query", query_log},
                  {"tail", tail_log},
@@ -413,24 +478,25 @@ int cmd_log(int argc, char **argv)
     struct args a = {.json = false};
     const char *words[2] = {NULL, NULL};
     const struct cli_option options[] = {
-        {"key", 'k', NULL, &a.key},     {"checkpoint", 0, NULL, &a.checkpoint},
-        {"agent", 'a', NULL, &a.agent}, {"kind", 0, NULL, &a.kind},
-        {"since", 's', NULL, &a.since}, {"lines", 'n', NULL, &a.lines},
-        {"seq", 0, NULL, &a.seq},       {"json", 'j', &a.json, NULL},
+        {"key", 'k', NULL, &a.key},
+        {"checkpoint", 0, NULL, &a.checkpoint},
+        {"agent", 'a', NULL, &a.agent},
+        {"kind", 0, NULL, &a.kind},
+        {"since", 's', NULL, &a.since},
+        {"lines", 'n', NULL, &a.lines},
+        {"seq", 0, NULL, &a.seq},
+        {"json", 'j', &a.json, NULL},
+        {"config", 'c', NULL, &a.config},
         {NULL, 0, NULL, NULL},
     };
     int n = cli_parse(argc, argv, options, words, 2);
     if (n < 0)
         return EXIT_USAGE;
-    a.path = n == 2 ? span_str(words[1]) : SPAN(LOG_DIR);
     for (size_t i = 0; n > 0 && i < sizeof verbs / sizeof *verbs; i++) {
-        struct buf out;
-        if (strcmp(words[0], verbs[i].word) != 0)
-            continue;
-        buf_init(&out, mem_system(), OUT_BYTES_MAX);
-        int code = verbs[i].run(&a, &out);
-        buf_fini(&out);
-        return code;
+        if (strcmp(words[0], verbs[i].word) == 0)
+            return run_verb(&a, words, verbs[i].run);
     }
-    return cli_usage("log: say verify, query, tail, proof or schema");
+    return cli_usage(
+        "log: say verify, query, tail, proof or schema; see `bailiff help "
+        "log`");
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * `bailiff policy`: the tools of the person who writes policy.yaml.
+ * `bailiff policy check` and `show`.
  */
-#include "sidecar/cmd.h"
+#include "sidecar/cmd_policy_tool.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -10,8 +10,6 @@
 #include "policy/warn.h"
 #include "sidecar/base/json_out.h"
 #include "sidecar/cli.h"
-#include "sidecar/cmd_policy_test.h"
-#include "sidecar/cmd_policy_tool.h"
 #include "sidecar/config/policy_file.h"
 #include "sidecar/config/yaml_doc.h"
 #include "sidecar/policy_seen.h"
@@ -190,91 +188,44 @@ static int with_policy(struct work *w, int (*run)(struct work *))
     return code;
 }
 
-static int test(struct policy_test_args *args)
+/* The file that is wanted, or NULL when `optional`. */
+static int only_file(int argc, char **argv, const struct cli_option *options,
+                     bool optional, const char **ret)
 {
-    uint64_t percent = 0;
-    if (args->file_count == 0)
-        return cli_usage("policy test needs a policy or a file of tests");
-    if (args->coverage_min_text != NULL &&
-        (!span_u64(span_str(args->coverage_min_text), &percent) ||
-         percent > 100))
-        return cli_usage("policy test: --coverage-min is a percentage");
-    args->coverage_min = (unsigned)percent;
-    if (args->json && args->tap)
-        return cli_usage("policy test: --json or --tap, not both");
-    return policy_test_run(args);
+    const char *words[2] = {NULL, NULL};
+    const int count = cli_parse(argc, argv, options, words, 2);
+    if (count < 0)
+        return RC_INVALID;
+    *ret = words[1];
+    if (count == 2 || optional)
+        return RC_OK;
+    (void)cli_usage("policy %s needs one policy file", words[0]);
+    return RC_INVALID;
 }
 
-static int choose(struct work *w, const char *const *words, unsigned count,
-                  struct policy_test_args *args)
+int cmd_policy_check(int argc, char **argv)
 {
-    args->files = words + 1;
-    args->file_count = count > 0 ? count - 1 : 0;
-    args->json = w->json;
-    w->file = count > 1 ? words[1] : NULL;
-    if (count > 0 && strcmp(words[0], "test") == 0)
-        return test(args);
-    if (args->tap || args->verbose || args->coverage || args->junit != NULL ||
-        args->coverage_min_text != NULL)
-        return cli_usage(
-            "policy: --tap, --junit, --coverage and -v are for test");
-    if (count > 2)
-        return cli_usage("policy: what is '%s' for? see `bailiff help policy`",
-                         words[2]);
-    if (count > 0 && strcmp(words[0], "check") == 0)
-        return count == 2 ? with_policy(w, check)
-                          : cli_usage("policy check needs one policy file");
-    if (count > 0 && strcmp(words[0], "show") == 0)
-        return with_policy(w, show);
-    return cli_usage(
-        "policy: 'check FILE', 'test FILE...' or 'show [FILE]', not '%s'",
-        count > 0 ? words[0] : "");
-}
-
-/* Commands with options of their own. */
-static const struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-} tools[] = {{"schema", cmd_policy_schema},
-             {"explain", cmd_policy_explain},
-             {"fmt", cmd_policy_fmt},
-             {"diff", cmd_policy_diff},
-             {"candidate", cmd_policy_candidate},
-             {"init", cmd_policy_init},
-             {"keygen", cmd_policy_keygen},
-             {"sign", cmd_policy_sign},
-             {"verify", cmd_policy_verify},
-             {"status", cmd_policy_status},
-             {"history", cmd_policy_history},
-             {"reload", cmd_policy_reload},
-             {"rollback", cmd_policy_rollback}};
-
-int cmd_policy(int argc, char **argv)
-{
-    for (size_t i = 0; argc > 1 && i < sizeof tools / sizeof *tools; i++)
-        if (strcmp(argv[1], tools[i].name) == 0)
-            return tools[i].run(argc, argv);
     struct work *w = mem_alloc(mem_system(), sizeof *w);
-    const char **words =
-        mem_array(mem_system(), (size_t)argc + 1, sizeof *words);
-    struct policy_test_args args = {.junit = NULL};
-    int code = EXIT_ENVIRONMENT;
-    if (w != NULL && words != NULL) {
-        const struct cli_option options[] = {
-            {"json", 'j', &w->json, NULL},
-            {"strict", 's', &w->strict, NULL},
-            {"log", 0, NULL, &w->log},
-            {"tap", 0, &args.tap, NULL},
-            {"junit", 0, NULL, &args.junit},
-            {"coverage", 0, &args.coverage, NULL},
-            {"coverage-min", 0, NULL, &args.coverage_min_text},
-            {"verbose", 'v', &args.verbose, NULL},
-            {NULL, 0, NULL, NULL}};
-        const int count = cli_parse(argc, argv, options, words, (unsigned)argc);
-        code =
-            count < 0 ? EXIT_USAGE : choose(w, words, (unsigned)count, &args);
-    }
-    mem_release(mem_system(), words);
+    if (w == NULL)
+        return EXIT_ENVIRONMENT;
+    const struct cli_option options[] = {{"json", 'j', &w->json, NULL},
+                                         {"strict", 's', &w->strict, NULL},
+                                         {"log", 0, NULL, &w->log},
+                                         {NULL, 0, NULL, NULL}};
+    const int rc = only_file(argc, argv, options, false, &w->file);
+    const int code = rc < 0 ? EXIT_USAGE : with_policy(w, check);
+    mem_release(mem_system(), w);
+    return code;
+}
+
+int cmd_policy_show(int argc, char **argv)
+{
+    struct work *w = mem_alloc(mem_system(), sizeof *w);
+    if (w == NULL)
+        return EXIT_ENVIRONMENT;
+    const struct cli_option options[] = {{NULL, 0, NULL, NULL}};
+    const int rc = only_file(argc, argv, options, true, &w->file);
+    const int code = rc < 0 ? EXIT_USAGE : with_policy(w, show);
     mem_release(mem_system(), w);
     return code;
 }

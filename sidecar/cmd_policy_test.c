@@ -2,7 +2,7 @@
 /*
  * `bailiff policy test FILE...`: runs the tests of policies.
  */
-#include "sidecar/cmd_policy_test.h"
+#include "sidecar/cmd_policy_tool.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +12,15 @@
 #include "sidecar/policy_report.h"
 
 #define TEST_MEMORY_MAX (512u * 1024 * 1024)
+
+struct policy_test_args {
+    const char *const *files;
+    unsigned file_count;
+    bool json, tap, verbose, coverage;
+    const char *junit;             /* a file to write, or NULL */
+    const char *coverage_min_text; /* as given, or NULL */
+    unsigned coverage_min;         /* percent; 0: anything will do */
+};
 
 struct run {
     const struct policy_test_args *args;
@@ -162,7 +171,7 @@ static int run_all(struct run *r)
                : EXIT_YES;
 }
 
-int policy_test_run(const struct policy_test_args *args)
+static int run_with(const struct policy_test_args *args)
 {
     struct run *r = mem_alloc(mem_system(), sizeof *r);
     if (r == NULL)
@@ -177,5 +186,43 @@ int policy_test_run(const struct policy_test_args *args)
     buf_fini(&r->out);
     arena_fini(&r->arena);
     mem_release(mem_system(), r);
+    return code;
+}
+
+static int test(struct policy_test_args *args)
+{
+    uint64_t percent = 0;
+    if (args->file_count == 0)
+        return cli_usage("policy test needs a policy or a file of tests");
+    if (args->coverage_min_text != NULL &&
+        (!span_u64(span_str(args->coverage_min_text), &percent) ||
+         percent > 100))
+        return cli_usage("policy test: --coverage-min is a percentage");
+    args->coverage_min = (unsigned)percent;
+    if (args->json && args->tap)
+        return cli_usage("policy test: --json or --tap, not both");
+    return run_with(args);
+}
+
+int cmd_policy_test(int argc, char **argv)
+{
+    struct policy_test_args args = {.junit = NULL};
+    const char **words =
+        mem_array(mem_system(), (size_t)argc + 1, sizeof *words);
+    const struct cli_option options[] = {
+        {"json", 'j', &args.json, NULL},
+        {"tap", 0, &args.tap, NULL},
+        {"junit", 0, NULL, &args.junit},
+        {"coverage", 0, &args.coverage, NULL},
+        {"coverage-min", 0, NULL, &args.coverage_min_text},
+        {"verbose", 'v', &args.verbose, NULL},
+        {NULL, 0, NULL, NULL}};
+    if (words == NULL)
+        return EXIT_ENVIRONMENT;
+    const int count = cli_parse(argc, argv, options, words, (unsigned)argc);
+    args.files = words + 1;
+    args.file_count = count > 0 ? (unsigned)count - 1 : 0;
+    const int code = count < 0 ? EXIT_USAGE : test(&args);
+    mem_release(mem_system(), words);
     return code;
 }

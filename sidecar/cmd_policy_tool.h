@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The commands under `bailiff policy` that are files of their own. Each takes
- * what cmd_policy got, its own name is argv[1], and returns an exit code of
- * sidecar/cli.h.
+ * The commands under `bailiff policy`. Each gets "policy" as argv[0] and its
+ * own name as argv[1], and returns an exit code of sidecar/cli.h.
  */
 #ifndef SIDECAR_CMD_POLICY_TOOL_H
 #define SIDECAR_CMD_POLICY_TOOL_H
 
+int cmd_policy_check(int argc, char **argv);
+int cmd_policy_show(int argc, char **argv);
+int cmd_policy_test(int argc, char **argv);
 int cmd_policy_schema(int argc, char **argv);
 int cmd_policy_explain(int argc, char **argv);
 int cmd_policy_fmt(int argc, char **argv);

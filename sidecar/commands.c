@@ -2,6 +2,7 @@
 #include "sidecar/commands.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "sidecar/cmd.h"
 #include "sidecar/history_args.h"
@@ -18,7 +19,8 @@ const struct command commands[] = {
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
      "      --signed-by KEYS  refuse a bailiff.yaml that none of the keys in "
      "this\n"
-     "                      file has signed (FILE.sig), and such a policy\n"},
+     "                      file has signed (FILE.sig), and such a policy\n",
+     NULL},
     {"set up", "init", cmd_init, "",
      "usage: bailiff init [--dir DIR] [--origin NAME]",
      "make the data directory and its keys",
@@ -26,7 +28,8 @@ const struct command commands[] = {
      "public key of the decision log. Never replaces a key: exit code 1 when\n"
      "there is one.\n",
      "  -d, --dir DIR       default /var/lib/bailiff\n"
-     "      --origin NAME   of the decision log; default bailiff/HOSTNAME\n"},
+     "      --origin NAME   of the decision log; default bailiff/HOSTNAME\n",
+     NULL},
     {"set up", "check", cmd_check, "",
      "usage: bailiff check [-c FILE] [--signed-by KEYS] [--deep] [--json]\n"
      "       bailiff check --keys",
@@ -38,118 +41,14 @@ const struct command commands[] = {
      "      --deep          also read all of the database, running or not\n"
      "      --signed-by KEYS  as for run\n"
      "  -k, --keys          list every key of bailiff.yaml\n"
-     "  -j, --json          findings as JSON\n"},
-    {"set up", "policy", cmd_policy,
-     "check test explain diff candidate init fmt schema show status history "
-     "reload rollback keygen sign verify",
-     "usage: bailiff policy check FILE [--strict] [--log DIR] [--json]\n"
-     "       bailiff policy test FILE... [-v] [--coverage] [--junit FILE]\n"
-     "               [--coverage-min N]\n"
-     "       bailiff policy explain FILE [TOKEN|EVENT|QUESTION|-]\n"
-     "               [--resource FILE] [--feed NAME] [-c FILE [--jwk FILE]]\n"
-     "       bailiff policy explain FILE --event TYPE --subject PATH\n"
-     "               [--resource FILE] [--changed A,B] [--feed NAME]\n"
-     "       bailiff policy explain FILE --tool TOOL [--resource FILE]\n"
-     "       bailiff policy diff [OLD] NEW [--history FILE] [--since T]\n"
-     "       bailiff policy candidate [--json] [--socket PATH]\n"
-     "       bailiff policy init --from-history [--history FILE] [--since T]\n"
-     "       bailiff policy fmt FILE [--check | --write]\n"
-     "       bailiff policy schema\n"
-     "       bailiff policy show [FILE]\n"
-     "       bailiff policy status | history [--show DIGEST] [--dir DIR]\n"
-     "       bailiff policy reload | rollback [DIGEST | -1] --reason TEXT\n"
-     "       bailiff policy keygen NAME [-o FILE]\n"
-     "       bailiff policy sign FILE --key KEY --serial N [--not-after DATE]\n"
-     "       bailiff policy verify FILE [--signed-by KEYS] [--json]",
-     "check, test, sign or roll out a policy",
-     "check  every error in the file, with its place, and what is allowed but\n"
-     "       probably not meant: rules that never match, requirements on\n"
-     "       display names, holds that nothing ends, unused actions\n"
-     "test   the tests of policies, or of files of kind PolicyTest, through "
-     "the\n"
-     "       engine itself; exit code 1 when one fails\n"
-     "explain  what every rule says about an event, or every gate rule about\n"
-     "       a tool, and which part of it decided; --resource is what a read\n"
-     "       found, without it conditions wait for a read. A token is only\n"
-     "       decoded, unless -c names the bailiff.yaml of its feed\n"
-     "diff   what NEW would have done with the same past, instead of OLD or\n"
-     "       of what happened; exit code 1 when anything differs\n"
-     "candidate  what policy.candidate of the running sidecar would have "
-     "done\n"
-     "       since it was loaded\n"
-     "init   a first policy from what was seen, and what it would have done;\n"
-     "       exit code 1 when it denies what was allowed\n"
-     "fmt    the canonical form of the file, with its comments\n"
-     "schema the JSON Schema of policy files, for editors\n"
-     "show   the policy as bailiff understood it; without FILE the built-in\n"
-     "       policy, which is in force when bailiff.yaml names none\n"
-     "status   the policy of the running sidecar: since when, signed by whom,\n"
-     "       and what was refused last\n"
-     "history  what became active or was refused; with --show the text; with\n"
-     "       --dir from a data directory, without a sidecar\n"
-     "reload   take the policy file now, and say what came of it; exit code 1\n"
-     "       when it was refused\n"
-     "rollback  write a text of the history over the policy file and reload; "
-     "when\n"
-     "       it is refused the file is put back. Without DIGEST: the one "
-     "before\n"
-     "keygen   a key that signs: FILE (policy.key) and its public key beside "
-     "it\n"
-     "sign     write FILE.sig; a serial must be above every one used before\n"
-     "verify   is FILE.sig for this file, and by one of these keys? Exit code "
-     "1\n"
-     "       when not\n",
-     "  -j, --json          findings or results as JSON\n"
-     "  -s, --strict        check: exit code 1 for warnings too\n"
-     "      --history FILE  diff, init: as `bailiff history export` wrote it;\n"
-     "                      else the data directory of --config or --data\n"
-     "      --from-history  init: from a history\n"
-     "  -c, --config FILE   diff, init: default /etc/bailiff/bailiff.yaml\n"
-     "      --data DIR      diff, init: a data directory, its log in DIR/log\n"
-     "      --log DIR       diff, init: a log elsewhere; alone it decides "
-     "little\n"
-     "  -s, --since T       diff, init: a time, or a duration: 24h\n"
-     "      --log DIR|FILE  check: compare with the tools that a decision log\n"
-     "                      shows were asked for\n"
-     "      --check         fmt: say whether it is canonical: exit code 1 if "
-     "not\n"
-     "  -w, --write         fmt: replace the file\n"
-     "      --event TYPE    explain: a short name or URI\n"
-     "      --subject PATH  explain: /Agents/7, /Users/kim or /Groups/g-1\n"
-     "      --resource FILE explain: the SCIM resource as JSON\n"
-     "      --changed A,B   explain: what the event says has changed\n"
-     "      --payload FILE  explain: members of event.* or call.* as JSON\n"
-     "      --feed NAME     explain: the feed that the event comes from\n"
-     "      --tool TOOL     explain: the tool asked for\n"
-     "  -c, --config FILE   explain: verify the token as its feed does\n"
-     "      --jwk FILE      explain: a copy of the feed's key set\n"
-     "      --tap           test: results in the Test Anything Protocol\n"
-     "      --junit FILE    test: also write results as JUnit XML\n"
-     "      --coverage      test: rules, steps, terms, gate rules and events\n"
-     "                      that no test has reached, and percentages\n"
-     "      --coverage-min N  test: exit code 1 when tests cover less\n"
-     "      --coverage      test: which rules no test has reached\n"
-     "  -v, --verbose       test: also the decision log of every test\n"
-     "      --key KEY       sign: the private key\n"
-     "      --serial N      sign: 1 to 2^53 - 1\n"
-     "      --not-after DATE  sign: 2027-02-01 or a time; not taken later\n"
-     "      --kind KIND     sign, verify: policy (default) or config\n"
-     "  -o, --output FILE   sign, keygen: where to write\n"
-     "      --signed-by KEYS  verify: public keys, one per line\n"
-     "      --signature FILE  verify: default FILE.sig\n"
-     "      --show DIGEST   history: print this text; 8 digits are enough\n"
-     "  -d, --dir DIR       history: this data directory\n"
-     "      --file PATH     rollback: the policy file, when the sidecar has "
-     "another\n"
-     "                      name for it\n"
-     "  -r, --reason TEXT   reload, rollback: goes into the decision log\n"
-     "  -c, --config FILE   status, history, reload, rollback: find the socket "
-     "here\n"
-     "  -s, --socket PATH   or name it\n"},
+     "  -j, --json          findings as JSON\n",
+     NULL},
+    {"set up", "policy", NULL, "", "", "check, test, sign or roll out a policy",
+     "", "", policy_commands},
     {"operate", "status", cmd_status, "", "usage: bailiff status [--json]",
      "is the sidecar well?",
      "Exit code 1 when the store or the decision log cannot be written.\n",
-     OPERATOR_OPTIONS_HELP},
+     OPERATOR_OPTIONS_HELP, NULL},
     {"operate", "agents", cmd_agents, "list show",
      "usage: bailiff agents [list] [--standing WORD] [--limit N]\n"
      "       bailiff agents show AGENT",
@@ -158,7 +57,8 @@ const struct command commands[] = {
      OPERATOR_OPTIONS_HELP
      "      --standing WORD may_act, inactive, stale, held,\n"
      "                      unknown or gone\n"
-     "  -n, --limit N       at most N agents; default 1000\n"},
+     "  -n, --limit N       at most N agents; default 1000\n",
+     NULL},
     {"operate", "hold", cmd_hold, "add lift",
      "usage: bailiff hold add AGENT --reason TEXT [--kind KIND] [--tools T,T]\n"
      "       bailiff hold lift AGENT --reason TEXT [--kind KIND] [--cause C]",
@@ -169,14 +69,16 @@ const struct command commands[] = {
      OPERATOR_OPTIONS_HELP OPERATOR_REASON_HELP
      "  -k, --kind KIND     suspended (default) or review\n"
      "      --cause CAUSE   lift only the hold with this cause\n"
-     "  -t, --tools T,T     hold only these tools, patterns or classes\n"},
+     "  -t, --tools T,T     hold only these tools, patterns or classes\n",
+     NULL},
     {"operate", "review", cmd_review, "list approve deny",
      "usage: bailiff review [list]\n"
      "       bailiff review approve|deny AGENT --reason TEXT [--cause C]",
      "decide about agents that wait for a person",
      "Denying turns the review into a suspension.\n",
      OPERATOR_OPTIONS_HELP OPERATOR_REASON_HELP
-     "      --cause CAUSE   only the review with this cause\n"},
+     "      --cause CAUSE   only the review with this cause\n",
+     NULL},
     {"operate", "jobs", cmd_jobs, "list retry abandon",
      "usage: bailiff jobs [list] [--state WORD] [--agent AGENT] [--limit N]\n"
      "       bailiff jobs retry|abandon ID --reason TEXT",
@@ -188,12 +90,13 @@ const struct command commands[] = {
      "      --state WORD    pending, running, confirmed, refused, failed,\n"
      "                      abandoned or withheld\n"
      "  -a, --agent AGENT   only jobs of this agent\n"
-     "  -n, --limit N       at most N jobs\n"},
+     "  -n, --limit N       at most N jobs\n",
+     NULL},
     {"operate", "feeds", cmd_feeds, "list", "usage: bailiff feeds [list]",
      "is every source of statements alive?",
      "LAST SIGN is the last proof of life: a poll answer, an accepted event\n"
      "or a verification.\n",
-     OPERATOR_OPTIONS_HELP},
+     OPERATOR_OPTIONS_HELP, NULL},
     {"operate", "backup", cmd_backup, "",
      "usage: bailiff backup [-c FILE] [--json] TARGET",
      "copy the database, running or not",
@@ -203,7 +106,8 @@ const struct command commands[] = {
      "the decision log, the configuration and the policy are not in it; keep\n"
      "copies of those apart.\n",
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
-     "  -j, --json          the result as JSON\n"},
+     "  -j, --json          the result as JSON\n",
+     NULL},
     {"operate", "restore", cmd_restore, "",
      "usage: bailiff restore [-c FILE] [--force] [--json] SOURCE",
      "put a backup in the place of the database",
@@ -215,7 +119,8 @@ const struct command commands[] = {
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
      "  -f, --force         put a database that is there aside, under "
      "another name\n"
-     "  -j, --json          the result as JSON\n"},
+     "  -j, --json          the result as JSON\n",
+     NULL},
     {"decision log", "history", cmd_history, "export",
      "usage: bailiff history export [--since T] [-o FILE]",
      "what happened, in a form that can be replayed",
@@ -223,7 +128,8 @@ const struct command commands[] = {
      "from the store, questions and effects from the decision log, in the\n"
      "order in which they happened. Works while the sidecar runs, and on a\n"
      "copy of its data. For `bailiff policy diff`.\n",
-     HISTORY_OPTIONS_HELP "  -o, --output FILE   default: standard output\n"},
+     HISTORY_OPTIONS_HELP "  -o, --output FILE   default: standard output\n",
+     NULL},
     {"decision log", "log", cmd_log, "verify query tail proof schema",
      "usage: bailiff log verify [DIR|FILE] [--key KEY] [--checkpoint FILE]\n"
      "       bailiff log query [DIR|FILE] [--agent A] [--kind K] [--since T]\n"
@@ -231,13 +137,15 @@ const struct command commands[] = {
      "       bailiff log proof [DIR] --seq N\n"
      "       bailiff log schema",
      "verify and read the decision log",
-     "Works offline, also on a copy. DIR is /var/lib/bailiff/log by default.\n"
+     "Works offline, also on a copy. DIR is that of --config, or else\n"
+     "/var/lib/bailiff/log.\n"
      "verify  every line is there, in order and unchanged; exit code 1 if not\n"
      "query   records by agent, kind and time; exit code 1 when there are "
      "none\n"
      "tail    the last records\n"
      "proof   a proof that record N is in the log, to give to others\n"
      "schema  the JSON Schema of a record\n",
+     "  -c, --config FILE   find the log in this bailiff.yaml\n"
      "  -k, --key KEY       public key: file or line; default ../keys/log.pub\n"
      "      --checkpoint FILE  a checkpoint kept elsewhere, to compare with\n"
      "  -a, --agent A       only this agent; * stands for any text\n"
@@ -245,7 +153,8 @@ const struct command commands[] = {
      "  -s, --since T       a time, or a duration: 2h\n"
      "      --seq N         proof: the record; query: from this record on\n"
      "  -n, --lines N       tail: how many; default 20\n"
-     "  -j, --json          the result, or the records themselves, as JSON\n"},
+     "  -j, --json          the result, or the records themselves, as JSON\n",
+     NULL},
     {"look at tokens", "set", cmd_set, "inspect verify verify-jws",
      "usage: bailiff set inspect [FILE]\n"
      "       bailiff set verify --jwk FILE --issuer URL --audience URL [FILE]\n"
@@ -270,11 +179,21 @@ const struct command commands[] = {
      "  --allow-untyped  accept a header without typ\n"
      "  --allow-sub      ignore `sub` instead of refusing\n"
      "  --allow-exp      ignore `exp` instead of refusing\n"
-     "  --uri-aliases    accept the event URIs of drafts\n"},
+     "  --uri-aliases    accept the event URIs of drafts\n",
+     NULL},
     {"for shells", "completion", cmd_completion, "bash zsh fish",
      "usage: bailiff completion bash|zsh|fish", "print a completion script",
      "Prints a script for your shell, for example:\n"
      "    bailiff completion bash > /etc/bash_completion.d/bailiff\n",
-     ""},
-    {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
+     "", NULL},
+    {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
 };
+
+const struct command *command_find(const struct command *table,
+                                   const char *name)
+{
+    for (; table->name != NULL; table++)
+        if (strcmp(table->name, name) == 0)
+            return table;
+    return NULL;
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The table of commands: one row gives help, completion and the call. Rows of
+ * The tables of commands: one row gives help, completion and the call. Rows of
  * one group stand together.
  */
 #ifndef SIDECAR_COMMANDS_H
@@ -16,9 +16,17 @@ struct command {
     const char *details;  /* paragraphs, each line ends with LF */
     const char *options;  /* "  --name VALUE  text" lines; completion reads
                              the --words from here */
+    const struct command *parts; /* commands under this one; then `run` is NULL,
+                                    and a part is called with argv[1] = its
+                                    own name */
 };
 
 /* Ends with a NULL name. */
 extern const struct command commands[];
+extern const struct command policy_commands[]; /* under `bailiff policy` */
+
+/* The row of this name, or NULL. */
+const struct command *command_find(const struct command *table,
+                                   const char *name);
 
 #endif

@@ -38,7 +38,7 @@ static int from_config(const struct history_args *a, struct mem *m,
     if (notes == NULL)
         return fail(f, RC_NO_MEMORY, "no memory for the configuration");
     if (config_load(m, path, &c, notes, &source, f) < 0)
-        return fail_wrap(f, "%s (name the data with --data)", path);
+        return fail_wrap(f, "name the data with --data, --history or -c");
     ret->store = c->store_dir;
     ret->log = c->log_dir;
     return 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The dispatcher: one table of commands gives help, completion and the call.
+ * The dispatcher: the tables of commands give help, completion and the call.
  * Everything else is in sidecar/cmd_*.c.
  */
 #include <fcntl.h>
@@ -13,58 +13,76 @@
 #include "sidecar/cmd.h"
 #include "sidecar/commands.h"
 
-static const struct command *find(const char *name)
+static int unknown_command(const struct command *of, const char *name)
 {
-    for (const struct command *c = commands; c->name != NULL; c++)
-        if (strcmp(c->name, name) == 0)
-            return c;
-    return NULL;
-}
-
-static int unknown_command(const char *name)
-{
+    const char *parent = of == NULL ? "" : of->name;
+    const char *gap = of == NULL ? "" : " ";
     struct span best = {NULL, 0};
     unsigned distance = GUESS_NONE;
-    for (const struct command *c = commands; c->name != NULL; c++)
+    for (const struct command *c = of == NULL ? commands : of->parts;
+         c->name != NULL; c++)
         guess_try(span_str(name), span_str(c->name), &best, &distance);
     if (best.n > 0)
-        return cli_usage("unknown command '%s'; did you mean '%.*s'?", name,
-                         PRSPAN(best));
-    return cli_usage("unknown command '%s'; see `bailiff --help`", name);
+        return cli_usage("unknown command '%s%s%s'; did you mean '%.*s'?",
+                         parent, gap, name, PRSPAN(best));
+    return cli_usage("unknown command '%s%s%s'; see `bailiff%s%s --help`",
+                     parent, gap, name, *parent == '\0' ? "" : " ", parent);
 }
 
-static int print_overview(FILE *to)
+static void print_table(FILE *to, const struct command *table)
 {
-    (void)fputs("bailiff " BAILIFF_VERSION
-                ": enforces identity decisions on running agents\n\n"
-                "usage: bailiff COMMAND [ARGUMENTS]\n\n",
-                to);
     const char *group = "";
-    for (const struct command *c = commands; c->name != NULL; c++) {
+    for (const struct command *c = table; c->name != NULL; c++) {
         if (strcmp(c->group, group) != 0)
             (void)fprintf(to, "%s%s:\n", *group == '\0' ? "" : "\n", c->group);
         group = c->group;
         (void)fprintf(to, "  %-10s  %s\n", c->name, c->summary);
     }
+}
+
+static void print_overview(FILE *to)
+{
+    (void)fputs("bailiff " BAILIFF_VERSION
+                ": enforces identity decisions on running agents\n\n"
+                "usage: bailiff COMMAND [ARGUMENTS]\n\n",
+                to);
+    print_table(to, commands);
     (void)fputs(
         "\n`bailiff help COMMAND` tells more. Exit codes: 0 ok, 1 the "
         "answer is no, 2 usage,\n3 environment.\n",
         to);
-    return EXIT_YES;
 }
 
-static int print_command(const struct command *c)
+static void print_command(FILE *to, const struct command *c)
 {
-    (void)printf("%s\n\n%s\n%s", c->synopsis, c->details, c->options);
-    return EXIT_YES;
+    if (c->parts == NULL) {
+        (void)fprintf(to, "%s\n\n%s%s%s", c->synopsis, c->details,
+                      *c->options == '\0' ? "" : "\n", c->options);
+        return;
+    }
+    (void)fprintf(to, "usage: bailiff %s COMMAND [ARGUMENTS]\n\n", c->name);
+    print_table(to, c->parts);
+    (void)fprintf(to, "\n`bailiff %s COMMAND --help` tells more.\n", c->name);
 }
 
+/* `bailiff help`, `help COMMAND`, `help COMMAND PART`. */
 static int cmd_help(int argc, char **argv)
 {
-    if (argc < 2)
-        return print_overview(stdout);
-    const struct command *c = find(argv[1]);
-    return c == NULL ? unknown_command(argv[1]) : print_command(c);
+    if (argc < 2) {
+        print_overview(stdout);
+        return EXIT_YES;
+    }
+    const struct command *c = command_find(commands, argv[1]);
+    if (c == NULL)
+        return unknown_command(NULL, argv[1]);
+    const struct command *part = NULL;
+    if (argc > 2 && c->parts != NULL) {
+        part = command_find(c->parts, argv[2]);
+        if (part == NULL)
+            return unknown_command(c, argv[2]);
+    }
+    print_command(stdout, part == NULL ? c : part);
+    return EXIT_YES;
 }
 
 static bool wants_help(int argc, char **argv)
@@ -92,10 +110,27 @@ static int printed(int code)
     return EXIT_ENVIRONMENT;
 }
 
+/* argv[0] is a word of the command line: the command's name. */
+static int run_command(const struct command *c, int argc, char **argv)
+{
+    const bool help = wants_help(argc, argv);
+    const struct command *part = c;
+    if (c->parts != NULL && argc > 1 && argv[1][0] != '-') {
+        part = command_find(c->parts, argv[1]);
+        if (part == NULL)
+            return unknown_command(c, argv[1]);
+    }
+    if (help || part->run == NULL)
+        print_command(help ? stdout : stderr, part);
+    if (help)
+        return EXIT_YES;
+    return part->run == NULL ? EXIT_USAGE : part->run(argc, argv);
+}
+
 static int dispatch(int argc, char **argv)
 {
     if (argc < 2) {
-        (void)print_overview(stderr);
+        print_overview(stderr);
         return EXIT_USAGE;
     }
     const char *name = argv[1];
@@ -106,12 +141,9 @@ static int dispatch(int argc, char **argv)
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
         strcmp(name, "help") == 0)
         return cmd_help(argc - 1, argv + 1);
-    const struct command *c = find(name);
-    if (c == NULL)
-        return unknown_command(name);
-    if (wants_help(argc - 1, argv + 1))
-        return print_command(c);
-    return c->run(argc - 1, argv + 1);
+    const struct command *c = command_find(commands, name);
+    return c == NULL ? unknown_command(NULL, name)
+                     : run_command(c, argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)

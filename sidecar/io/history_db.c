@@ -73,7 +73,9 @@ int history_db_open(struct span dir, int64_t since_ms, struct history_db **ret,
     buf_init(&h->page, mem_system(), PAGE_LIMIT_BYTES);
     int rc = file_path(h->path, dir, "bailiff.db", f);
     if (rc == 0 && access(h->path, F_OK) != 0)
-        rc = fail(f, RC_UNKNOWN_NAME, "%.*s has no database", PRSPAN(dir));
+        rc = fail(f, RC_UNKNOWN_NAME,
+                  "%.*s has no bailiff.db: is it the data directory?",
+                  PRSPAN(dir));
     if (rc == 0)
         rc = set_up(h, f);
     if (rc == 0)

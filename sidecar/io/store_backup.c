@@ -115,7 +115,8 @@ int store_backup(struct span dir, const char *to, struct store_report *ret,
     TRY(file_path(parent, span_str(to), "", f));
     TRY(file_bytes(from, &bytes, f));
     if (access(to, F_OK) == 0)
-        return fail(f, RC_EXISTS, "%s is there already", to);
+        return fail(f, RC_EXISTS,
+                    "%s is there already; a backup replaces no file", to);
     TRY(store_db_copy(from, to, f));
     int rc = store_verify(to, ret, f);
     if (rc < 0) {
