@@ -203,7 +203,6 @@ struct engine {
     struct feed_state feeds[ENGINE_FEEDS_MAX];
     size_t credential_count;
     unsigned char hash_seed[32];
-    bool hash_seed_known; /* from the store */
     struct engine_stats stats;
 };
 
