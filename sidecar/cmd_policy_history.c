@@ -5,6 +5,7 @@
  */
 #include "sidecar/cmd_policy_tool.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -405,7 +406,8 @@ static int write_over(const struct swapped *s, struct span text, struct fail *f)
     TRY(file_replace(span_str(s->dir), fresh_name, text, s->st.st_mode & 0777,
                      f));
     TRY(file_path(fresh, span_str(s->dir), fresh_name, f));
-    if (chown(fresh, s->st.st_uid, s->st.st_gid) != 0 ||
+    /* lchown: who owns the folder may have put a link there by now */
+    if (lchown(fresh, s->st.st_uid, s->st.st_gid) != 0 ||
         rename(fresh, s->path) != 0) {
         const int rc = fail(f, RC_IO,
                             "%s cannot be replaced with its owner "
@@ -420,13 +422,12 @@ static int write_over(const struct swapped *s, struct span text, struct fail *f)
 static int open_swapped(struct operator* o, struct span file,
                         struct swapped *ret, struct fail *f)
 {
-    char name[FILE_PATH_MAX], full[4096];
+    char name[FILE_PATH_MAX], full[PATH_MAX];
     TRY(file_path(name, file, "", f));
-    if (realpath(name, full) == NULL || strlen(full) >= sizeof ret->path ||
-        stat(full, &ret->st) != 0)
+    if (realpath(name, full) == NULL || stat(full, &ret->st) != 0)
         return fail(f, RC_IO, "%s: cannot be found", name);
-    (void)snprintf(ret->path, sizeof ret->path, "%s", full);
-    (void)snprintf(ret->dir, sizeof ret->dir, "%s", full);
+    TRY(file_path(ret->path, span_str(full), "", f));
+    TRY(file_path(ret->dir, span_str(full), "", f));
     char *slash = strrchr(ret->dir, '/');
     *slash = 0;
     ret->name = ret->path + (slash - ret->dir) + 1;

@@ -15,7 +15,8 @@ const struct command commands[] = {
      "answers.\n"
      "SIGTERM drains and stops (exit code 0), SIGHUP reloads the policy and\n"
      "certificates, SIGUSR1 reopens the decision log, SIGUSR2 dumps recent\n"
-     "diagnostics. Exit code 3 when the store or the log has failed.\n",
+     "diagnostics. Exit code 3 when the store or the log has failed, or when\n"
+     "stopping takes longer than 15 seconds.\n",
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
      "      --signed-by KEYS  refuse a bailiff.yaml that none of the keys in "
      "this\n"

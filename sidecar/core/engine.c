@@ -729,7 +729,7 @@ int engine_start(struct engine *e, uint64_t last_seq,
         e->feeds[i].last_sign_wall_ms = 0;
     }
     restore_clocks(e);
-    limit_restore(e);
+    note_rc(e, limit_restore(e));
     schedule_restore(e);
     on_tick(e);
     row_close(e);

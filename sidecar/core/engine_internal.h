@@ -312,7 +312,7 @@ void limit_tick(struct engine *e);
 /* The step has failed: nobody was called. */
 void limit_undo(struct engine *e);
 int limit_load(struct engine *e, const struct fact *f) must_use;
-void limit_restore(struct engine *e);
+int limit_restore(struct engine *e) must_use;
 
 /* engine_schedule.c */
 /* The agent is known, from now on if not before. */

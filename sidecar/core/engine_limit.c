@@ -409,7 +409,7 @@ int limit_load(struct engine *e, const struct fact *f)
     return rc == RC_LIMIT ? 0 : rc;
 }
 
-void limit_restore(struct engine *e)
+int limit_restore(struct engine *e)
 {
     struct map_link *k = NULL;
     while ((k = map_next(&e->limits.by_key, k)) != NULL) {
@@ -418,4 +418,5 @@ void limit_restore(struct engine *e)
         /* A clock that was put back: as if just now. */
         en->at_ms = e->in->now_ms - (age < 0 ? 0 : age);
     }
+    return limit_sort(&e->limits);
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/core/limit.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 void limit_windows_init(struct limit_windows *t, struct mem *m,
                         struct hash_key seed)
 {
@@ -63,6 +66,37 @@ int limit_put(struct limit_windows *t, enum limit_kind kind, unsigned source,
     en->at_ms = now_ms;
     list_remove(&en->by_time);
     list_push(&w->entries, &en->by_time);
+    return 0;
+}
+
+static int older_first(const void *a, const void *b, void *ctx)
+{
+    const struct limit_entry *const *x = a, *const *y = b;
+    (void)ctx;
+    if ((*x)->at_ms != (*y)->at_ms)
+        return (*x)->at_ms < (*y)->at_ms ? -1 : 1;
+    return memcmp((*x)->key, (*y)->key, LIMIT_KEY_BYTES);
+}
+
+int limit_sort(struct limit_windows *t)
+{
+    const size_t n = t->by_key.count;
+    struct map_link *k = NULL;
+    size_t i = 0;
+    if (n == 0)
+        return 0;
+    struct limit_entry **all = mem_array(t->mem, n, sizeof(void *));
+    if (all == NULL)
+        return RC_NO_MEMORY;
+    while ((k = map_next(&t->by_key, k)) != NULL)
+        all[i++] = container_of(k, struct limit_entry, link);
+    qsort_r(all, n, sizeof(void *), older_first, NULL);
+    for (i = 0; i < n; i++) {
+        struct limit_window *w = &t->at[all[i]->key[0]][all[i]->key[1]];
+        list_remove(&all[i]->by_time);
+        list_push(&w->entries, &all[i]->by_time);
+    }
+    mem_release(t->mem, all);
     return 0;
 }
 

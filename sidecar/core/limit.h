@@ -35,8 +35,7 @@ struct limit_entry {
 };
 
 struct limit_window {
-    struct list entries; /* oldest first; after a restart in no order, so that
-                            some leave later than they could */
+    struct list entries; /* oldest first */
     unsigned count;
     int64_t full_until_ms; /* an agent could not be remembered */
     int64_t called_ms;     /* `beyond` ran last; INT64_MIN: never */
@@ -62,6 +61,9 @@ int limit_put(struct limit_windows *t, enum limit_kind kind, unsigned source,
 struct limit_entry *limit_find(const struct limit_windows *t,
                                enum limit_kind kind, unsigned source,
                                uint64_t agent);
+
+/* Puts what was loaded in no order into the order of time. */
+int limit_sort(struct limit_windows *t) must_use;
 
 /* The one that leaves first, or NULL. */
 struct limit_entry *limit_first(const struct limit_window *w);

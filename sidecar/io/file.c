@@ -80,8 +80,10 @@ int file_replace(struct span dir, const char *name, struct span content,
     (void)snprintf(fresh_name, sizeof fresh_name, "%s.new", name);
     TRY(file_path(path, dir, name, f));
     TRY(file_path(fresh, dir, fresh_name, f));
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                  0600);
+    /* What an earlier try, or somebody else, has left there is not written to:
+     * it may be a second name of another file. */
+    ignore_rc(unlink(fresh));
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail(f, file_rc(errno), "open %s: %s", fresh,
                     strerrordesc_np(errno));

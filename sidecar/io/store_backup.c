@@ -286,15 +286,21 @@ static void close_old(struct span dir, struct log_facts *log)
     store_db_close(&db, true);
 }
 
-/* The WAL first: beside a new database it would be taken for that one's. */
+/* The old database gets a second name and stays where it is until another is
+ * put in its place. The WAL goes first: beside a new database it would be taken
+ * for that one's; close_old has emptied it, if that was possible. */
 static int put_aside(struct span dir, const char *name, struct fail *f)
 {
-    static const char *const parts[] = {"-wal", "-shm", ""};
-    char from[64], to[80];
+    static const char *const parts[] = {"-wal", "-shm"};
+    char from[FILE_PATH_MAX], to[FILE_PATH_MAX], part[64], aside[80];
+    TRY(file_path(from, dir, "bailiff.db", f));
+    TRY(file_path(to, dir, name, f));
+    if (link(from, to) != 0)
+        return fail(f, RC_IO, "%s: %s", to, strerrordesc_np(errno));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        (void)snprintf(from, sizeof from, "bailiff.db%s", parts[i]);
-        (void)snprintf(to, sizeof to, "%s%s", name, parts[i]);
-        int rc = rename_in(dir, from, dir, to, f);
+        (void)snprintf(part, sizeof part, "bailiff.db%s", parts[i]);
+        (void)snprintf(aside, sizeof aside, "%s%s", name, parts[i]);
+        int rc = rename_in(dir, part, dir, aside, f);
         if (rc < 0 && rc != RC_UNKNOWN_NAME)
             return rc;
     }

@@ -427,8 +427,8 @@ int store_db_copy(const char *from, const char *to, struct fail *f)
 {
     char fresh[FILE_PATH_MAX + 8];
     (void)snprintf(fresh, sizeof fresh, "%s.new", to);
-    int fd =
-        open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    ignore_rc(unlink(fresh)); /* of a copy that was cut off */
+    int fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail(f, file_rc(errno), "open %s: %s", fresh,
                     strerrordesc_np(errno));

@@ -37,6 +37,32 @@ static void test_latest_time_counts(void **state)
     close_windows(t);
 }
 
+/* The store gives them back in the order of their keys. Of a full window the
+ * first is forgotten: were that a new one, it would open too early. */
+static void test_sorted_after_a_restart(void **state)
+{
+    static const int64_t at_ms[] = {500, 100, 300, 200, 400, 300};
+    (void)state;
+    struct limit_windows *t = open(mem_system());
+    CHECK_INT(limit_sort(t), 0);
+    for (unsigned i = 0; i < COUNT_OF(at_ms); i++)
+        for (unsigned s = 0; s < 2; s++)
+            CHECK_INT(limit_put(t, LIMIT_PURGE, s, i, at_ms[i]), 0);
+    CHECK_INT(limit_sort(t), 0);
+    for (unsigned s = 0; s < 2; s++) {
+        struct limit_window *w = &t->at[LIMIT_PURGE][s];
+        int64_t before_ms = 0;
+        CHECK_UINT(w->count, COUNT_OF(at_ms));
+        for (unsigned i = 0; i < COUNT_OF(at_ms); i++) {
+            CHECK(limit_first(w)->at_ms >= before_ms);
+            before_ms = limit_first(w)->at_ms;
+            limit_drop(t, limit_first(w));
+        }
+        CHECK(limit_first(w) == NULL);
+    }
+    close_windows(t);
+}
+
 static void test_windows_are_apart(void **state)
 {
     static const struct {
@@ -80,6 +106,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_latest_time_counts),
+        cmocka_unit_test(test_sorted_after_a_restart),
         cmocka_unit_test(test_windows_are_apart),
         cmocka_unit_test(test_full),
     };
