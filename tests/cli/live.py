@@ -367,8 +367,21 @@ def metrics_of(w):
     return values, types
 
 
+def with_candidate(w):
+    """Starts it again, with its own policy as the candidate."""
+    path = os.path.join(w.dir, "bailiff.yaml")
+    with open(path) as f:
+        text = f.read()
+    w.stop()
+    w.write("bailiff.yaml", text.replace(
+        "policy: {file: policy.yaml}",
+        "policy: {file: policy.yaml, candidate: policy.yaml}"))
+    w.run()
+
+
 def test_live_metrics():
     with Live() as w:
+        with_candidate(w)
         before, types = metrics_of(w)
         w("hold", "add", "/Agents/1", "--reason", "x")
         has(w.check("/Agents/1"), "agent_suspended")
