@@ -60,14 +60,14 @@ PROTOS := $(wildcard proto/*.proto)
 GEN := $(PROTOS:proto/%.proto=$(B)/gen/proto/%.pb-c.c)
 GEN_OBJ := $(GEN:.c=.o) $(LLHTTP_C:/usr/share/llhttp/%.c=$(B)/gen/llhttp/%.o)
 LIB := $(B)/libbailiff.a
-TESTLIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+TESTLIB := $(B)/libtest.a
 programs = $(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/$(2)_*.c))
 pick = $(filter %$(if $(T),$(1)_$(T),),$(2))
 UNIT := $(call programs,unit,test)
 # The unit tests that hold the files of tests/golden against the program.
 GOLDEN := $(filter %/test_config %/test_policy_golden,$(UNIT))
 # The unit tests of what runs threads, worth the time under tsan.
-THREADS := $(filter $(addprefix %/test_,store decision_log work fetch jwks scim),$(UNIT))
+THREADS := $(filter $(addprefix %/test_,log store decision_log work fetch jwks scim candidate),$(UNIT))
 SWEEP := $(call programs,sweep,sweep)
 SEMANTICS := $(call programs,semantics,semantics)
 # The reference evaluator and what lives worlds by it.
@@ -87,6 +87,8 @@ all: $(B)/bailiff ## build the program into build/<variant>/
 $(B)/bailiff: $(B)/sidecar/main.o $(LIB)
 	$(Q)$(LINK) $< $(LIB) $(PKG_LIBS)
 $(LIB): $(OBJ) $(GEN_OBJ)
+$(TESTLIB): $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+$(LIB) $(TESTLIB):
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 # Identifiers are handled as bytes inside: protobuf-c cuts strings at NUL, so a
@@ -132,9 +134,11 @@ deps: ## install what building needs (Debian 12 and 13)
 demo: ## build and show a complete world on this machine
 	@tests/lib/install-deps build demo
 	@$(MAKE) -s all && BAILIFF=$(B)/bailiff node examples/demo/demo.mjs
+# All processors, unless whoever calls said how many.
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 test: ## install what is missing, build, run every suite
 	@tests/lib/install-deps build test
-	@$(MAKE) -s --no-print-directory run-tests
+	@$(MAKE) -s --no-print-directory $(JOBS) run-tests
 SUITES := unit golden semantics fuzz-replay sweep sim sim-mutants net cli e2e fault
 run-tests: all
 	@MAKE='$(MAKE)' tests/lib/run-suites $(SUITES)

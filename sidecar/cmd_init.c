@@ -55,25 +55,6 @@ static void default_origin(char ret[NOTE_NAME_MAX])
     (void)snprintf(ret, NOTE_NAME_MAX, "bailiff/%s", host);
 }
 
-static int make_log_key(struct span keys, struct span origin, struct buf *line,
-                        struct fail *f)
-{
-    unsigned char seed[KEY_FILE_BYTES];
-    struct note_key *key = NULL;
-    struct note_public public;
-    int rc = key_file_make(keys, "log.key", seed, f);
-    if (rc == 0)
-        rc = note_key_new(seed, origin, &key, f);
-    mem_wipe(seed, sizeof seed);
-    TRY(rc);
-    note_key_public(key, &public);
-    note_key_free(key);
-    note_public_put(line, &public);
-    buf_put_u8(line, '\n');
-    return buf_ok(line) ? file_create(keys, "log.pub", buf_span(line), 0444, f)
-                        : fail(f, RC_NO_MEMORY, "no memory for a key");
-}
-
 static int make_all(struct span dir, struct span origin, struct buf *line,
                     struct fail *f)
 {
@@ -92,7 +73,7 @@ static int make_all(struct span dir, struct span origin, struct buf *line,
     int rc = key_file_make(keys, "seal.key", seal, f);
     mem_wipe(seal, sizeof seal);
     TRY(rc);
-    TRY(make_log_key(keys, origin, line, f));
+    TRY(key_file_make_pair(keys, "log.key", "log.pub", origin, line, f));
     return file_sync_dir(dir, f);
 }
 

@@ -371,7 +371,7 @@ int cmd_policy_reload(int argc, char **argv)
     struct operator o = {.config = NULL};
     const char *words[1];
     const struct doc *root = NULL;
-    struct span text;
+    struct span text = SPAN("");
     if (parse(&o, argc, argv, 1, words) < 0)
         return EXIT_USAGE;
     int code = operator_check_reason(&o, "policy reload");
@@ -427,12 +427,10 @@ static int open_swapped(struct operator* o, struct span file,
     if (realpath(name, full) == NULL || stat(full, &ret->st) != 0)
         return fail(f, RC_IO, "%s: cannot be found", name);
     TRY(file_path(ret->path, span_str(full), "", f));
-    TRY(file_path(ret->dir, span_str(full), "", f));
-    char *slash = strrchr(ret->dir, '/');
-    *slash = 0;
-    ret->name = ret->path + (slash - ret->dir) + 1;
-    if (ret->dir[0] == 0)
-        (void)snprintf(ret->dir, sizeof ret->dir, "/");
+    ret->name = strrchr(ret->path, '/') + 1;
+    const size_t slash = (size_t)(ret->name - ret->path) - 1;
+    TRY(file_path(ret->dir, slash > 0 ? span_of(full, slash) : SPAN("/"), "",
+                  f));
     return file_read(&o->arena.mem, ret->path, TEXT_BYTES_MAX, &ret->old, f);
 }
 

@@ -62,28 +62,12 @@ static int public_path(const char *key, char ret[FILE_PATH_MAX], struct fail *f)
 static int make_pair(const char *name, const char *path, struct buf *line,
                      struct fail *f)
 {
-    unsigned char seed[KEY_FILE_BYTES] = {0};
     char pub[FILE_PATH_MAX];
     const char *key_name, *pub_name;
-    struct note_key *key;
-    struct note_public public;
     const struct span dir = folder_of(path, &key_name);
-    /* The name is checked before anything is made. */
-    TRY(note_key_new(seed, span_str(name), &key, f));
-    note_key_free(key);
     TRY(public_path(path, pub, f));
     (void)folder_of(pub, &pub_name);
-    int rc = key_file_make(dir, key_name, seed, f);
-    if (rc == 0)
-        rc = note_key_new(seed, span_str(name), &key, f);
-    mem_wipe(seed, sizeof seed);
-    TRY(rc);
-    note_key_public(key, &public);
-    note_key_free(key);
-    note_public_put(line, &public);
-    buf_put_u8(line, '\n');
-    return buf_ok(line) ? file_create(dir, pub_name, buf_span(line), 0444, f)
-                        : fail(f, RC_NO_MEMORY, "no memory for a key");
+    return key_file_make_pair(dir, key_name, pub_name, span_str(name), line, f);
 }
 
 int cmd_policy_keygen(int argc, char **argv)

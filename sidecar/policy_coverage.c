@@ -248,8 +248,6 @@ static void sum_rule(const struct policy_rule *r, const struct coverage_rule *c,
 
 void coverage_sums(const struct coverage *c, struct coverage_sums *ret)
 {
-    const struct coverage_sum *parts[] = {&ret->rules, &ret->steps, &ret->terms,
-                                          &ret->gates, &ret->events};
     *ret = (struct coverage_sums){.all = {0, 0}};
     for (unsigned i = 0; i < c->policy->rule_count; i++)
         sum_rule(&c->policy->rules[i], &c->rules[i], ret);
@@ -259,9 +257,11 @@ void coverage_sums(const struct coverage *c, struct coverage_sums *ret)
             add(&ret->gates, c->gates[i].denied > 0);
         sum_terms(&c->gates[i].require, &ret->terms);
     }
+    const struct coverage_sum parts[] = {ret->rules, ret->steps, ret->terms,
+                                         ret->gates, ret->events};
     for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
-        ret->all.covered += parts[i]->covered;
-        ret->all.total += parts[i]->total;
+        ret->all.covered += parts[i].covered;
+        ret->all.total += parts[i].total;
     }
 }
 

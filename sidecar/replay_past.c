@@ -21,7 +21,7 @@ void past_init(struct replay *r)
 void past_fini(struct replay *r)
 {
     struct map_link *k;
-    while ((k = map_next(&r->past, NULL)) != NULL) {
+    while ((k = map_any(&r->past)) != NULL) {
         struct past *p = container_of(k, struct past, link);
         map_remove(&r->past, k);
         mem_release(r->mem, p->etag);

@@ -25,7 +25,7 @@ void map_fini(struct map *m)
 {
     mem_release(m->mem, m->slots);
     m->slots = NULL;
-    m->slot_count = m->count = 0;
+    m->slot_count = m->count = m->none_before = 0;
 }
 
 static struct map_link *find(const struct map *m, struct span key,
@@ -62,6 +62,7 @@ static int grow(struct map *m)
     mem_release(m->mem, m->slots);
     m->slots = slots;
     m->slot_count = n;
+    m->none_before = 0;
     return 0;
 }
 
@@ -74,9 +75,11 @@ int map_insert(struct map *m, struct map_link *k)
         return RC_LIMIT;
     if (m->count >= m->slot_count)
         TRY(grow(m));
-    struct map_link **slot = &m->slots[k->hash & (m->slot_count - 1)];
-    k->next = *slot;
-    *slot = k;
+    size_t at = k->hash & (m->slot_count - 1);
+    k->next = m->slots[at];
+    m->slots[at] = k;
+    if (at < m->none_before)
+        m->none_before = at;
     m->count++;
     return 0;
 }
@@ -100,5 +103,13 @@ struct map_link *map_next(const struct map *m, const struct map_link *k)
     for (; i < m->slot_count; i++)
         if (m->slots[i] != NULL)
             return m->slots[i];
+    return NULL;
+}
+
+struct map_link *map_any(struct map *m)
+{
+    for (; m->none_before < m->slot_count; m->none_before++)
+        if (m->slots[m->none_before] != NULL)
+            return m->slots[m->none_before];
     return NULL;
 }

@@ -33,6 +33,7 @@ struct map {
     size_t slot_count; /* a power of two, or 0 before the first insert */
     size_t count;
     size_t max_count;
+    size_t none_before; /* slots without elements at the start */
 };
 
 void map_init(struct map *m, struct mem *mem, struct hash_key seed,
@@ -54,5 +55,9 @@ void map_remove(struct map *m, struct map_link *k);
 /* Walks all elements in no useful order: start with NULL, ends with NULL. The
  * table must not change during the walk. */
 struct map_link *map_next(const struct map *m, const struct map_link *k);
+
+/* Any element; NULL when there is none. To remove all of them: map_next would
+ * look at all empty slots again each time. */
+struct map_link *map_any(struct map *m);
 
 #endif

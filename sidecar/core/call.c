@@ -32,7 +32,7 @@ static void runtime_free(struct calls *t, struct runtime *r)
 void calls_fini(struct calls *t)
 {
     struct map_link *k;
-    while ((k = map_next(&t->runtimes, NULL)) != NULL) {
+    while ((k = map_any(&t->runtimes)) != NULL) {
         map_remove(&t->runtimes, k);
         runtime_free(t, container_of(k, struct runtime, link));
     }

@@ -277,6 +277,10 @@ struct cause {
     enum reason withheld; /* jobs that it makes wait for a person; or NONE */
     struct span why;      /* in words, for them and for who is called */
 };
+/* A record about what a rule did to an agent; `c` may be NULL. */
+struct record record_caused(const struct engine *e, enum record_kind kind,
+                            const struct subject *agent, const struct cause *c,
+                            struct span rule);
 /* Runs every rule that matches; pends what a read must decide. */
 void run_rules(struct engine *e, struct subject *s, const struct cause *c);
 /* One rule that a read has decided (pending rules). */

@@ -43,13 +43,7 @@ void record_job(struct engine *e, const struct job *j, const char *outcome)
 void record_nothing(struct engine *e, struct subject *agent,
                     const struct cause *c, struct span rule, const char *action)
 {
-    struct record r = record_of(RECORD_ACTION);
-    r.agent = agent->uri;
-    r.base = base_url(e, agent);
-    r.feed = c->feed;
-    r.event = span_str(event_type_name(c->type));
-    r.jti = c->jti;
-    r.rule = rule;
+    struct record r = record_caused(e, RECORD_ACTION, agent, c, rule);
     r.action = span_str(action);
     r.reach = 0;
     r.confirmed = 0;
@@ -111,13 +105,7 @@ static void record_not_kept(struct engine *e, const struct subject *agent,
                             const struct cause *c, struct span rule,
                             enum job_kind kind, struct span target)
 {
-    struct record r = record_of(RECORD_ACTION);
-    r.agent = agent->uri;
-    r.base = base_url(e, agent);
-    r.feed = c->feed;
-    r.event = span_str(event_type_name(c->type));
-    r.jti = c->jti;
-    r.rule = rule;
+    struct record r = record_caused(e, RECORD_ACTION, agent, c, rule);
     r.action = kind == JOB_ACTION ? target : span_str(job_kind_word(kind));
     r.target = target;
     r.outcome = SPAN("withheld");
@@ -309,13 +297,7 @@ bool no_room(struct engine *e, const struct subject *agent,
 {
     if (e->jobs.open_count < e->jobs.max)
         return false;
-    struct record r = record_of(RECORD_ACTION);
-    r.agent = agent->uri;
-    r.base = base_url(e, agent);
-    r.feed = c->feed;
-    r.event = span_str(event_type_name(c->type));
-    r.jti = c->jti;
-    r.rule = rule;
+    struct record r = record_caused(e, RECORD_ACTION, agent, c, rule);
     r.action = action;
     r.outcome = SPAN("failed");
     r.why = SPAN("too many jobs are open");

@@ -210,13 +210,8 @@ static void tell_passed(struct engine *e, struct subject *agent,
     w->called_ms = e->in->now_ms;
     w->called_input = e->input;
     struct span why = passed_text(e, kind, source);
-    struct record r = record_of(RECORD_VERDICT);
-    r.agent = agent->uri;
-    r.base = base_url(e, agent);
-    r.feed = c->feed;
-    r.event = span_str(event_type_name(c->type));
-    r.jti = c->jti;
-    r.rule = limit_rule(e, kind);
+    struct record r =
+        record_caused(e, RECORD_VERDICT, agent, c, limit_rule(e, kind));
     r.outcome = SPAN("withheld");
     r.reason = span_str(reason_code(REASON_BEYOND_LIMIT));
     r.count = w->count;

@@ -39,21 +39,29 @@ struct names expand_tools(struct engine *e, const struct tool_set *t)
     return (struct names){at, n};
 }
 
-static struct record action_record(struct engine *e, const struct subject *s,
-                                   const struct cause *c, struct span rule)
+struct record record_caused(const struct engine *e, enum record_kind kind,
+                            const struct subject *agent, const struct cause *c,
+                            struct span rule)
 {
-    struct standing st;
-    standing_of(e, s, 0, &st);
-    struct record r = record_of(RECORD_ACTION);
-    r.agent = s->uri;
-    r.base = base_url(e, s);
-    r.epoch = st.epoch;
+    struct record r = record_of(kind);
+    r.agent = agent->uri;
+    r.base = base_url(e, agent);
     r.rule = rule;
     if (c != NULL) {
         r.feed = c->feed;
         r.jti = c->jti;
         r.event = span_str(event_type_name(c->type));
     }
+    return r;
+}
+
+static struct record action_record(struct engine *e, const struct subject *s,
+                                   const struct cause *c, struct span rule)
+{
+    struct standing st;
+    standing_of(e, s, 0, &st);
+    struct record r = record_caused(e, RECORD_ACTION, s, c, rule);
+    r.epoch = st.epoch;
     return r;
 }
 

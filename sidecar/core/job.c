@@ -34,7 +34,7 @@ void jobs_init(struct jobs *t, struct mem *m, struct hash_key seed, size_t max)
 void jobs_fini(struct jobs *t)
 {
     struct map_link *k;
-    while ((k = map_next(&t->by_id, NULL)) != NULL)
+    while ((k = map_any(&t->by_id)) != NULL)
         job_drop(t, container_of(k, struct job, link));
     lanes_fini(&t->lanes);
     map_fini(&t->by_id);

@@ -20,7 +20,7 @@ void limit_windows_init(struct limit_windows *t, struct mem *m,
 void limit_windows_fini(struct limit_windows *t)
 {
     struct map_link *k;
-    while ((k = map_next(&t->by_key, NULL)) != NULL)
+    while ((k = map_any(&t->by_key)) != NULL)
         limit_drop(t, container_of(k, struct limit_entry, link));
     map_fini(&t->by_key);
 }

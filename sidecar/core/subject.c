@@ -179,7 +179,7 @@ void subjects_fini(struct subjects *t)
     struct map_link *k = NULL;
     while ((k = map_next(&t->by_key, k)) != NULL)
         unlink_all(t, container_of(k, struct subject, link));
-    while ((k = map_next(&t->by_key, NULL)) != NULL) {
+    while ((k = map_any(&t->by_key)) != NULL) {
         map_remove(&t->by_key, k);
         subject_free(t, container_of(k, struct subject, link));
     }

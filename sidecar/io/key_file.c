@@ -7,6 +7,7 @@
 
 #include "sidecar/io/base64.h"
 #include "sidecar/io/file.h"
+#include "sidecar/io/note.h"
 
 #define TEXT_MAX 256
 
@@ -53,4 +54,30 @@ int key_file_make(struct span dir, const char *name,
                            : fail(f, RC_NO_MEMORY, "no memory for a key");
     buf_fini(&text);
     return rc;
+}
+
+int key_file_make_pair(struct span dir, const char *key_name,
+                       const char *pub_name, struct span name, struct buf *line,
+                       struct fail *f)
+{
+    unsigned char seed[KEY_FILE_BYTES] = {0};
+    struct note_key *key;
+    struct note_public public;
+    const size_t start = line->n;
+    /* The name is checked before anything is made. */
+    TRY(note_key_new(seed, name, &key, f));
+    note_key_free(key);
+    int rc = key_file_make(dir, key_name, seed, f);
+    if (rc == 0)
+        rc = note_key_new(seed, name, &key, f);
+    mem_wipe(seed, sizeof seed);
+    TRY(rc);
+    note_key_public(key, &public);
+    note_key_free(key);
+    note_public_put(line, &public);
+    buf_put_u8(line, '\n');
+    if (!buf_ok(line))
+        return fail(f, RC_NO_MEMORY, "no memory for a key");
+    return file_create(dir, pub_name, span_sub(buf_span(line), start, line->n),
+                       0444, f);
 }

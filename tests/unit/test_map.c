@@ -80,6 +80,31 @@ static void walk_visits_each_once(void **state)
     map_fini(&m);
 }
 
+static void map_any_empties_it(void **state)
+{
+    (void)state;
+    struct map m;
+    struct map_link *k;
+    size_t removed = 0;
+    map_init(&m, mem_system(), (struct hash_key){7, 9}, MANY);
+    CHECK(map_any(&m) == NULL);
+    for (size_t i = 0; i < MANY; i++)
+        CHECK_INT(map_insert(&m, &element(i)->link), 0);
+    for (; (k = map_any(&m)) != NULL; removed++) {
+        map_remove(&m, k);
+        container_of(k, struct element, link)->seen++;
+    }
+    CHECK_UINT(removed, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        CHECK_UINT(elements[i].seen, 1);
+    for (size_t i = 0; i < MANY; i++) { /* what comes later is found, too */
+        CHECK_INT(map_insert(&m, &element(i)->link), 0);
+        CHECK(map_any(&m) == &elements[i].link);
+        map_remove(&m, &elements[i].link);
+    }
+    map_fini(&m);
+}
+
 static void empty_and_binary_keys(void **state)
 {
     (void)state;
@@ -128,6 +153,7 @@ int main(void)
         cmocka_unit_test(inserts_finds_removes),
         cmocka_unit_test(refuses_twins_and_overflow),
         cmocka_unit_test(walk_visits_each_once),
+        cmocka_unit_test(map_any_empties_it),
         cmocka_unit_test(empty_and_binary_keys),
         cmocka_unit_test(lists),
     };

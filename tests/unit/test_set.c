@@ -179,76 +179,77 @@ static void fills_the_event(void **state)
     }
 
 /* 9967-R3, R5, R7, T7, 9493-R1, R3, R7. */
+static const struct {
+    const char *subject;
+    enum set_err err;
+} subjects[] = {
+    URI_ROW("/Agents/ag-7", SET_OK),
+    URI_ROW("/Agents/a.b", SET_OK),
+    URI_ROW("https://evil.example/Agents/1", SET_INVALID_REQUEST),
+    URI_ROW("file:///etc/passwd", SET_INVALID_REQUEST),
+    URI_ROW("//evil/x", SET_INVALID_REQUEST),
+    URI_ROW("///Agents/1", SET_INVALID_REQUEST),
+    URI_ROW("/\\\\evil/x", SET_INVALID_REQUEST),
+    URI_ROW("\\\\evil\\\\x", SET_INVALID_REQUEST),
+    URI_ROW("Agents/1", SET_INVALID_REQUEST),
+    URI_ROW("/Agents", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/1/", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/1/2", SET_INVALID_REQUEST),
+    URI_ROW("/Agents//1", SET_INVALID_REQUEST),
+    URI_ROW("/", SET_INVALID_REQUEST),
+    URI_ROW("", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/.", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/..", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/...", SET_INVALID_REQUEST),
+    URI_ROW("/../admin", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/../Users/1", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/..%2fx", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/%2e%2e", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/1%00", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/1?x=1", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/1#f", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/1;p", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/u@evil", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/1 ", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/1\\n", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/1\\r\\nHost: x", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/\xe2\x80\xa4\xe2\x80\xa4", SET_INVALID_REQUEST),
+    URI_ROW("/Agents/\xef\xbc\x8fx", SET_INVALID_REQUEST),
+    URI_ROW("/Devices/1", SET_ACCESS_DENIED),
+    URI_ROW("/agents/1", SET_ACCESS_DENIED),
+    {"", SET_INVALID_REQUEST},
+    {"\"sub_id\":\"/Agents/1\",", SET_INVALID_REQUEST},
+    {"\"sub_id\":[],", SET_INVALID_REQUEST},
+    {"\"sub_id\":{},", SET_INVALID_REQUEST},
+    {"\"sub_id\":{\"format\":7},", SET_INVALID_REQUEST},
+    {"\"sub_id\":{\"format\":\"scim\"},", SET_INVALID_REQUEST},
+    {"\"sub_id\":{\"format\":\"scim\",\"uri\":null},", SET_INVALID_REQUEST},
+    {"\"sub_id\":{\"format\":\"SCIM\",\"uri\":\"/Agents/1\"},",
+     SET_INVALID_REQUEST},
+    {"\"sub_id\":{\"format\":\"scim\",\"uri\":\"/Agents/1\",\"id\":\"2\"},",
+     SET_INVALID_REQUEST},
+    {"\"sub_id\":{\"format\":\"scim\",\"uri\":\"/Agents/1\",\"id\":1},",
+     SET_INVALID_REQUEST},
+    {"\"sub_id\":{\"format\":\"scim\",\"uri\":\"/Agents/1\","
+     "\"externalId\":[]},",
+     SET_INVALID_REQUEST},
+    /* a SCIM event about something that is no SCIM resource */
+    {STREAM, SET_INVALID_REQUEST},
+};
+
 static void judges_subjects(void **state)
 {
     (void)state;
-    static const struct {
-        const char *subject;
-        enum set_err err;
-    } rows[] = {
-        URI_ROW("/Agents/ag-7", SET_OK),
-        URI_ROW("/Agents/a.b", SET_OK),
-        URI_ROW("https://evil.example/Agents/1", SET_INVALID_REQUEST),
-        URI_ROW("file:///etc/passwd", SET_INVALID_REQUEST),
-        URI_ROW("//evil/x", SET_INVALID_REQUEST),
-        URI_ROW("///Agents/1", SET_INVALID_REQUEST),
-        URI_ROW("/\\\\evil/x", SET_INVALID_REQUEST),
-        URI_ROW("\\\\evil\\\\x", SET_INVALID_REQUEST),
-        URI_ROW("Agents/1", SET_INVALID_REQUEST),
-        URI_ROW("/Agents", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/1/", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/1/2", SET_INVALID_REQUEST),
-        URI_ROW("/Agents//1", SET_INVALID_REQUEST),
-        URI_ROW("/", SET_INVALID_REQUEST),
-        URI_ROW("", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/.", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/..", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/...", SET_INVALID_REQUEST),
-        URI_ROW("/../admin", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/../Users/1", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/..%2fx", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/%2e%2e", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/1%00", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/1?x=1", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/1#f", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/1;p", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/u@evil", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/1 ", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/1\\n", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/1\\r\\nHost: x", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/\xe2\x80\xa4\xe2\x80\xa4", SET_INVALID_REQUEST),
-        URI_ROW("/Agents/\xef\xbc\x8fx", SET_INVALID_REQUEST),
-        URI_ROW("/Devices/1", SET_ACCESS_DENIED),
-        URI_ROW("/agents/1", SET_ACCESS_DENIED),
-        {"", SET_INVALID_REQUEST},
-        {"\"sub_id\":\"/Agents/1\",", SET_INVALID_REQUEST},
-        {"\"sub_id\":[],", SET_INVALID_REQUEST},
-        {"\"sub_id\":{},", SET_INVALID_REQUEST},
-        {"\"sub_id\":{\"format\":7},", SET_INVALID_REQUEST},
-        {"\"sub_id\":{\"format\":\"scim\"},", SET_INVALID_REQUEST},
-        {"\"sub_id\":{\"format\":\"scim\",\"uri\":null},", SET_INVALID_REQUEST},
-        {"\"sub_id\":{\"format\":\"SCIM\",\"uri\":\"/Agents/1\"},",
-         SET_INVALID_REQUEST},
-        {"\"sub_id\":{\"format\":\"scim\",\"uri\":\"/Agents/1\",\"id\":\"2\"},",
-         SET_INVALID_REQUEST},
-        {"\"sub_id\":{\"format\":\"scim\",\"uri\":\"/Agents/1\",\"id\":1},",
-         SET_INVALID_REQUEST},
-        {"\"sub_id\":{\"format\":\"scim\",\"uri\":\"/Agents/1\","
-         "\"externalId\":[]},",
-         SET_INVALID_REQUEST},
-        /* a SCIM event about something that is no SCIM resource */
-        {STREAM, SET_INVALID_REQUEST},
-    };
     struct set_rules rules = strict_rules();
     struct set_result result;
     static char payload[4096];
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {
         (void)snprintf(payload, sizeof payload,
-                       "{" ENVELOPE "%s" DEACTIVATE "}", rows[i].subject);
+                       "{" ENVELOPE "%s" DEACTIVATE "}", subjects[i].subject);
         ignore_rc(claims(&rules, payload, &result)); /* err says it */
-        if (result.err != rows[i].err || result.dirty)
-            fail_msg("%s: %s %s", rows[i].subject, set_err_word(result.err),
+        if (result.err != subjects[i].err || result.dirty)
+            fail_msg("%s: %s %s", subjects[i].subject, set_err_word(result.err),
                      why.text);
     }
 }

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The database file as it is found at a start: of which version, whose, whole
+ * or not, and in what directory.
+ */
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "sidecar/io/file.h"
+#include "sidecar/io/store.h"
+#include "sidecar/io/store_db.h"
+#include "tests/lib/check.h"
+#include "tests/lib/tmp_dir.h"
+
+/* What a store says to a directory that it cannot take. */
+static int open_fails(struct span dir, struct fail *f)
+{
+    const struct store_conf conf = {.dir = dir};
+    struct store *s;
+    bool created;
+    int rc = store_open(&conf, &s, &created, f);
+    CHECK(rc < 0);
+    return rc;
+}
+
+static void loose_directory_is_refused(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct fail f;
+    tmp_dir_make(&d);
+    CHECK_INT(chmod(d.path, 0770), 0);
+    CHECK_INT(open_fails(tmp_dir_span(&d), &f), RC_CONFIG);
+    CHECK_INT(chmod(d.path, 0700), 0);
+    CHECK_INT(open_fails(SPAN("/nonexistent/bailiff"), &f), RC_CONFIG);
+    tmp_dir_drop(&d);
+}
+
+/* ---- versions ---- */
+
+static const struct store_db_step two_steps[] = {
+    {"CREATE TABLE journal(seq INTEGER PRIMARY KEY, wall_ms INTEGER,"
+     " body BLOB);"
+     "CREATE TABLE state(kind INTEGER, key BLOB, value BLOB,"
+     " PRIMARY KEY(kind, key)) WITHOUT ROWID;"
+     "CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+     "INSERT INTO meta VALUES('folded_seq', 0);"},
+    {"ALTER TABLE journal ADD COLUMN colour TEXT DEFAULT 'red';"},
+    {"INSERT INTO nowhere VALUES(1);"},
+};
+
+static void make_db(const struct tmp_dir *d, int version)
+{
+    struct store_db db;
+    struct fail f;
+    bool created;
+    CHECK_OK(store_db_open_version(&db, tmp_dir_span(d), two_steps, version,
+                                   &created, &f),
+             &f);
+    store_db_close(&db, true);
+}
+
+static void read_file(const struct tmp_dir *d, const char *name, struct buf *b)
+{
+    struct span s;
+    struct fail f;
+    CHECK_OK(file_read(mem_system(), tmp_dir_file(d, name), 1 << 24, &s, &f),
+             &f);
+    buf_init(b, mem_system(), 1 << 24);
+    buf_put(b, s);
+    mem_release(mem_system(), (void *)(uintptr_t)s.p);
+}
+
+static void migrates_after_a_backup(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct store_db db;
+    struct fail f;
+    bool created = true;
+    sqlite3 *backup;
+    tmp_dir_make(&d);
+    make_db(&d, 1);
+    /* A step that fails leaves version 1 with its data. */
+    CHECK(store_db_open_version(&db, tmp_dir_span(&d), two_steps, 3, &created,
+                                &f) < 0);
+    CHECK_OK(store_db_open_version(&db, tmp_dir_span(&d), two_steps, 2,
+                                   &created, &f),
+             &f);
+    CHECK(!created);
+    CHECK_INT(
+        sqlite3_exec(db.sql, "SELECT colour FROM journal", NULL, NULL, NULL),
+        SQLITE_OK);
+    store_db_close(&db, true);
+    CHECK_INT(sqlite3_open(tmp_dir_file(&d, "bailiff.db.v1.bak"), &backup),
+              SQLITE_OK);
+    CHECK_INT(
+        sqlite3_exec(backup, "SELECT colour FROM journal", NULL, NULL, NULL),
+        SQLITE_ERROR);
+    CHECK_INT(
+        sqlite3_exec(backup, "SELECT body FROM journal", NULL, NULL, NULL),
+        SQLITE_OK);
+    (void)sqlite3_close(backup);
+    tmp_dir_drop(&d);
+}
+
+static void newer_version_is_refused_untouched(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct fail f;
+    struct buf before, after;
+    tmp_dir_make(&d);
+    make_db(&d, 2);
+    read_file(&d, "bailiff.db", &before);
+    CHECK_INT(open_fails(tmp_dir_span(&d), &f), RC_CONFIG);
+    CHECK(strstr(f.text, "version 2") != NULL);
+    read_file(&d, "bailiff.db", &after);
+    CHECK(span_eq(buf_span(&before), buf_span(&after)));
+    CHECK(access(tmp_dir_file(&d, "bailiff.db-wal"), F_OK) != 0);
+    buf_fini(&before);
+    buf_fini(&after);
+    tmp_dir_drop(&d);
+}
+
+static void foreign_and_broken_files_are_refused(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct buf db;
+    struct fail f;
+    tmp_dir_make(&d);
+    make_db(&d, 1);
+    read_file(&d, "bailiff.db", &db);
+    db.p[68] ^= 1; /* application_id */
+    CHECK_OK(
+        file_replace(tmp_dir_span(&d), "bailiff.db", buf_span(&db), 0600, &f),
+        &f);
+    CHECK_INT(open_fails(tmp_dir_span(&d), &f), RC_CONFIG);
+    db.p[68] ^= 1;
+    memset(db.p + 4096, 0xa5, 2048); /* the second page */
+    CHECK_OK(
+        file_replace(tmp_dir_span(&d), "bailiff.db", buf_span(&db), 0600, &f),
+        &f);
+    CHECK_INT(open_fails(tmp_dir_span(&d), &f), RC_BROKEN);
+    CHECK_OK(
+        file_replace(tmp_dir_span(&d), "bailiff.db", SPAN("hello"), 0600, &f),
+        &f);
+    CHECK_INT(open_fails(tmp_dir_span(&d), &f), RC_BROKEN);
+    buf_fini(&db);
+    tmp_dir_drop(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loose_directory_is_refused),
+        cmocka_unit_test(migrates_after_a_backup),
+        cmocka_unit_test(newer_version_is_refused_untouched),
+        cmocka_unit_test(foreign_and_broken_files_are_refused),
+    };
+    return cmocka_run_group_tests_name("store_db", tests, NULL, NULL);
+}
