@@ -167,7 +167,6 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                                          .ctx = a};
     TRY(seal_open_key(c->seal_key_file, &a->seal, f));
     TRY(store_open(&sc, &a->store, &created, f));
-    warn_check(a);
     TRY(decision_log_open(&lc, &a->log, &last_input, f));
     struct decision_log_stats ls;
     decision_log_stats_get(a->log, &ls);
@@ -180,6 +179,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     const struct store_reader reader = {
         .fact = load_fact, .row = load_row, .ctx = a};
     TRY(store_load(a->store, &reader, ret_last_seq, f));
+    warn_check(a);
     if (last_input > *ret_last_seq)
         return fail(f, RC_STATE,
                     "the database ends at row %llu, the decision log at row "

@@ -635,6 +635,47 @@ static void newer_version_is_refused_untouched(void **state)
     tmp_dir_drop(&d);
 }
 
+/* As every start does; what is opened is closed again. */
+static int open_and_load(struct bench *b, struct store_conf conf)
+{
+    struct loaded l = {0};
+    struct store_reader r = {load_fact, load_row, &l};
+    int rc = open_bench_conf(b, conf);
+    if (rc < 0)
+        return rc;
+    rc = store_load(b->s, &r, &l.last_seq, &b->why);
+    store_free(b->s);
+    return rc;
+}
+
+/* A page that no load looks at: only the check finds it. */
+static void broken_beside_what_is_loaded(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct bench b;
+    struct buf db;
+    struct fail f;
+    sqlite3 *sql;
+    tmp_dir_make(&d);
+    make_db(&d, 1);
+    CHECK_INT(sqlite3_open(tmp_dir_file(&d, "bailiff.db"), &sql), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(sql,
+                           "CREATE TABLE other(a); INSERT INTO other "
+                           "VALUES(1); PRAGMA wal_checkpoint(TRUNCATE)",
+                           NULL, NULL, NULL),
+              SQLITE_OK);
+    (void)sqlite3_close(sql);
+    struct store_conf conf = {.dir = tmp_dir_span(&d)};
+    CHECK_OK(open_and_load(&b, conf), &b.why);
+    read_file(&d, "bailiff.db", &db);
+    memset(db.p + db.n - 4096, 0xa5, 2048);
+    CHECK_OK(file_replace(conf.dir, "bailiff.db", buf_span(&db), 0600, &f), &f);
+    CHECK_INT(open_and_load(&b, conf), RC_BROKEN);
+    buf_fini(&db);
+    tmp_dir_drop(&d);
+}
+
 static void foreign_and_broken_files_are_refused(void **state)
 {
     (void)state;
@@ -652,7 +693,7 @@ static void foreign_and_broken_files_are_refused(void **state)
     db.p[68] ^= 1;
     memset(db.p + 4096, 0xa5, 2048); /* the second page */
     CHECK_OK(file_replace(conf.dir, "bailiff.db", buf_span(&db), 0600, &f), &f);
-    CHECK_INT(open_bench_conf(&b, conf), RC_BROKEN);
+    CHECK_INT(open_and_load(&b, conf), RC_BROKEN);
     CHECK_OK(file_replace(conf.dir, "bailiff.db", SPAN("hello"), 0600, &f), &f);
     CHECK_INT(open_bench_conf(&b, conf), RC_BROKEN);
     buf_fini(&db);
@@ -810,6 +851,7 @@ int main(void)
         cmocka_unit_test(migrates_after_a_backup),
         cmocka_unit_test(newer_version_is_refused_untouched),
         cmocka_unit_test(foreign_and_broken_files_are_refused),
+        cmocka_unit_test(broken_beside_what_is_loaded),
         cmocka_unit_test(missing_row_is_refused),
         cmocka_unit_test(backup_while_running),
     };
