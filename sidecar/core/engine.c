@@ -414,6 +414,8 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
 static void free_subject_parts(struct engine *e, struct subject *s)
 {
     agenda_free(e, s);
+    if (s->rare != NULL)
+        leave_read_queue(e, s);
     LIST_EACH (k, next, &s->holds)
         hold_free(&e->holds, container_of(k, struct hold, link));
     LIST_EACH (c, next_c, &subject_rare(s)->credentials)
@@ -422,6 +424,7 @@ static void free_subject_parts(struct engine *e, struct subject *s)
         struct parked *q = container_of(p, struct parked, link);
         list_remove(&q->link);
         list_remove(&q->all_link);
+        heap_remove(&e->parked_due, &q->due);
         mem_release(e->mem, q);
     }
 }
@@ -658,8 +661,9 @@ static void restore_clocks(struct engine *e)
     }
     LIST_EACH (h, next_h, &e->holds.due) {
         struct hold *hold = container_of(h, struct hold, due_link);
-        hold->due_ms =
-            now + remainder_ms(hold->due_wall_ms, hold->since_wall_ms, wall);
+        heap_put(
+            &e->holds.deadlines, &hold->deadline,
+            now + remainder_ms(hold->due_wall_ms, hold->since_wall_ms, wall));
     }
     LIST_EACH (l, next_l, &e->jobs.open) {
         struct job *j = container_of(l, struct job, state_link);

@@ -54,8 +54,8 @@ struct credential {
 /* A question that waits for a read. */
 struct parked {
     struct list_link link, all_link; /* subject->parked, engine->parked */
+    struct heap_link due;            /* in engine->parked_due */
     struct subject *agent;
-    int64_t deadline_ms;
     bool begin;
     struct in_ask ask; /* strings in this allocation */
 };
@@ -188,8 +188,10 @@ struct engine {
     struct limit_windows limits;
     struct schedule schedule;
     struct list rows;    /* struct row, by seq */
-    struct list reading; /* reads in flight, and those not to start yet */
+    struct list reading; /* reads in flight: as many as the budgets allow */
+    struct heap resting; /* no read before some time: struct read_state */
     struct list parked;
+    struct heap parked_due;
     unsigned parked_count;
     struct list new_holds; /* set in this step */
     struct gate_known *gate_tools[GATE_TOOLS_MAX];
@@ -390,6 +392,10 @@ void want_read(struct engine *e, struct subject *s);
 /* As far as the budget of the base goes. */
 void start_reads(struct engine *e, unsigned base);
 struct subject *reader_of(struct list_link *k);
+/* No read of it before its not_before_ms; read_tick comes back to it then. */
+void rest_until(struct engine *e, struct subject *s);
+/* Neither queued nor resting any more. */
+void leave_read_queue(struct engine *e, struct subject *s);
 
 /* engine_read.c */
 void on_read_done(struct engine *e);
