@@ -482,7 +482,8 @@ static int64_t steady_wall_ms(const struct engine *e)
     return e->start_wall_ms + (e->in->now_ms - e->start_ms);
 }
 
-/* Old entries go in small steps; a token of before that is handled again. */
+/* Old entries go in small steps, not in every tick of a busy time; a token of
+ * before that is handled again. */
 static void jti_tick(struct engine *e)
 {
     int64_t keep_ms = e->conf->limits.jti_keep_ms;
@@ -491,6 +492,10 @@ static void jti_tick(struct engine *e)
     struct dedupe_id id;
     if (keep_ms <= 0 || e->dedupe.count == 0 || before_s <= 0)
         return;
+    wake_at(e, e->in->now_ms + JTI_SWEEP_MS);
+    if (e->in->now_ms < e->jti_sweep_ms)
+        return;
+    e->jti_sweep_ms = e->in->now_ms + JTI_SWEEP_GAP_MS;
     for (unsigned i = 0;
          i < JTI_SWEEP_MAX &&
          dedupe_sweep(&e->dedupe, JTI_SWEEP_SLOTS, (uint32_t)before_s, &id);
@@ -498,7 +503,6 @@ static void jti_tick(struct engine *e)
         fact_jti_gone(e, id);
         dedupe_drop(&e->dedupe, id);
     }
-    wake_at(e, e->in->now_ms + JTI_SWEEP_MS);
 }
 
 static void on_tick(struct engine *e)

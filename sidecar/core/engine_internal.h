@@ -30,8 +30,9 @@
 #define ANSWER_OUTS_MAX 2 /* effects of one answer: its record and itself */
 _Static_assert(PENDING_ANSWERS_MAX *ANSWER_OUTS_MAX < STEP_OUT_MAX,
                "one step can answer all that wait for the log");
-#define ROOM_AGAIN_MS 10 /* what one step has no room for goes on later */
-#define JTI_SWEEP_MS 60000
+#define ROOM_AGAIN_MS 10   /* what one step has no room for goes on later */
+#define JTI_SWEEP_MS 60000 /* at the latest */
+#define JTI_SWEEP_GAP_MS 1000
 #define JTI_SWEEP_MAX 256
 #define JTI_SWEEP_SLOTS 4096
 #define POLICY_WALL_TOLD_MS 60000 /* how old it may be on disk */
@@ -185,6 +186,7 @@ struct engine {
     struct calls calls;
     struct jobs jobs;
     struct dedupe dedupe;
+    int64_t jti_sweep_ms; /* the next not before */
     struct limit_windows limits;
     struct schedule schedule;
     struct list rows;    /* struct row, by seq */
