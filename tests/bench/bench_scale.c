@@ -7,7 +7,8 @@
  *   bench_scale ask AGENTS                 ns a question, by kind
  *   bench_scale group MEMBERS              from the event to the last member
  *   bench_scale tick AGENTS CALLS JOBS     ns a tick and an event, all at work
- *   bench_scale store DIR AGENTS JTIS      makes a database for the next
+ *   bench_scale store DIR AGENTS JTIS [BASE]   makes a database for the next,
+ *                                          or for a sidecar with this SCIM base
  *   bench_scale load DIR                   opens it and loads the engine
  *
  * Prints "name value" lines.
@@ -518,9 +519,11 @@ static uint64_t store_jtis(struct bench *b, uint64_t jtis, uint64_t seq)
     return seq;
 }
 
-static void bench_store(const char *dir, uint64_t agents, uint64_t jtis)
+static void bench_store(const char *dir, uint64_t agents, uint64_t jtis,
+                        const char *base)
 {
     struct bench *b = bench_new();
+    b->conf.bases[0].url = span_str(base);
     struct store_conf conf = {
         .dir = span_str(dir), .stored = on_stored, .state = on_state, .ctx = b};
     struct store_stats s;
@@ -602,7 +605,7 @@ int main(int argc, char **argv)
     const char *what = argc > 2 ? argv[1] : "";
     uint64_t n[3] = {0, 0, 0};
     int first = strcmp(what, "store") == 0 || strcmp(what, "load") == 0 ? 3 : 2;
-    for (int i = first; i < argc && i - first < 3; i++)
+    for (int i = first; i < argc && i < 5; i++)
         n[i - first] = bench_number(argv[i]);
     if (strcmp(what, "memory") == 0)
         bench_memory(n[0], n[1], n[2]);
@@ -613,7 +616,7 @@ int main(int argc, char **argv)
     else if (strcmp(what, "tick") == 0)
         bench_tick(n[0], n[1], n[2]);
     else if (strcmp(what, "store") == 0)
-        bench_store(argv[2], n[0], n[1]);
+        bench_store(argv[2], n[0], n[1], argc > 5 ? argv[5] : BASE);
     else if (strcmp(what, "load") == 0)
         bench_load(argv[2]);
     else
