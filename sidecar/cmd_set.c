@@ -489,7 +489,8 @@ int cmd_set(int argc, char **argv)
     if (count < 0)
         return EXIT_USAGE;
     if (count == 0)
-        return cli_usage("set: say inspect, verify or verify-jws; see `bailiff help set`");
+        return cli_usage(
+            "set: say inspect, verify or verify-jws; see `bailiff help set`");
     if (strcmp(words[0], "inspect") == 0)
         return run_inspect(words[1]);
     if (strcmp(words[0], "verify") == 0)

@@ -104,10 +104,22 @@ enum dedupe_seen dedupe_find(const struct dedupe *d, struct dedupe_id id,
     return differs >> MINUTE_BITS == 0 ? DEDUPE_SAME : DEDUPE_OTHER;
 }
 
+/* The first slots of a shard: as many as the average one of the others needs.
+ * Loading fills one after the other, and the hash makes them alike. */
+static uint32_t first_slots(const struct dedupe *d)
+{
+    size_t shards = 0;
+    for (unsigned i = 0; i < DEDUPE_SHARDS; i++)
+        shards += d->shards[i].slot_count > 0;
+    size_t mean = shards == 0 ? 0 : d->count / shards;
+    size_t n = mean * 8 / 7 + mean / 16; /* they differ by a few percent */
+    return n < FIRST_SLOTS ? FIRST_SLOTS : (uint32_t)n;
+}
+
 static int grow(struct dedupe *d, struct dedupe_shard *s)
 {
     struct dedupe_shard old = *s;
-    uint32_t n = old.slot_count < FIRST_SLOTS   ? FIRST_SLOTS
+    uint32_t n = old.slot_count == 0            ? first_slots(d)
                  : old.slot_count < DOUBLE_UPTO ? old.slot_count * 2
                                                 : old.slot_count / 4 * 5;
     struct dedupe_entry *slots = mem_array(d->mem, n, sizeof *slots);

@@ -427,6 +427,8 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
 static void free_subject_parts(struct engine *e, struct subject *s)
 {
     agenda_free(e, s);
+    if (s->rare != NULL)
+        leave_read_queue(e, s);
     LIST_EACH (k, next, &s->holds)
         hold_free(&e->holds, container_of(k, struct hold, link));
     LIST_EACH (c, next_c, &subject_rare(s)->credentials)
@@ -435,6 +437,7 @@ static void free_subject_parts(struct engine *e, struct subject *s)
         struct parked *q = container_of(p, struct parked, link);
         list_remove(&q->link);
         list_remove(&q->all_link);
+        heap_remove(&e->parked_due, &q->due);
         mem_release(e->mem, q);
     }
 }
@@ -492,7 +495,8 @@ static int64_t steady_wall_ms(const struct engine *e)
     return e->start_wall_ms + (e->in->now_ms - e->start_ms);
 }
 
-/* Old entries go in small steps; a token of before that is handled again. */
+/* Old entries go in small steps, not in every tick of a busy time; a token of
+ * before that is handled again. */
 static void jti_tick(struct engine *e)
 {
     int64_t keep_ms = e->conf->limits.jti_keep_ms;
@@ -501,6 +505,10 @@ static void jti_tick(struct engine *e)
     struct dedupe_id id;
     if (keep_ms <= 0 || e->dedupe.count == 0 || before_s <= 0)
         return;
+    wake_at(e, e->in->now_ms + JTI_SWEEP_MS);
+    if (e->in->now_ms < e->jti_sweep_ms)
+        return;
+    e->jti_sweep_ms = e->in->now_ms + JTI_SWEEP_GAP_MS;
     for (unsigned i = 0;
          i < JTI_SWEEP_MAX &&
          dedupe_sweep(&e->dedupe, JTI_SWEEP_SLOTS, (uint32_t)before_s, &id);
@@ -508,7 +516,6 @@ static void jti_tick(struct engine *e)
         fact_jti_gone(e, id);
         dedupe_drop(&e->dedupe, id);
     }
-    wake_at(e, e->in->now_ms + JTI_SWEEP_MS);
 }
 
 static void on_tick(struct engine *e)
@@ -666,8 +673,9 @@ static void restore_clocks(struct engine *e)
     }
     LIST_EACH (h, next_h, &e->holds.due) {
         struct hold *hold = container_of(h, struct hold, due_link);
-        hold->due_ms =
-            now + remainder_ms(hold->due_wall_ms, hold->since_wall_ms, wall);
+        heap_put(
+            &e->holds.deadlines, &hold->deadline,
+            now + remainder_ms(hold->due_wall_ms, hold->since_wall_ms, wall));
     }
     LIST_EACH (l, next_l, &e->jobs.open) {
         struct job *j = container_of(l, struct job, state_link);

@@ -312,15 +312,15 @@ static void park(struct engine *e, struct subject *s, const struct in_ask *ask,
     int64_t limit = e->in->now_ms + e->policy->refresh_timeout_ms;
     p->agent = s;
     p->begin = begin;
-    p->deadline_ms = limit;
     if (ask->deadline_ms != INT64_MAX &&
         ask->deadline_ms - DEADLINE_MARGIN_MS < limit)
-        p->deadline_ms = ask->deadline_ms - DEADLINE_MARGIN_MS;
+        limit = ask->deadline_ms - DEADLINE_MARGIN_MS;
     list_push(&rare->parked, &p->link);
     list_push(&e->parked, &p->all_link);
+    heap_put(&e->parked_due, &p->due, limit);
     rare->parked_count++;
     e->parked_count++;
-    wake_at(e, p->deadline_ms);
+    wake_at(e, limit);
     want_read(e, s);
 }
 
@@ -328,6 +328,7 @@ static void parked_remove(struct engine *e, struct parked *p)
 {
     list_remove(&p->link);
     list_remove(&p->all_link);
+    heap_remove(&e->parked_due, &p->due);
     p->agent->rare->parked_count--;
     e->parked_count--;
 }
@@ -439,7 +440,7 @@ void on_ask(struct engine *e, bool begin)
         park(e, s, ask, &d, begin);
     else
         answer_deny(e, ask, &d, begin);
-    if (!list_linked(&subject_rare(s)->read.link) && subject_is_bare(s))
+    if (!subject_awaits_read(s) && subject_is_bare(s))
         subject_drop(&e->subjects, s);
 }
 
@@ -547,6 +548,27 @@ void on_logged(struct engine *e)
     release_answers(e);
 }
 
+/* Who has waited long enough gets what is known. */
+static void deny_overdue(struct engine *e)
+{
+    struct heap_link *k;
+    while ((k = heap_first(&e->parked_due)) != NULL) {
+        struct parked *q = container_of(k, struct parked, due);
+        if (e->in->now_ms < k->at_ms) {
+            wake_at(e, k->at_ms);
+            return;
+        }
+        struct decision d;
+        decide(e, q->agent, q->ask.tool, q->ask.run_id, &d);
+        if (d.verdict == VERDICT_WAIT)
+            deny(&d, REASON_REFRESH_PENDING, SPAN(""));
+        unsigned before = e->parked_count;
+        resolve(e, q, &d);
+        if (e->parked_count == before)
+            return; /* no room for its answer: it waits on */
+    }
+}
+
 void ask_tick(struct engine *e)
 {
     struct pending_answer *p;
@@ -561,18 +583,7 @@ void ask_tick(struct engine *e)
         pending_pop(e);
         take_back(e, &copy, REASON_LOG_STALLED, SPAN(""));
     }
-    LIST_EACH (k, next, &e->parked) {
-        struct parked *q = container_of(k, struct parked, all_link);
-        if (e->in->now_ms < q->deadline_ms) {
-            wake_at(e, q->deadline_ms);
-            continue;
-        }
-        struct decision d;
-        decide(e, q->agent, q->ask.tool, q->ask.run_id, &d);
-        if (d.verdict == VERDICT_WAIT)
-            deny(&d, REASON_REFRESH_PENDING, SPAN(""));
-        resolve(e, q, &d);
-    }
+    deny_overdue(e);
 }
 
 void forget_question(struct engine *e, uint64_t token)

@@ -30,8 +30,9 @@
 #define ANSWER_OUTS_MAX 2 /* effects of one answer: its record and itself */
 _Static_assert(PENDING_ANSWERS_MAX *ANSWER_OUTS_MAX < STEP_OUT_MAX,
                "one step can answer all that wait for the log");
-#define ROOM_AGAIN_MS 10 /* what one step has no room for goes on later */
-#define JTI_SWEEP_MS 60000
+#define ROOM_AGAIN_MS 10   /* what one step has no room for goes on later */
+#define JTI_SWEEP_MS 60000 /* at the latest */
+#define JTI_SWEEP_GAP_MS 1000
 #define JTI_SWEEP_MAX 256
 #define JTI_SWEEP_SLOTS 4096
 #define POLICY_WALL_TOLD_MS 60000 /* how old it may be on disk */
@@ -54,8 +55,8 @@ struct credential {
 /* A question that waits for a read. */
 struct parked {
     struct list_link link, all_link; /* subject->parked, engine->parked */
+    struct heap_link due;            /* in engine->parked_due */
     struct subject *agent;
-    int64_t deadline_ms;
     bool begin;
     struct in_ask ask; /* strings in this allocation */
 };
@@ -185,11 +186,14 @@ struct engine {
     struct calls calls;
     struct jobs jobs;
     struct dedupe dedupe;
+    int64_t jti_sweep_ms; /* the next not before */
     struct limit_windows limits;
     struct schedule schedule;
     struct list rows;    /* struct row, by seq */
-    struct list reading; /* reads in flight, and those not to start yet */
+    struct list reading; /* reads in flight: as many as the budgets allow */
+    struct heap resting; /* no read before some time: struct read_state */
     struct list parked;
+    struct heap parked_due;
     unsigned parked_count;
     struct list new_holds;   /* set in this step */
     struct subject *decided; /* whose pending rules this step decides */
@@ -400,6 +404,10 @@ void want_read(struct engine *e, struct subject *s);
 /* As far as the budget of the base goes. */
 void start_reads(struct engine *e, unsigned base);
 struct subject *reader_of(struct list_link *k);
+/* No read of it before its not_before_ms; read_tick comes back to it then. */
+void rest_until(struct engine *e, struct subject *s);
+/* Neither queued nor resting any more. */
+void leave_read_queue(struct engine *e, struct subject *s);
 
 /* engine_read.c */
 void on_read_done(struct engine *e);

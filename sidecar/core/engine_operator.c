@@ -157,13 +157,15 @@ static void review(struct engine *e, struct subject *s, bool approve)
 
 void review_tick(struct engine *e)
 {
-    LIST_EACH (k, next, &e->holds.due) {
-        struct hold *h = container_of(k, struct hold, due_link);
-        if (e->in->now_ms < h->due_ms) {
-            wake_at(e, h->due_ms);
-            continue;
+    struct heap_link *k;
+    while (e->rc == 0 && buf_ok(&e->facts) && buf_ok(&e->records) &&
+           (k = heap_first(&e->holds.deadlines)) != NULL) {
+        if (e->in->now_ms < k->at_ms) {
+            wake_at(e, k->at_ms);
+            return;
         }
-        turn_review(e, h, SPAN(""), SPAN("expired"));
+        turn_review(e, container_of(k, struct hold, deadline), SPAN(""),
+                    SPAN("expired"));
     }
 }
 

@@ -18,16 +18,16 @@ static void read_failed(struct engine *e, struct subject *s, int64_t retry_ms,
                         struct span why);
 static void after_read(struct engine *e, struct subject *s);
 
-/* No read is wanted: leaves the list. Who is nobody is believed to be nobody
+/* No read is wanted. Who is nobody is believed to be nobody
  * for a while, then forgotten. */
 static void rest(struct engine *e, struct subject *s)
 {
     bool bare = subject_is_bare(s);
     if (bare && e->in->now_ms < s->rare->read.not_before_ms) {
-        wake_at(e, s->rare->read.not_before_ms);
+        rest_until(e, s);
         return;
     }
-    list_remove(&s->rare->read.link);
+    leave_read_queue(e, s);
     if (bare)
         subject_drop(&e->subjects, s);
     else
@@ -37,28 +37,48 @@ static void rest(struct engine *e, struct subject *s)
 static void read_over(struct engine *e, struct subject *s)
 {
     s->rare->read.id = 0;
+    list_remove(&s->rare->read.link);
     must(e->bases[s->base].reading > 0);
     e->bases[s->base].reading--;
 }
 
-void read_tick(struct engine *e)
+/* The shell ends every read; what it has lost ends here. */
+static void end_lost_reads(struct engine *e)
 {
     LIST_EACH (k, next, &e->reading) {
-        struct read_state *read = container_of(k, struct read_state, link);
         struct subject *s = reader_of(k);
-        int64_t end = read->start_ms + 2 * e->policy->refresh_timeout_ms;
-        if (read->id != 0 && e->in->now_ms >= end) {
-            read_over(e, s); /* the shell has lost it */
-            read_failed(e, s, -1, SPAN("no answer"));
-            after_read(e, s);
-        } else if (read->id != 0) {
+        int64_t end =
+            s->rare->read.start_ms + 2 * e->policy->refresh_timeout_ms;
+        if (e->in->now_ms < end) {
             wake_at(e, end);
-        } else if (read->wanted) {
-            want_read(e, s);
-        } else {
-            rest(e, s);
+            continue;
         }
+        read_over(e, s);
+        read_failed(e, s, -1, SPAN("no answer"));
+        after_read(e, s);
     }
+}
+
+static void wake_resting(struct engine *e)
+{
+    struct heap_link *k;
+    while ((k = heap_first(&e->resting)) != NULL && k->at_ms <= e->in->now_ms) {
+        struct subject *s =
+            container_of(k, struct subject_rare, read.later)->subject;
+        heap_remove(&e->resting, k);
+        if (s->rare->read.wanted)
+            want_read(e, s);
+        else
+            rest(e, s);
+    }
+    if (k != NULL && !e->stopping)
+        wake_at(e, k->at_ms);
+}
+
+void read_tick(struct engine *e)
+{
+    end_lost_reads(e);
+    wake_resting(e);
     for (unsigned i = 0; i < e->conf->base_count; i++)
         start_reads(e, i);
 }

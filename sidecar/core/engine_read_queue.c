@@ -42,6 +42,7 @@ static void start_read(struct engine *e, struct subject *s)
     read->start_row = e->seq + 1 + (e->facts.n > 0);
     read->start_ms = e->in->now_ms;
     read->wanted = read->conditional = false;
+    list_push(&e->reading, &read->link);
     e->bases[s->base].reading++;
     struct out *o = emit(e, OUT_READ);
     o->read.read_id = read->id;
@@ -82,19 +83,17 @@ static void enqueue(struct engine *e, struct subject *s, enum read_class c)
     struct read_state *read = &s->rare->read;
     if (read->queued && read->class == c)
         return; /* keeps its place */
-    list_remove(&read->link);
+    leave_read_queue(e, s);
     list_push(&e->bases[s->base].queues[c], &read->link);
     read->queued = true;
     read->class = c;
 }
 
-static void dequeue(struct engine *e, struct subject *s)
+void leave_read_queue(struct engine *e, struct subject *s)
 {
     struct read_state *read = &s->rare->read;
-    if (!read->queued && list_linked(&read->link))
-        return;
     list_remove(&read->link);
-    list_push(&e->reading, &read->link);
+    heap_remove(&e->resting, &read->later);
     read->queued = false;
 }
 
@@ -127,9 +126,18 @@ void start_reads(struct engine *e, unsigned base)
             continue;
         }
         b->read_turn++;
-        dequeue(e, s);
+        leave_read_queue(e, s);
         start_read(e, s);
     }
+}
+
+void rest_until(struct engine *e, struct subject *s)
+{
+    struct read_state *read = &s->rare->read;
+    leave_read_queue(e, s);
+    heap_put(&e->resting, &read->later, read->not_before_ms);
+    if (!e->stopping)
+        wake_at(e, read->not_before_ms);
 }
 
 void want_read(struct engine *e, struct subject *s)
@@ -140,10 +148,10 @@ void want_read(struct engine *e, struct subject *s)
         return;
     }
     rare->read.wanted = true;
-    if (rare->read.id != 0 || e->in->now_ms < rare->read.not_before_ms) {
-        dequeue(e, s);
-        if (rare->read.id == 0 && !e->stopping)
-            wake_at(e, rare->read.not_before_ms);
+    if (rare->read.id != 0)
+        return; /* on_read_done sees to it */
+    if (e->in->now_ms < rare->read.not_before_ms) {
+        rest_until(e, s);
         return;
     }
     enum read_class c = class_of(s);

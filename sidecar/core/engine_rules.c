@@ -84,7 +84,7 @@ bool hold_add(struct engine *e, struct subject *agent,
     list_push(&e->new_holds, &h->new_link);
     touch(e, agent);
     if (h->due_wall_ms != 0)
-        wake_at(e, h->due_ms);
+        wake_at(e, h->deadline.at_ms);
     fact_hold(e, h, false);
     struct record r = action_record(e, agent, c, spec->rule);
     r.action = SPAN("hold");

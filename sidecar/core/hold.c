@@ -94,15 +94,16 @@ int hold_put(struct holds *t, struct subject *agent,
     h->event = spec->event;
     h->since_wall_ms = spec->since_wall_ms;
     h->due_wall_ms = spec->due_wall_ms;
-    h->due_ms = spec->due_ms;
     t->count++;
     list_push(&agent->holds, &h->link);
     if (!copy_texts(t->mem, h, spec)) {
         hold_free(t, h);
         return RC_NO_MEMORY;
     }
-    if (h->due_wall_ms != 0)
+    if (h->due_wall_ms != 0) {
         list_push(&t->due, &h->due_link);
+        heap_put(&t->deadlines, &h->deadline, spec->due_ms);
+    }
     *ret = h;
     *ret_new = true;
     return 0;
@@ -112,6 +113,7 @@ void hold_free(struct holds *t, struct hold *h)
 {
     list_remove(&h->link);
     list_remove(&h->due_link);
+    heap_remove(&t->deadlines, &h->deadline);
     list_remove(&h->new_link);
     for (unsigned i = 0; i < h->tools.count; i++)
         mem_release(t->mem, (void *)(uintptr_t)h->tools.at[i].p);

@@ -15,6 +15,7 @@
 struct hold {
     struct list_link link;     /* in subject->holds */
     struct list_link due_link; /* in holds->due, when it has a deadline */
+    struct heap_link deadline; /* in holds->deadlines as well: monotonic */
     struct list_link new_link; /* in engine->new_holds during a step */
     bool unsaved;              /* no row has it yet */
     struct subject *agent;
@@ -28,13 +29,13 @@ struct hold {
     enum hold_kind otherwise; /* review: what it becomes */
     int64_t since_wall_ms;
     int64_t due_wall_ms; /* review: 0 without */
-    int64_t due_ms;      /* the same on the monotonic clock */
 };
 
 struct holds {
     struct mem *mem;
     size_t count, max;
     struct list due; /* holds with a deadline */
+    struct heap deadlines;
 };
 
 void holds_init(struct holds *t, struct mem *m, size_t max);

@@ -51,10 +51,16 @@ struct subject_rare *subject_rare_get(struct mem *m, struct subject *s)
     return r;
 }
 
+bool subject_awaits_read(const struct subject *s)
+{
+    const struct read_state *read = &subject_rare(s)->read;
+    return list_linked(&read->link) || heap_linked(&read->later);
+}
+
 void subject_tidy(struct mem *m, struct subject *s)
 {
     const struct subject_rare *r = s->rare;
-    if (r == NULL || list_linked(&r->read.link) || r->read.id != 0 ||
+    if (r == NULL || subject_awaits_read(s) || r->read.id != 0 ||
         r->read.wanted || r->read.last_failed || r->read.not_before_ms != 0 ||
         !list_empty(&r->jobs) || !list_empty(&r->credentials) ||
         !list_empty(&r->parked) || !list_empty(&r->pending) ||
@@ -168,8 +174,7 @@ static void subject_free(struct subjects *t, struct subject *s)
     mem_release(t->mem, s->etag);
     mem_release(t->mem, s->etag_seen);
     attrs_drop(&t->attrs, s->attrs);
-    if (s->rare != NULL)
-        list_remove(&s->rare->read.link);
+    must(!subject_awaits_read(s));
     mem_release(t->mem, s->rare);
     mem_release(t->mem, s);
 }

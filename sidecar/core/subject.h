@@ -14,6 +14,7 @@
 #define SIDECAR_CORE_SUBJECT_H
 
 #include "policy/policy.h"
+#include "sidecar/base/heap.h"
 #include "sidecar/base/list.h"
 #include "sidecar/base/map.h"
 #include "sidecar/core/attrs.h"
@@ -68,8 +69,9 @@ enum read_class {
 };
 
 struct read_state {
-    struct list_link link; /* in engine->reading, or queued for its base */
-    uint64_t id;           /* 0: none in flight */
+    struct list_link link;  /* in engine->reading, or queued for its base */
+    struct heap_link later; /* in engine->resting, until not_before_ms */
+    uint64_t id;            /* 0: none in flight */
     uint64_t start_input;
     uint64_t start_row; /* the first row that came after it */
     int64_t start_ms;
@@ -174,6 +176,8 @@ const struct subject_rare *subject_rare(const struct subject *s);
 /* The same to change; NULL without memory. */
 struct subject_rare *subject_rare_get(struct mem *m,
                                       struct subject *s) must_use;
+/* Is it queued for a read, does it rest before one, or is one in flight? */
+bool subject_awaits_read(const struct subject *s);
 /* Gives them back when there is nothing in them. */
 void subject_tidy(struct mem *m, struct subject *s);
 

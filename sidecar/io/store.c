@@ -123,18 +123,43 @@ int store_open(const struct store_conf *conf, struct store **ret,
     }
     s->last_seq = s->stats.stored_seq = s->told_seq = s->db.last_seq;
     s->stats.folded_seq = s->db.folded_seq;
-    s->stats.check_cut = s->db.check_cut;
     *ret = s;
     return 0;
+}
+
+struct checking {
+    const char *path;
+    bool cut;
+    int rc;
+    struct fail why;
+};
+
+static void check(void *ctx)
+{
+    struct checking *c = ctx;
+    c->rc = store_db_check_quickly(c->path, &c->cut, &c->why);
 }
 
 int store_load(struct store *s, const struct store_reader *r,
                uint64_t *ret_last_seq, struct fail *f)
 {
     must(!s->started);
-    TRY(store_db_load(&s->db, r, f));
-    *ret_last_seq = s->last_seq;
-    return 0;
+    struct checking c = {.path = s->db.path};
+    uv_thread_t thread;
+    bool beside = uv_thread_create(&thread, check, &c) == 0;
+    int rc = store_db_load(&s->db, r, f);
+    if (beside)
+        must(uv_thread_join(&thread) == 0);
+    else
+        check(&c);
+    s->stats.check_cut = c.cut;
+    if (c.rc < 0) { /* what was loaded is worth nothing */
+        *f = c.why;
+        return c.rc;
+    }
+    if (rc == 0)
+        *ret_last_seq = s->last_seq;
+    return rc;
 }
 
 int store_scan(struct store *s, uint64_t from_seq,

@@ -39,13 +39,15 @@ struct store_conf {
 };
 
 /* Takes the lock file (RC_BUSY when another process has it), opens or creates
- * the database, checks pragmas and integrity, migrates forward; a newer
+ * the database, checks pragmas, migrates forward; a newer
  * user_version is refused untouched. *ret_created tells a first start. */
 int store_open(const struct store_conf *conf, struct store **ret,
                bool *ret_created, struct fail *f) must_use;
 
 /* Reads everything back: facts of the state table, then journal rows after
- * folded_seq in order. A callback's negative rc stops and is returned. */
+ * folded_seq in order. A callback's negative rc stops and is returned.
+ * Meanwhile a thread checks the structure of the database: what was read counts
+ * only when that has found nothing either, else RC_BROKEN. */
 struct store_reader {
     int (*fact)(void *ctx, const struct fact *fact, struct fail *f);
     int (*row)(void *ctx, uint64_t seq, const struct journal_body *body,
@@ -77,7 +79,7 @@ void store_logged(struct store *s, uint64_t seq);
 struct store_stats {
     uint64_t rows, commits, failed_commits, folded_seq, stored_seq;
     uint32_t queued;
-    bool check_cut; /* the integrity check at opening ran out of time */
+    bool check_cut; /* the integrity check at loading ran out of time */
     enum store_state state;
 };
 void store_stats_get(struct store *s, struct store_stats *ret);

@@ -275,9 +275,13 @@ static void close_old(struct span dir, struct log_facts *log)
 {
     struct store_db db;
     struct store_report old;
-    bool created;
+    bool created, cut;
     if (store_db_open(&db, dir, &created, NULL) < 0)
         return; /* it is put aside as it is */
+    if (store_db_check_quickly(db.path, &cut, NULL) < 0) {
+        store_db_close(&db, false);
+        return;
+    }
     if (report(&db, &old, NULL) == 0) {
         log->boot = old.boot > log->boot ? old.boot : log->boot;
         log->input = old.last_seq > log->input ? old.last_seq : log->input;

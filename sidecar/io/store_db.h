@@ -20,7 +20,7 @@
 #define STORE_DB_WAL_PAGES_MAX 1000
 #define STORE_DB_FREE_PAGES_KEPT 2048 /* 8 MiB for the rows to come */
 #define STORE_DB_GIVE_BACK_PAGES 256
-#define STORE_DB_CHECK_MS_MAX 2000 /* integrity check at opening */
+#define STORE_DB_CHECK_MS_MAX 2000 /* quick integrity check */
 
 enum store_db_sql {
     SQL_BEGIN,
@@ -43,8 +43,7 @@ struct store_db {
     sqlite3 *sql;
     sqlite3_stmt *st[SQL_COUNT];
     char path[1024];
-    int wal_pages;  /* written since the last full checkpoint */
-    bool check_cut; /* the integrity check at opening ran out of time */
+    int wal_pages; /* written since the last full checkpoint */
     uint64_t folded_seq;
     uint64_t last_seq;
 };
@@ -54,7 +53,7 @@ struct store_db_step {
     const char *sql;
 };
 
-/* Opens or creates dir/bailiff.db. */
+/* Opens or creates dir/bailiff.db; what is not migrated is not checked. */
 int store_db_open(struct store_db *db, struct span dir, bool *ret_created,
                   struct fail *f) must_use;
 
@@ -68,6 +67,12 @@ int store_db_open_version(struct store_db *db, struct span dir,
  * Only store_db_load, _scan and _check work then. */
 int store_db_open_read(struct store_db *db, const char *path,
                        struct fail *f) must_use;
+
+/* Checks the structure of the pages on a connection of its own, for
+ * STORE_DB_CHECK_MS_MAX at most: *ret_cut tells that this was not enough. Legal
+ * in another thread while the database is open. */
+int store_db_check_quickly(const char *path, bool *ret_cut,
+                           struct fail *f) must_use;
 
 /* Checks every page and index; takes its time. */
 int store_db_check(struct store_db *db, struct fail *f) must_use;

@@ -206,14 +206,14 @@ static int on_progress(void *ctx)
 
 /* A large database is not worth a long outage: what the check has not reached
  * when its time is over is left to `bailiff check --deep`. */
-static int check_quickly(struct store_db *db, struct fail *f)
+static int check_quickly(sqlite3 *sql, bool *ret_cut, struct fail *f)
 {
     uint64_t until_ms = uv_hrtime() / 1000000 + STORE_DB_CHECK_MS_MAX;
-    sqlite3_progress_handler(db->sql, PROGRESS_STEPS, on_progress, &until_ms);
-    int rc = pragma_is(db->sql, "PRAGMA quick_check(1)", "ok", f);
-    sqlite3_progress_handler(db->sql, 0, NULL, NULL);
-    db->check_cut = rc < 0 && sqlite3_errcode(db->sql) == SQLITE_INTERRUPT;
-    return db->check_cut ? 0 : rc;
+    sqlite3_progress_handler(sql, PROGRESS_STEPS, on_progress, &until_ms);
+    int rc = pragma_is(sql, "PRAGMA quick_check(1)", "ok", f);
+    sqlite3_progress_handler(sql, 0, NULL, NULL);
+    *ret_cut = rc < 0 && sqlite3_errcode(sql) == SQLITE_INTERRUPT;
+    return *ret_cut ? 0 : rc;
 }
 
 static int bring_to(struct store_db *db, struct span dir,
@@ -229,10 +229,11 @@ static int bring_to(struct store_db *db, struct span dir,
     if (found == 0) /* has no effect once there are tables */
         TRY(run(db->sql, "PRAGMA auto_vacuum=INCREMENTAL", f));
     TRY(store_db_setup(db->sql, f));
-    TRY(check_quickly(db, f));
     *ret_created = found == 0;
     if ((int)found == version)
         return 0;
+    bool cut;
+    TRY(check_quickly(db->sql, &cut, f));
     if (found > 0)
         TRY(make_backup(db, dir, (int)found, f));
     TRY(migrate(db, steps, (int)found, version, f));
@@ -357,6 +358,16 @@ int store_db_open_read(struct store_db *db, const char *path, struct fail *f)
     if (rc < 0)
         store_db_close(db, false);
     return rc;
+}
+
+int store_db_check_quickly(const char *path, bool *ret_cut, struct fail *f)
+{
+    struct store_db db;
+    *ret_cut = false;
+    TRY(store_db_open_read(&db, path, f));
+    int rc = check_quickly(db.sql, ret_cut, f);
+    store_db_close(&db, false);
+    return rc < 0 ? fail_wrap(f, "%s", path) : 0;
 }
 
 int store_db_check(struct store_db *db, struct fail *f)

@@ -6,7 +6,9 @@
  *   bench_scale memory AGENTS JTIS CALLS   anonymous memory, step by step
  *   bench_scale ask AGENTS                 ns a question, by kind
  *   bench_scale group MEMBERS              from the event to the last member
- *   bench_scale store DIR AGENTS JTIS      makes a database for the next
+ *   bench_scale tick AGENTS CALLS JOBS     ns a tick and an event, all at work
+ *   bench_scale store DIR AGENTS JTIS [BASE]   makes a database for the next,
+ *                                          or for a sidecar with this SCIM base
  *   bench_scale load DIR                   opens it and loads the engine
  *
  * Prints "name value" lines.
@@ -29,6 +31,8 @@
 #define TOOLS 16
 #define WALL_MS INT64_C(1800000000000) /* minus the monotonic clock */
 #define QUESTIONS 300000
+#define TICKS 1000
+#define READS 8 /* at once, where that is bounded */
 #define FACTS_A_ROW 1000
 #define ROWS_ON_THEIR_WAY 256
 #define TAIL_ROWS 1000 /* left unfolded */
@@ -40,7 +44,10 @@ static const char policy_text[] =
     "gate:\n"
     "  - {name: all, tools: ['*'], require: 'active eq true'}\n"
     "  - {name: risky, tools: ['tool-1', 'tool-2'],\n"
-    "     require: 'groups.value eq \"0\" or active eq true'}\n";
+    "     require: 'groups.value eq \"0\" or active eq true'}\n"
+    "rules:\n"
+    "  - {name: stop, events: [deactivate],\n"
+    "     do: [{cancel: {calls: all, within: 1h}}]}\n";
 
 struct bench {
     struct engine_conf conf;
@@ -79,7 +86,7 @@ static struct bench *bench_new(void)
                                        .calls_max = 100000,
                                        .parked_max = 4096,
                                        .parked_per_agent = 64,
-                                       .jobs_max = 1000,
+                                       .jobs_max = 20000,
                                        .jtis_max = 2000000,
                                        .credentials_max = 1000,
                                        .holds_max = 1000,
@@ -342,12 +349,22 @@ static void bench_memory(uint64_t agents, uint64_t jtis, uint64_t calls)
 
 /* ----------------------------------------------------------- questions */
 
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+    BENCH_MUST(clock_gettime(clock, &t) == 0);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /* Of this process: others on the machine do not count. */
 static uint64_t cpu_ns(void)
 {
-    struct timespec t;
-    BENCH_MUST(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static uint64_t thread_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static uint64_t time_questions(struct bench *b, uint64_t agents,
@@ -375,29 +392,37 @@ static void bench_ask(uint64_t agents)
 
 /* --------------------------------------------------------------- group */
 
+static void tell(struct bench *b, enum event_type type, enum subject_kind kind,
+                 const char *uri)
+{
+    char jti[32];
+    int n =
+        snprintf(jti, sizeof jti, "jti-%llu", (unsigned long long)++b->token);
+    struct event ev = {.feed = SPAN("hr"),
+                       .issuer = SPAN("https://idp"),
+                       .jti = span_of(jti, (size_t)n),
+                       .has_subject = true,
+                       .kind = kind,
+                       .base = SPAN(BASE),
+                       .uri = span_str(uri),
+                       .part_count = 1,
+                       .iat_ms = EVENT_TIME_NONE,
+                       .toe_ms = EVENT_TIME_NONE};
+    ev.parts[0] = (struct event_part){
+        .type = type, .uri = span_str(uri), .changed_anything = true};
+    struct in in = {.kind = IN_EVENT};
+    in.event.token = b->token;
+    in.event.event = &ev;
+    BENCH_MUST(step(b, in) == 0);
+}
+
 static void bench_group(uint64_t members)
 {
     struct bench *b = bench_new();
     start(b, 0);
     make_agents(b, 0, members);
-    struct event ev = {.feed = SPAN("hr"),
-                       .issuer = SPAN("https://idp"),
-                       .jti = SPAN("jti-1"),
-                       .has_subject = true,
-                       .kind = SUBJECT_GROUP,
-                       .base = SPAN(BASE),
-                       .uri = SPAN("/Groups/0"),
-                       .part_count = 1,
-                       .iat_ms = EVENT_TIME_NONE,
-                       .toe_ms = EVENT_TIME_NONE};
-    ev.parts[0] = (struct event_part){.type = EVENT_PATCH,
-                                      .uri = SPAN("/Groups/0"),
-                                      .changed_anything = true};
-    struct in in = {.kind = IN_EVENT};
-    in.event.token = ++b->token;
-    in.event.event = &ev;
     uint64_t from = bench_now_ns();
-    BENCH_MUST(step(b, in) == 0);
+    tell(b, EVENT_PATCH, SUBJECT_GROUP, "/Groups/0");
     uint64_t stepped = bench_now_ns();
     settle(b, false);
     uint64_t answers = b->answers;
@@ -407,6 +432,62 @@ static void bench_group(uint64_t members)
     BENCH_MUST(b->answers == answers); /* it waits for a read */
     show("event_us", (stepped - from) / 1000);
     show("denied_us", (asked - from) / 1000);
+}
+
+/* ---------------------------------------------------------------- ticks */
+
+static void tell_agent(struct bench *b, enum event_type type, uint64_t agent)
+{
+    char uri[64];
+    (void)snprintf(uri, sizeof uri, "/Agents/%llu", (unsigned long long)agent);
+    tell(b, type, SUBJECT_AGENT, uri);
+    settle(b, false);
+}
+
+/* Calls run, jobs are open, as many questions wait as may; reads stay without
+ * an answer. The last agents have nothing of all that. */
+static void fill(struct bench *b, uint64_t agents, uint64_t calls,
+                 uint64_t jobs)
+{
+    make_agents(b, 0, agents);
+    for (uint64_t i = 0; i < calls; i++) {
+        ask(b, i, i % TOOLS, true);
+        settle(b, false);
+        BENCH_MUST(b->answer.allow);
+    }
+    b->conf.bases[0].reads_max = READS;
+    for (uint64_t i = 0; i < jobs; i++)
+        tell_agent(b, EVENT_DEACTIVATE, i);
+    for (uint64_t i = calls; i < calls + b->conf.limits.parked_max; i++) {
+        tell_agent(b, EVENT_PATCH, i);
+        ask(b, i, 0, false);
+        settle(b, false);
+    }
+    struct engine_stats s;
+    engine_stats_get(b->e, &s);
+    BENCH_MUST(s.calls_now == calls && s.jobs_open == jobs &&
+               s.parked_now == b->conf.limits.parked_max);
+}
+
+static void bench_tick(uint64_t agents, uint64_t calls, uint64_t jobs)
+{
+    struct bench *b = bench_new();
+    start(b, 0);
+    BENCH_MUST(jobs <= calls &&
+               calls + b->conf.limits.parked_max + TICKS <= agents);
+    fill(b, agents, calls, jobs);
+    uint64_t from = cpu_ns();
+    for (unsigned i = 0; i < TICKS; i++) {
+        b->now_ms++;
+        BENCH_MUST(step(b, (struct in){.kind = IN_TICK}) == 0);
+        settle(b, false);
+    }
+    uint64_t ticked = cpu_ns();
+    for (unsigned i = 0; i < TICKS; i++)
+        tell_agent(b, EVENT_PATCH, agents - 1 - i);
+    uint64_t told = cpu_ns();
+    show("tick_ns", (ticked - from) / TICKS);
+    show("event_ns", (told - ticked) / TICKS);
 }
 
 /* --------------------------------------------------------------- store */
@@ -438,9 +519,11 @@ static uint64_t store_jtis(struct bench *b, uint64_t jtis, uint64_t seq)
     return seq;
 }
 
-static void bench_store(const char *dir, uint64_t agents, uint64_t jtis)
+static void bench_store(const char *dir, uint64_t agents, uint64_t jtis,
+                        const char *base)
 {
     struct bench *b = bench_new();
+    b->conf.bases[0].url = span_str(base);
     struct store_conf conf = {
         .dir = span_str(dir), .stored = on_stored, .state = on_state, .ctx = b};
     struct store_stats s;
@@ -492,7 +575,7 @@ static void bench_load(const char *dir)
         .fact = load_fact, .row = load_row, .ctx = b};
     struct fail f;
     bool created;
-    uint64_t last, from = bench_now_ns();
+    uint64_t last, from = bench_now_ns(), cpu = cpu_ns(), own = thread_ns();
     if (store_open(&conf, &b->store, &created, &f) < 0)
         bench_die("open: %s", f.text);
     uint64_t opened = bench_now_ns();
@@ -503,7 +586,6 @@ static void bench_load(const char *dir)
     b->store = NULL; /* rows of this boot are not stored */
     start(b, last);
     uint64_t ready = bench_now_ns();
-    store_free(s);
     struct engine_stats stats;
     engine_stats_get(b->e, &stats);
     show("facts", b->facts);
@@ -511,8 +593,11 @@ static void bench_load(const char *dir)
     show("load_ms", (loaded - opened) / 1000000);
     show("start_ms", (ready - loaded) / 1000000);
     show("ready_ms", (ready - from) / 1000000);
+    show("thread_cpu_ms", (thread_ns() - own) / 1000000);
+    show("cpu_ms", (cpu_ns() - cpu) / 1000000);
     show("jtis", stats.jtis_now);
     show("all_kb", anonymous_kb());
+    store_free(s);
 }
 
 int main(int argc, char **argv)
@@ -520,7 +605,7 @@ int main(int argc, char **argv)
     const char *what = argc > 2 ? argv[1] : "";
     uint64_t n[3] = {0, 0, 0};
     int first = strcmp(what, "store") == 0 || strcmp(what, "load") == 0 ? 3 : 2;
-    for (int i = first; i < argc && i - first < 3; i++)
+    for (int i = first; i < argc && i < 5; i++)
         n[i - first] = bench_number(argv[i]);
     if (strcmp(what, "memory") == 0)
         bench_memory(n[0], n[1], n[2]);
@@ -528,11 +613,13 @@ int main(int argc, char **argv)
         bench_ask(n[0]);
     else if (strcmp(what, "group") == 0)
         bench_group(n[0]);
+    else if (strcmp(what, "tick") == 0)
+        bench_tick(n[0], n[1], n[2]);
     else if (strcmp(what, "store") == 0)
-        bench_store(argv[2], n[0], n[1]);
+        bench_store(argv[2], n[0], n[1], argc > 5 ? argv[5] : BASE);
     else if (strcmp(what, "load") == 0)
         bench_load(argv[2]);
     else
-        bench_die("memory, ask, group, store or load");
+        bench_die("memory, ask, group, tick, store or load");
     return 0;
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* grpc_load ADDRESS CONNECTIONS STREAMS MS AGENTS BEARER: asks
+/* grpc_load ADDRESS CONNECTIONS STREAMS MS AGENTS BEARER [CALLS]: asks
  * bailiff.v1.AgentGate/Check in a closed loop: each of CONNECTIONS x STREAMS
  * questions in flight is followed by the next one as soon as it is answered.
  * Agents /Agents/0.. take turns. Prints rate, latency, and what was answered;
  * half a second of warm-up is not counted. With MS = 0 each agent is asked
- * about once and everything is counted. */
+ * about once and everything is counted; with CALLS as well, so many calls of
+ * theirs are begun (AgentGate/BeginToolCall) and never ended. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #define WARM_UP_NS 500000000U
 #define DRAIN_NS 2000000000U
 #define ONCE_NS 30000000000U
-#define QUESTION_MAX 128
+#define QUESTION_MAX 192
 #define ANSWER_MAX 1024
 
 struct conn {
@@ -39,30 +40,42 @@ struct load {
     nghttp2_session_callbacks *callbacks;
     int epoll_fd;
     char authorization[128];
-    bool once;
+    bool once, begin;
+    uint64_t questions; /* with `once` */
     uint64_t agents, next_agent, from_ns, until_ns, now_ns;
     uint64_t asked, allowed, denied, errors, in_flight;
     struct bench_samples samples;
 };
 
-/* CheckRequest {agent: {uri}, tool}, in a gRPC frame. All lengths < 128. */
-static void write_question(struct question *q, uint64_t agent)
+/* A field of protobuf's wire format; lengths < 128. */
+static unsigned char *put_text(unsigned char *p, unsigned field,
+                               const char *text)
 {
-    char uri[48];
-    static const char tool[] = "kb.search";
-    int n =
-        snprintf(uri, sizeof uri, "/Agents/%llu", (unsigned long long)agent);
-    unsigned char *p = q->bytes + 5;
-    *p++ = 0x0a;
-    *p++ = (unsigned char)(n + 2);
-    *p++ = 0x0a;
+    size_t n = strlen(text);
+    *p++ = (unsigned char)(field << 3 | 2);
     *p++ = (unsigned char)n;
-    memcpy(p, uri, (size_t)n);
-    p += n;
-    *p++ = 0x12;
-    *p++ = sizeof tool - 1;
-    memcpy(p, tool, sizeof tool - 1);
-    p += sizeof tool - 1;
+    memcpy(p, text, n);
+    return p + n;
+}
+
+/* CheckRequest or BeginToolCallRequest, in a gRPC frame. */
+static void write_question(struct question *q, const struct load *l)
+{
+    char uri[48], call_id[32];
+    unsigned char *p = q->bytes + 5;
+    int n = snprintf(uri, sizeof uri, "/Agents/%llu",
+                     (unsigned long long)(l->next_agent % l->agents));
+    *p++ = 0x0a; /* AgentRef */
+    *p++ = (unsigned char)(n + 2);
+    p = put_text(p, 1, uri);
+    p = put_text(p, 2, "kb.search");
+    if (l->begin) {
+        (void)snprintf(call_id, sizeof call_id, "call-%010llu",
+                       (unsigned long long)l->next_agent);
+        p = put_text(p, 3, call_id);
+        p = put_text(p, 4, "run-0123456789");
+        p = put_text(p, 6, "worker-1");
+    }
     q->n = (size_t)(p - q->bytes);
     memset(q->bytes, 0, 5);
     q->bytes[4] = (unsigned char)(q->n - 5);
@@ -89,11 +102,13 @@ static void ask(struct conn *c)
     BENCH_MUST(q != NULL);
     q->conn = c;
     q->start_ns = l->now_ns;
-    write_question(q, l->next_agent++ % l->agents);
+    write_question(q, l);
+    l->next_agent++;
     const nghttp2_nv headers[] = {
         pump_header(":method", "POST"),
         pump_header(":scheme", "http"),
-        pump_header(":path", "/bailiff.v1.AgentGate/Check"),
+        pump_header(":path", l->begin ? "/bailiff.v1.AgentGate/BeginToolCall"
+                                      : "/bailiff.v1.AgentGate/Check"),
         pump_header(":authority", "localhost"),
         pump_header("te", "trailers"),
         pump_header("content-type", "application/grpc"),
@@ -161,7 +176,8 @@ static int on_close(nghttp2_session *s, int32_t id, uint32_t code, void *user)
     free(q);
     c->in_flight--;
     l->in_flight--;
-    bool more = l->once ? l->next_agent < l->agents : l->now_ns < l->until_ns;
+    bool more =
+        l->once ? l->next_agent < l->questions : l->now_ns < l->until_ns;
     if (more && l->errors < 1000)
         ask(c);
     return 0;
@@ -176,8 +192,8 @@ static void open_conn(struct load *l, const char *address, unsigned streams)
                0);
     BENCH_MUST(nghttp2_submit_settings(c->pump.session, 0, NULL, 0) == 0);
     pump_open(&c->pump, l->epoll_fd, bench_connect(address));
-    for (unsigned i = 0; i < streams && (!l->once || l->next_agent < l->agents);
-         i++)
+    for (unsigned i = 0;
+         i < streams && (!l->once || l->next_agent < l->questions); i++)
         ask(c);
     pump_flush(&c->pump);
 }
@@ -209,9 +225,10 @@ static void run(struct load *l)
 
 int main(int argc, char **argv)
 {
-    if (argc != 7)
+    if (argc != 7 && argc != 8)
         bench_die(
-            "usage: grpc_load ADDRESS CONNECTIONS STREAMS MS AGENTS BEARER");
+            "usage: grpc_load ADDRESS CONNECTIONS STREAMS MS AGENTS "
+            "BEARER [CALLS]");
     static struct load l;
     unsigned connections = (unsigned)bench_number(argv[2]);
     uint64_t run_ns = bench_number(argv[4]) * 1000000U;
@@ -222,6 +239,8 @@ int main(int argc, char **argv)
     l.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l.agents = bench_number(argv[5]);
     l.once = run_ns == 0;
+    l.begin = argc == 8;
+    l.questions = l.begin ? bench_number(argv[7]) : l.agents;
     BENCH_MUST(l.agents > 0 && connections > 0);
     l.now_ns = bench_now_ns();
     l.from_ns = l.now_ns + WARM_UP_NS;

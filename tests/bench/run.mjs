@@ -3,15 +3,17 @@
 // at most, measured in the same run. Figures only; nothing is asserted, but
 // each row says what was answered. Client and server have a core each.
 //
-//   node run.mjs build/release [seconds per row]
+//   node run.mjs build/release [seconds per row [part...]]
+//
+// BENCH_MEMORY_MB is what the largest population may take; free memory else.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, freemem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
-const [build = 'build/release', secondsArg = '2'] = process.argv.slice(2);
+const [build = 'build/release', secondsArg = '2', ...only] = process.argv.slice(2);
 const ms = Math.round(Number(secondsArg) * 1000);
 const tools = resolve(build, 'tests/bench');
 process.env.BAILIFF = resolve(build, 'bailiff');
@@ -29,7 +31,11 @@ const VERIFY_SECONDS = 2;
 const FULL = [100000, 1000000]; // agents, jtis
 const FULL_NAME = '100,000 and 1,000,000';
 const CALLS = 50000;
+const CALLERS = 5000; // agents that the calls are of: each is read once
 const CURVE = [100, 10000, 1000000];
+const AGENT_BYTES = 700; // of the engine in CURVE, with some room
+const MEMORY = Number(process.env.BENCH_MEMORY_MB ?? 0) * 2 ** 20 || freemem();
+const AT_WORK = [100000, CALLS, 10000]; // agents, calls, jobs; as many wait as may
 const MEMBERS = 10000;
 const ANSWER_BYTES = 60; // of the bare server; about what an allow has
 const GATE_TOKEN = 'bench-gate-token';
@@ -160,8 +166,8 @@ async function sidecar(name, jwks, ports, scimPort) {
     return b;
 }
 
-const load = (address, connections, streams, time, agents) => tool(CLIENT_CORE, 'grpc_load',
-    address, connections, streams, time, agents, GATE_TOKEN);
+const load = (address, connections, streams, time, agents, ...calls) => tool(CLIENT_CORE,
+    'grpc_load', address, connections, streams, time, agents, GATE_TOKEN, ...calls);
 
 function anonymousKb(pid) {
     const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
@@ -218,12 +224,19 @@ async function scale() {
     figure('a jti', Math.round(full.jtis_kb * 1024 / FULL[1]), 'bytes', '');
     figure('a live call', full.bytes_a_call, 'bytes', 200);
     for (const agents of CURVE) {
+        if (agents * AGENT_BYTES > MEMORY) {
+            row(`  ask, ${agents} agents`, '-', '', '', '', '', 'left out: memory');
+            continue;
+        }
         const ask = await tool(SERVER_CORE, 'bench_scale', 'ask', agents);
         figure(`ask, ${agents} agents`, ask.again_ns, 'ns a question, any agent', '');
         figure('  the same ten', ask.ten_ns, 'ns a question', '');
     }
     const group = await tool(SERVER_CORE, 'bench_scale', 'group', MEMBERS);
     figure(`group of ${MEMBERS}`, group.denied_us, 'us, event to last member held', 50000);
+    const work = await tool(SERVER_CORE, 'bench_scale', 'tick', ...AT_WORK);
+    figure('a tick, all at work', work.tick_ns, 'ns', '');
+    figure('an event, all at work', work.event_ns, 'ns', '');
     const store = join(dir, 'scale');
     mkdirSync(store, { mode: 0o700 });
     await tool(SERVER_CORE, 'bench_scale', 'store', store, ...FULL);
@@ -231,6 +244,38 @@ async function scale() {
     figure('start, open and check', start.open_ms, 'ms', '');
     figure('start, load', start.load_ms, `ms, ${start.facts} facts`, '');
     figure('start, all', start.ready_ms, 'ms to ready, after a crash', 1000);
+    figure('  processor time', start.cpu_ms, 'ms, of all threads', 1000);
+}
+
+/** Processor time of a process so far, ms. */
+function cpuMs(pid) {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10; // ticks of 1/100 s
+}
+
+/** The whole program with very many agents: start after a crash, memory. */
+async function wholeSidecar(scimPort) {
+    const figure = (name, value, unit, limit) =>
+        row(`  ${name}`, value, '', '', limit, limit ? ratio(value, limit) : '', unit);
+    const b = new Bailiff(join(dir, 'whole'), {}, POLICY);
+    b.writeConfig(config(b, await jwksFile(), { gate: await port(), push: await port() },
+        scimPort));
+    await b.init();
+    await tool(SERVER_CORE, 'bench_scale', 'store', b.dataDir, ...FULL,
+        b.config.feeds[0].scim.base);
+    await b.start({ readyMs: TOOL_MS }); // writes the records of the rows to the log
+    running.add({ kill: () => b.signal('SIGKILL') });
+    await b.kill();
+    const from = performance.now();
+    await b.start({ readyMs: TOOL_MS });
+    figure('whole sidecar, start', Math.round(performance.now() - from),
+        'ms to ready, after kill -9', 1000);
+    figure('  processor time', cpuMs(b.pid), 'ms, of all threads', 1000);
+    figure('  memory', anonymousKb(b.pid), 'kB anonymous', '');
+    const begun = await load(`unix:${join(b.dir, 'gate.sock')}`, 1, 50, 0, CALLERS, CALLS);
+    figure(`  and ${CALLS} calls`, anonymousKb(b.pid), `kB anonymous; ${answers(begun)}`,
+        120 * 1024);
+    await b.stop();
 }
 
 /** Signing takes a while, so it comes first, on all cores. */
@@ -259,13 +304,7 @@ async function sets(alg, scimPort, append) {
     await b.stop();
 }
 
-try {
-    console.log(`server on core ${SERVER_CORE}, client on core ${CLIENT_CORE}, ` +
-        `${ms / 1000} s each, decision log and store on; the limit of Check is a bare nghttp2\n` +
-        'server, of SETs a loop that only verifies, and a loop of append and fdatasync');
-    const provider = await scim();
-    await gate(provider.address().port);
-    console.log('');
+async function allSets(scimPort) {
     row('', 'per second', 'p50 us', 'p99 us', 'limit', 'ratio', 'answers');
     const append = {};
     for (const lines of [1, 64]) {
@@ -273,13 +312,29 @@ try {
             1))['lines/s'];
         row(`append, ${lines}/fdatasync`, append[lines]);
     }
-    for (const alg of Object.keys(SETS)) await sets(alg, provider.address().port, append[64]);
-    provider.close();
-    console.log('');
+    for (const alg of Object.keys(SETS)) await sets(alg, scimPort, append[64]);
+}
+
+function policies() {
     console.log(execFileSync('taskset', ['-c', SERVER_CORE, join(tools, 'bench_policy')],
         { encoding: 'utf8' }).trimEnd());
-    console.log('');
-    await scale();
+}
+
+try {
+    console.log(`server on core ${SERVER_CORE}, client on core ${CLIENT_CORE}, ` +
+        `${ms / 1000} s each, decision log and store on; the limit of Check is a bare nghttp2\n` +
+        'server, of SETs a loop that only verifies, and a loop of append and fdatasync');
+    const provider = await scim();
+    const scimPort = provider.address().port;
+    const parts = {
+        gate: () => gate(scimPort), sets: () => allSets(scimPort), policy: policies,
+        scale, whole: () => wholeSidecar(scimPort),
+    };
+    for (const name of only.length > 0 ? only : Object.keys(parts)) {
+        await parts[name]();
+        console.log('');
+    }
+    provider.close();
 } catch (error) {
     console.log(`bench stopped: ${error.stack}`);
     process.exitCode = 1;

@@ -24,7 +24,7 @@ static void check_subject(const struct world *w, const struct subject *s)
     /* Whoever waits is read, or its read is planned. */
     bool read = r->read.id != 0 || r->read.wanted;
     CHECK(r->parked_count == 0 || read || w->failing || w->e->stopping);
-    CHECK(!read || list_linked(&r->read.link) || w->failing);
+    CHECK(!read || subject_awaits_read(s) || w->failing);
 }
 
 void world_check(struct world *w)

@@ -532,6 +532,177 @@ static void second_process_is_refused(void **state)
     tmp_dir_drop(&d);
 }
 
+<<<<<<< HEAD
+=======
+static void loose_directory_is_refused(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct bench b;
+    tmp_dir_make(&d);
+    struct store_conf conf = {.dir = tmp_dir_span(&d)};
+    CHECK_INT(chmod(d.path, 0770), 0);
+    CHECK_INT(open_bench_conf(&b, conf), RC_CONFIG);
+    CHECK_INT(chmod(d.path, 0700), 0);
+    conf.dir = SPAN("/nonexistent/bailiff");
+    CHECK_INT(open_bench_conf(&b, conf), RC_CONFIG);
+    tmp_dir_drop(&d);
+}
+
+/* ---- versions ---- */
+
+static const struct store_db_step two_steps[] = {
+    {"CREATE TABLE journal(seq INTEGER PRIMARY KEY, wall_ms INTEGER,"
+     " body BLOB);"
+     "CREATE TABLE state(kind INTEGER, key BLOB, value BLOB,"
+     " PRIMARY KEY(kind, key)) WITHOUT ROWID;"
+     "CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+     "INSERT INTO meta VALUES('folded_seq', 0);"},
+    {"ALTER TABLE journal ADD COLUMN colour TEXT DEFAULT 'red';"},
+    {"INSERT INTO nowhere VALUES(1);"},
+};
+
+static void make_db(const struct tmp_dir *d, int version)
+{
+    struct store_db db;
+    struct fail f;
+    bool created;
+    CHECK_OK(store_db_open_version(&db, tmp_dir_span(d), two_steps, version,
+                                   &created, &f),
+             &f);
+    store_db_close(&db, true);
+}
+
+static void read_file(const struct tmp_dir *d, const char *name, struct buf *b)
+{
+    struct span s;
+    struct fail f;
+    CHECK_OK(file_read(mem_system(), tmp_dir_file(d, name), 1 << 24, &s, &f),
+             &f);
+    buf_init(b, mem_system(), 1 << 24);
+    buf_put(b, s);
+    mem_release(mem_system(), (void *)(uintptr_t)s.p);
+}
+
+static void migrates_after_a_backup(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct store_db db;
+    struct fail f;
+    bool created = true;
+    sqlite3 *backup;
+    tmp_dir_make(&d);
+    make_db(&d, 1);
+    /* A step that fails leaves version 1 with its data. */
+    CHECK(store_db_open_version(&db, tmp_dir_span(&d), two_steps, 3, &created,
+                                &f) < 0);
+    CHECK_OK(store_db_open_version(&db, tmp_dir_span(&d), two_steps, 2,
+                                   &created, &f),
+             &f);
+    CHECK(!created);
+    CHECK_INT(
+        sqlite3_exec(db.sql, "SELECT colour FROM journal", NULL, NULL, NULL),
+        SQLITE_OK);
+    store_db_close(&db, true);
+    CHECK_INT(sqlite3_open(tmp_dir_file(&d, "bailiff.db.v1.bak"), &backup),
+              SQLITE_OK);
+    CHECK_INT(
+        sqlite3_exec(backup, "SELECT colour FROM journal", NULL, NULL, NULL),
+        SQLITE_ERROR);
+    CHECK_INT(
+        sqlite3_exec(backup, "SELECT body FROM journal", NULL, NULL, NULL),
+        SQLITE_OK);
+    (void)sqlite3_close(backup);
+    tmp_dir_drop(&d);
+}
+
+static void newer_version_is_refused_untouched(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct bench b;
+    struct buf before, after;
+    tmp_dir_make(&d);
+    make_db(&d, 2);
+    read_file(&d, "bailiff.db", &before);
+    struct store_conf conf = {.dir = tmp_dir_span(&d)};
+    CHECK_INT(open_bench_conf(&b, conf), RC_CONFIG);
+    CHECK(strstr(b.why.text, "version 2") != NULL);
+    read_file(&d, "bailiff.db", &after);
+    CHECK(span_eq(buf_span(&before), buf_span(&after)));
+    CHECK(access(tmp_dir_file(&d, "bailiff.db-wal"), F_OK) != 0);
+    buf_fini(&before);
+    buf_fini(&after);
+    tmp_dir_drop(&d);
+}
+
+/* As every start does; what is opened is closed again. */
+static int open_and_load(struct bench *b, struct store_conf conf)
+{
+    struct loaded l = {0};
+    struct store_reader r = {load_fact, load_row, &l};
+    int rc = open_bench_conf(b, conf);
+    if (rc < 0)
+        return rc;
+    rc = store_load(b->s, &r, &l.last_seq, &b->why);
+    store_free(b->s);
+    return rc;
+}
+
+/* A page that no load looks at: only the check finds it. */
+static void broken_beside_what_is_loaded(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct bench b;
+    struct buf db;
+    struct fail f;
+    sqlite3 *sql;
+    tmp_dir_make(&d);
+    make_db(&d, 1);
+    CHECK_INT(sqlite3_open(tmp_dir_file(&d, "bailiff.db"), &sql), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(sql,
+                           "CREATE TABLE other(a); INSERT INTO other "
+                           "VALUES(1); PRAGMA wal_checkpoint(TRUNCATE)",
+                           NULL, NULL, NULL),
+              SQLITE_OK);
+    (void)sqlite3_close(sql);
+    struct store_conf conf = {.dir = tmp_dir_span(&d)};
+    CHECK_OK(open_and_load(&b, conf), &b.why);
+    read_file(&d, "bailiff.db", &db);
+    memset(db.p + db.n - 4096, 0xa5, 2048);
+    CHECK_OK(file_replace(conf.dir, "bailiff.db", buf_span(&db), 0600, &f), &f);
+    CHECK_INT(open_and_load(&b, conf), RC_BROKEN);
+    buf_fini(&db);
+    tmp_dir_drop(&d);
+}
+
+static void foreign_and_broken_files_are_refused(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct bench b;
+    struct buf db;
+    struct fail f;
+    tmp_dir_make(&d);
+    struct store_conf conf = {.dir = tmp_dir_span(&d)};
+    make_db(&d, 1);
+    read_file(&d, "bailiff.db", &db);
+    db.p[68] ^= 1; /* application_id */
+    CHECK_OK(file_replace(conf.dir, "bailiff.db", buf_span(&db), 0600, &f), &f);
+    CHECK_INT(open_bench_conf(&b, conf), RC_CONFIG);
+    db.p[68] ^= 1;
+    memset(db.p + 4096, 0xa5, 2048); /* the second page */
+    CHECK_OK(file_replace(conf.dir, "bailiff.db", buf_span(&db), 0600, &f), &f);
+    CHECK_INT(open_and_load(&b, conf), RC_BROKEN);
+    CHECK_OK(file_replace(conf.dir, "bailiff.db", SPAN("hello"), 0600, &f), &f);
+    CHECK_INT(open_bench_conf(&b, conf), RC_BROKEN);
+    buf_fini(&db);
+    tmp_dir_drop(&d);
+}
+
+>>>>>>> scale
 static void missing_row_is_refused(void **state)
 {
     (void)state;
@@ -679,6 +850,14 @@ int main(void)
         cmocka_unit_test(failed_sync_of_checkpoint_latches),
         cmocka_unit_test(wal_stays_small),
         cmocka_unit_test(size_is_bounded_under_churn),
+<<<<<<< HEAD
+=======
+        cmocka_unit_test(loose_directory_is_refused),
+        cmocka_unit_test(migrates_after_a_backup),
+        cmocka_unit_test(newer_version_is_refused_untouched),
+        cmocka_unit_test(foreign_and_broken_files_are_refused),
+        cmocka_unit_test(broken_beside_what_is_loaded),
+>>>>>>> scale
         cmocka_unit_test(missing_row_is_refused),
         cmocka_unit_test(backup_while_running),
     };
