@@ -172,12 +172,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                                          .ctx = a};
     TRY(seal_open_key(c->seal_key_file, &a->seal, f));
     TRY(store_open(&sc, &a->store, &created, f));
-<<<<<<< HEAD
-    warn_check(a);
     TRY(decision_log_open(&lc, &a->log, &logged, f));
-=======
-    TRY(decision_log_open(&lc, &a->log, &last_input, f));
->>>>>>> scale
     struct decision_log_stats ls;
     decision_log_stats_get(a->log, &ls);
     if (created && ls.lines > 0)
@@ -189,12 +184,8 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     const struct store_reader reader = {
         .fact = load_fact, .row = load_row, .ctx = a};
     TRY(store_load(a->store, &reader, ret_last_seq, f));
-<<<<<<< HEAD
-    if (logged.row > *ret_last_seq)
-=======
     warn_check(a);
-    if (last_input > *ret_last_seq)
->>>>>>> scale
+    if (logged.row > *ret_last_seq)
         return fail(f, RC_STATE,
                     "the database ends at row %llu, the decision log at row "
                     "%llu: an old database was put here; `bailiff restore` "
