@@ -118,7 +118,8 @@ int cmd_hold(int argc, char **argv)
     if (count != 2 || (!adding && strcmp(words[0], "lift") != 0))
         return cli_usage(
             "hold: 'add AGENT' or 'lift AGENT', for example "
-            "bailiff hold add /Agents/7 --reason \"on fire\"");
+            "bailiff hold add /Agents/7 --reason \"on fire\"; "
+            "`bailiff agents --standing held` lists who is held");
     if (adding && c.cause != NULL)
         return cli_usage("hold add: --cause is for lift");
     if (!adding && c.tools != NULL)

@@ -116,7 +116,7 @@ const struct command policy_commands[] = {
      "what became active, or was refused and why",
      "Of the running sidecar, or with --dir of a data directory.\n",
      "      --show DIGEST   print this text; 8 digits are enough\n"
-     "  -d,                 --dir DIR       this data directory, without a\n"
+     "  -d, --dir DIR       this data directory, without a\n"
      "                      sidecar\n" SOCKET_HELP JSON_HELP,
      NULL},
     {"roll out", "rollback", cmd_policy_rollback, "",
