@@ -447,7 +447,7 @@ void on_credential(struct engine *e)
         rc = runtime_get(&e->calls, who, in->caller, in->runtime, &rt);
     if (rc == 0)
         rc = credential_new(e, s, in, map_key(&rt->link), &c);
-    if (rc < 0) {
+    if (c == NULL) {
         done(e, in->token, rc, reason_text(REASON_LIMIT_REACHED));
         return;
     }

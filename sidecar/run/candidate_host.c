@@ -74,10 +74,9 @@ static bool take_loaded(struct app *a, struct in *ret)
     }
     a->candidate_old = a->candidate;
     a->candidate = c;
-    *ret = (struct in){.kind = IN_CANDIDATE,
-                       .policy = {.policy = candidate_policy(c)}};
-    log_info(LOG_POLICY, "candidate",
-             kv_str("digest", candidate_policy(c)->digest_hex));
+    const struct policy *policy = candidate_policy(c);
+    *ret = (struct in){.kind = IN_CANDIDATE, .policy = {.policy = policy}};
+    log_info(LOG_POLICY, "candidate", kv_str("digest", policy->digest_hex));
     return true;
 }
 
