@@ -100,6 +100,15 @@ static int load_row(void *ctx, uint64_t seq, const struct journal_body *body,
     return more;
 }
 
+static int append_again(struct app *a, struct span tail, struct fail *f)
+{
+    int rc = decision_log_append(a->log, 0, tail, false, f);
+    if (rc != RC_LIMIT)
+        return rc;
+    decision_log_drain(a->log); /* there may be more than its queue holds */
+    return decision_log_append(a->log, 0, tail, false, f);
+}
+
 /* Records that were committed but did not reach the log before the end. */
 static int recopy_row(void *ctx, uint64_t seq, int64_t wall_ms,
                       const struct journal_body *body, struct fail *f)
@@ -110,7 +119,7 @@ static int recopy_row(void *ctx, uint64_t seq, int64_t wall_ms,
     (void)wall_ms;
     (void)seq;
     while ((more = journal_next_record(&records, &tail, f)) == 1)
-        TRY(decision_log_append(a->log, 0, tail, false, f));
+        TRY(append_again(a, tail, f));
     return more;
 }
 
