@@ -33,6 +33,7 @@
 #define KEEP_BATCH_BYTES (1024 * 1024) /* larger buffers are given back */
 #define STATE_LINES 65536              /* between two saves of the tree */
 #define NEVER UINT64_MAX
+#define DRAIN_IDLE_MS_MAX 5000 /* nothing is written any more */
 
 struct decision_log {
     struct decision_log_conf conf;
@@ -653,6 +654,20 @@ int decision_log_append(struct decision_log *l, uint64_t ticket,
     l->staged_ticket = ticket;
     l->staged_checkpoint = l->staged_checkpoint || checkpoint;
     return 0;
+}
+
+void decision_log_drain(struct decision_log *l)
+{
+    struct decision_log_stats s;
+    uint32_t before, idle_ms = 0;
+    decision_log_stats_get(l, &s);
+    do {
+        before = s.queued_bytes;
+        hand_over(l);
+        uv_sleep(1);
+        decision_log_stats_get(l, &s);
+        idle_ms = s.queued_bytes == before ? idle_ms + 1 : 0;
+    } while (s.queued_bytes > 0 && !s.broken && idle_ms < DRAIN_IDLE_MS_MAX);
 }
 
 void decision_log_reopen(struct decision_log *l)

@@ -56,6 +56,10 @@ int decision_log_append(struct decision_log *l, uint64_t ticket,
                         struct span tail, bool checkpoint,
                         struct fail *f) must_use;
 
+/* Blocks until what is queued is written, or as long as something is: for who
+ * appends more than fits before the loop runs. */
+void decision_log_drain(struct decision_log *l);
+
 /* SIGUSR1: close and open the current file by name. */
 void decision_log_reopen(struct decision_log *l);
 

@@ -105,6 +105,16 @@ struct recopy {
     struct journal_logged logged;
 };
 
+static int append_again(struct decision_log *log, struct span tail,
+                        struct fail *f)
+{
+    int rc = decision_log_append(log, 0, tail, false, f);
+    if (rc != RC_LIMIT)
+        return rc;
+    decision_log_drain(log); /* there may be more than its queue holds */
+    return decision_log_append(log, 0, tail, false, f);
+}
+
 /* Records that were committed but did not reach the log before the end. */
 static int recopy_row(void *ctx, uint64_t seq, int64_t wall_ms,
                       const struct journal_body *body, struct fail *f)
@@ -115,7 +125,7 @@ static int recopy_row(void *ctx, uint64_t seq, int64_t wall_ms,
     (void)wall_ms;
     TRY(journal_skip_logged(&r->logged, seq, &records, f));
     while ((more = journal_next_record(&records, &tail, f)) == 1)
-        TRY(decision_log_append(r->log, 0, tail, false, f));
+        TRY(append_again(r->log, tail, f));
     return more;
 }
 
