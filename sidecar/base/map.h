@@ -55,4 +55,11 @@ void map_remove(struct map *m, struct map_link *k);
  * table must not change during the walk. */
 struct map_link *map_next(const struct map *m, const struct map_link *k);
 
+/* The elements of one slot, linked by `next`: for a walk with pauses. Where
+ * the table grows meanwhile it meets some twice, and leaves none out. */
+static inline struct map_link *map_slot(const struct map *m, size_t i)
+{
+    return m->slots[i];
+}
+
 #endif

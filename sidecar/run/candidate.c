@@ -33,9 +33,10 @@ struct total {
 struct candidate {
     char path[1024];
     uv_thread_t thread;
+    uv_async_t *wake_loop;
     uv_mutex_t mutex; /* everything up to the next comment */
     uv_cond_t wake;
-    bool stop;
+    bool begged; /* for a sign when there is room */
     enum candidate_state state;
     struct fail why;
     struct buf queue;
@@ -46,7 +47,7 @@ struct candidate {
     unsigned total_count;
     uint64_t total_lost;
     /* anybody */
-    atomic_bool has;
+    atomic_bool has, stop;
     /* the loop */
     struct told out;
     struct buf step_inputs, step_records;
@@ -100,6 +101,22 @@ void candidate_flush(struct candidate *c)
         uv_cond_signal(&c->wake);
     buf_clear(&c->step_inputs);
     buf_clear(&c->step_records);
+}
+
+bool candidate_beg(struct candidate *c, bool more)
+{
+    uv_mutex_lock(&c->mutex);
+    c->begged = more;
+    bool room = c->queue.n < CANDIDATE_QUEUE_BYTES / 4;
+    uv_mutex_unlock(&c->mutex);
+    return room;
+}
+
+/* Under the mutex: candidate_quit is the end of it. */
+static void wake_loop(struct candidate *c)
+{
+    if (c->wake_loop != NULL && !atomic_load(&c->stop))
+        ignore_rc(uv_async_send(c->wake_loop)); /* not closed: see above */
 }
 
 /* ---- differences ---- */
@@ -166,6 +183,7 @@ static void note(struct candidate *c, const struct difference_row *row,
         copy_text(d->what, sizeof d->what, row->words);
         d->more = more;
         atomic_store(&c->has, true);
+        wake_loop(c);
     } else {
         c->stats.unrecorded++;
     }
@@ -236,6 +254,7 @@ static void set_state(struct candidate *c, enum candidate_state s,
     if (f != NULL)
         c->why = *f;
     atomic_store(&c->has, true);
+    wake_loop(c);
     uv_mutex_unlock(&c->mutex);
 }
 
@@ -269,7 +288,7 @@ static int take_batch(struct candidate *c, struct fail *f)
 {
     struct span left = buf_span(&c->batch);
     struct packed head;
-    while (left.n > 0) {
+    while (left.n > 0 && !atomic_load(&c->stop)) {
         must(left.n >= sizeof head);
         memcpy(&head, left.p, sizeof head);
         struct span bytes = span_sub(left, sizeof head, sizeof head + head.n);
@@ -289,12 +308,14 @@ static bool wait_batch(struct candidate *c)
     c->stats.questions = d->questions;
     c->stats.changed = d->changed;
     c->stats.undecided = d->undecided;
-    while (!c->stop && c->queue.n == 0)
+    if (c->begged)
+        wake_loop(c);
+    while (!atomic_load(&c->stop) && c->queue.n == 0)
         uv_cond_wait(&c->wake, &c->mutex);
     struct buf full = c->queue;
     c->queue = c->batch;
     c->batch = full;
-    bool go_on = !c->stop;
+    bool go_on = !atomic_load(&c->stop);
     uv_mutex_unlock(&c->mutex);
     return go_on;
 }
@@ -318,13 +339,15 @@ static void run(void *ctx)
 
 /* ---- for the loop ---- */
 
-int candidate_start(struct span path, struct candidate **ret, struct fail *f)
+int candidate_start(struct span path, uv_async_t *wake, struct candidate **ret,
+                    struct fail *f)
 {
     struct candidate *c = mem_alloc(mem_system(), sizeof *c);
     if (c == NULL)
         return fail(f, RC_NO_MEMORY, "no memory for the candidate");
     c->totals =
         mem_array(mem_system(), CANDIDATE_TOTALS_MAX, sizeof *c->totals);
+    c->wake_loop = wake;
     copy_text(c->path, sizeof c->path, path);
     arena_init(&c->arena, mem_system(), POLICY_BYTES_MAX);
     arena_init(&c->record, mem_system(), 16 * RECORD_BYTES_MAX);
@@ -343,14 +366,19 @@ int candidate_start(struct span path, struct candidate **ret, struct fail *f)
     return 0;
 }
 
+void candidate_quit(struct candidate *c)
+{
+    uv_mutex_lock(&c->mutex);
+    atomic_store(&c->stop, true);
+    uv_mutex_unlock(&c->mutex);
+    uv_cond_signal(&c->wake);
+}
+
 void candidate_stop(struct candidate *c)
 {
     if (c == NULL)
         return;
-    uv_mutex_lock(&c->mutex);
-    c->stop = true;
-    uv_mutex_unlock(&c->mutex);
-    uv_cond_signal(&c->wake);
+    candidate_quit(c);
     must(uv_thread_join(&c->thread) == 0);
     compare_free(c->compare);
     buf_fini(&c->queue);
