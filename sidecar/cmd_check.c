@@ -17,6 +17,7 @@
 #include "sidecar/io/checkpoint.h"
 #include "sidecar/io/file.h"
 #include "sidecar/io/policy_sig.h"
+#include "sidecar/policy_world.h"
 #include "sidecar/io/store_backup.h"
 #include "sidecar/term.h"
 
@@ -42,9 +43,9 @@ struct check {
     struct term term;
     struct finding findings[FINDINGS_MAX];
     unsigned finding_count, finding_errors;
-    struct policy_notes config_notes, policy_notes;
+    struct policy_notes config_notes, policy_notes, candidate_notes;
     const struct config *config;
-    const struct policy *policy;
+    const struct policy *policy, *candidate;
 };
 
 static const char *keep(struct check *c, const char *text)
@@ -123,8 +124,9 @@ static void on_file(void *ctx, const char *key, enum row_kind kind,
     struct check *c = ctx;
     if (kind == ROW_DIR)
         look_at_dir(c, key, path);
-    else if (strcmp(key, "policy.file") != 0 &&    /* their errors stand */
-             strcmp(key, "policy.signature") != 0) /* elsewhere */
+    else if (strcmp(key, "policy.file") != 0 &&      /* their errors stand */
+             strcmp(key, "policy.candidate") != 0 && /* elsewhere */
+             strcmp(key, "policy.signature") != 0)
         look_at_file(c, key, path, kind == ROW_SECRET);
 }
 
@@ -345,6 +347,14 @@ static void print_json(struct check *c, bool good)
         json_str(&j, "digest", c->policy->digest_hex);
     put_notes_json(&j, &c->policy_notes);
     json_close_map(&j);
+    if (c->config != NULL && c->config->policy_candidate_file.n > 0) {
+        json_open_map(&j, "candidate");
+        json_text(&j, "file", c->config->policy_candidate_file);
+        if (c->candidate != NULL)
+            json_str(&j, "digest", c->candidate->digest_hex);
+        put_notes_json(&j, &c->candidate_notes);
+        json_close_map(&j);
+    }
     json_open_list(&j, "files");
     for (unsigned i = 0; i < c->finding_count; i++) {
         const struct finding *f = &c->findings[i];
@@ -381,14 +391,13 @@ static void print_findings(struct check *c)
         table_print(&t, &c->term, &c->out);
 }
 
-static void print_policy(struct check *c)
+static void print_policy(struct check *c, const struct policy *p,
+                         const char *role, struct span file)
 {
-    const struct policy *p = c->policy;
-    const bool builtin = c->config->policy_file.n == 0;
     if (p == NULL)
         return;
-    term_put(&c->out,
-             builtin ? SPAN("built-in policy") : c->config->policy_file);
+    buf_put_str(&c->out, role);
+    term_put(&c->out, file.n == 0 ? SPAN("built-in policy") : file);
     buf_printf(&c->out, ": %u rule%s, %u gate rule%s, %u action%s%s\n",
                p->rule_count, p->rule_count == 1 ? "" : "s", p->gate_count,
                p->gate_count == 1 ? "" : "s", p->action_count,
@@ -421,29 +430,47 @@ static bool load_config(struct check *c)
     return true;
 }
 
-static bool load_policy(struct check *c)
+/* As a start does it, with the policy's own tests. */
+static bool load_policy(struct check *c, const char *key, struct span file,
+                        const struct policy **ret, struct policy_notes *notes)
 {
     struct span source;
     struct fail f = {0};
     char text[4096];
-    int rc = policy_file_load(&c->arena.mem, c->config->policy_file, &c->policy,
-                              &c->policy_notes, &source, &f);
-    (void)snprintf(text, sizeof text, "%.*s", PRSPAN(c->config->policy_file));
+    unsigned passed;
+    int rc = policy_file_load(&c->arena.mem, file, ret, notes, &source, &f);
+    (void)snprintf(text, sizeof text, "%.*s", PRSPAN(file));
     if (!c->json)
-        policy_notes_print(&c->policy_notes, text, source, c->term.colour,
-                           &c->out);
-    if (rc < 0 && c->policy_notes.error_count == 0)
-        find(c, FINDING_ERROR, "policy.file", c->config->policy_file, f.text);
+        policy_notes_print(notes, text, source, c->term.colour, &c->out);
+    if (rc == 0)
+        rc = policy_world_check(*ret, &passed, &f);
+    if (rc < 0 && notes->error_count == 0)
+        find(c, FINDING_ERROR, key, file, f.text);
     return rc == RC_OK;
+}
+
+static bool load_candidate(struct check *c)
+{
+    const struct span file = c->config->policy_candidate_file;
+    if (file.n == 0)
+        return true;
+    bool good = load_policy(c, "policy.candidate", file, &c->candidate,
+                            &c->candidate_notes);
+    if (!c->json)
+        print_policy(c, c->candidate, "candidate ", file);
+    return good;
 }
 
 static bool run(struct check *c)
 {
     if (!load_config(c))
         return false;
-    const bool policy_good = load_policy(c);
+    const struct span file = c->config->policy_file;
+    const bool policy_good =
+        load_policy(c, "policy.file", file, &c->policy, &c->policy_notes);
     if (!c->json)
-        print_policy(c);
+        print_policy(c, c->policy, "", file);
+    const bool candidate_good = load_candidate(c);
     config_each_file(c->config, on_file, c);
     if (c->deep)
         look_at_store(c);
@@ -452,7 +479,7 @@ static bool run(struct check *c)
         look_at_actions(c);
         check_fit(c);
     }
-    return policy_good && c->finding_errors == 0;
+    return policy_good && candidate_good && c->finding_errors == 0;
 }
 
 static int print_keys(void)

@@ -13,7 +13,7 @@ void difference_init(struct difference *d)
     arena_init(&d->arena, mem_system(), DIFFERENCE_BYTES_MAX);
     map_init(&d->rows, mem_system(), seed, DIFFERENCE_ROWS_MAX);
     map_init(&d->gaps, mem_system(), seed, GAPS_MAX);
-    map_init(&d->blind_rules, mem_system(), seed, GAPS_MAX);
+    map_init(&d->blind_rules, mem_system(), seed, DIFFERENCE_ROWS_MAX);
 }
 
 void difference_fini(struct difference *d)
@@ -172,22 +172,33 @@ void difference_gap(struct difference *d, struct span what, bool is_attribute,
     gap->statements += !is_question;
 }
 
-void difference_blind_rule(struct difference *d, struct span rule)
+void difference_blind_rule(struct difference *d, struct span rule,
+                           struct span uri)
 {
-    struct map_link *k;
-    if (map_find(&d->blind_rules, rule) != NULL)
+    char text[KEY_MAX];
+    struct span key = make_key(text, false, uri, rule, SPAN(""));
+    if (map_find(&d->blind_rules, key) != NULL)
         return;
-    k = mem_alloc(&d->arena.mem, sizeof *k);
-    if (k == NULL)
-        return;
-    map_set_key(k, keep(d, rule));
-    ignore_rc(map_insert(&d->blind_rules, k)); /* full: it is compared */
+    struct map_link *k = mem_alloc(&d->arena.mem, sizeof *k);
+    if (k != NULL)
+        map_set_key(k, keep(d, key));
+    if (k == NULL || map_key(k).n == 0 || map_insert(&d->blind_rules, k) < 0)
+        d->blind = true;
+}
+
+static bool is_blind(const struct difference *d, struct span rule,
+                     struct span uri)
+{
+    char text[KEY_MAX];
+    return map_find(&d->blind_rules,
+                    make_key(text, false, uri, rule, SPAN(""))) != NULL;
 }
 
 bool difference_differs(const struct difference *d,
                         const struct difference_row *row)
 {
     return row->is_question ||
-           (row->count[COURSE_OLD] != row->count[COURSE_NEW] &&
-            map_find(&d->blind_rules, row->rule) == NULL);
+           (row->count[COURSE_OLD] != row->count[COURSE_NEW] && !d->blind &&
+            !is_blind(d, row->rule, SPAN("")) &&
+            !is_blind(d, row->rule, row->uri));
 }

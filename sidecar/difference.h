@@ -40,7 +40,9 @@ struct difference_gap {
 
 struct difference {
     struct arena arena; /* all rows */
-    struct map rows, gaps, blind_rules;
+    struct map rows, gaps;
+    struct map blind_rules; /* keys: those of rows, without words */
+    bool blind;             /* to all: there was no room for more */
     uint64_t questions, changed, undecided;
     uint64_t lost; /* rows that found no room */
 };
@@ -72,8 +74,10 @@ void difference_gap(struct difference *d, struct span what, bool is_attribute,
 bool difference_held(const struct difference *d, struct span uri,
                      struct span rule);
 
-/* What a rule does is not compared: a part of what it reads is missing. */
-void difference_blind_rule(struct difference *d, struct span rule);
+/* What a rule does to this agent, or with an empty `uri` to all, is not
+ * compared: a part of what it reads is missing. */
+void difference_blind_rule(struct difference *d, struct span rule,
+                           struct span uri);
 
 /* Do the courses differ here? */
 bool difference_differs(const struct difference *d,

@@ -35,10 +35,10 @@ static bool always_held(const struct mention *m)
     return false;
 }
 
-static bool resource_held(struct compare *c, const struct doc *held,
+/* Listed there, itself or the whole of which it is a part? */
+static bool lists_mention(struct compare *c, const struct doc *list,
                           const struct mention *m, struct span *ret_name)
 {
-    const struct doc *list = doc_get(held, SPAN("resource"));
     struct mention wide = *m;
     struct buf name, all;
     buf_init(&name, &c->held_arena.mem, 4096);
@@ -48,8 +48,7 @@ static bool resource_held(struct compare *c, const struct doc *held,
     wide.sub = SPAN("");
     mention_print(&wide, &all);
     *ret_name = buf_span(&name);
-    return always_held(m) || listed(list, buf_span(&name)) ||
-           listed(list, buf_span(&all));
+    return listed(list, buf_span(&name)) || listed(list, buf_span(&all));
 }
 
 static bool event_held(const struct doc *held, struct span name)
@@ -63,18 +62,23 @@ static bool event_held(const struct doc *held, struct span name)
     return listed(doc_get(held, SPAN("event")), name);
 }
 
-/* The first thing that the filter reads and the history lacks. */
+/* The first thing that is mentioned and that the history lacks. */
 static struct span gap_of(struct compare *c, const struct doc *held,
-                          const struct filter *flt)
+                          struct sight *s)
 {
-    struct mentions *m = &c->mentioned;
+    const struct mentions *m = &c->mentioned;
     struct span name;
-    m->resource_count = m->event_count = 0;
-    if (flt == NULL || mentions_add_filter(&c->held_arena.mem, m, flt) < 0)
-        return SPAN("");
-    for (unsigned i = 0; i < m->resource_count; i++)
-        if (!resource_held(c, held, &m->resource[i], &name))
+    s->reads = s->wide = false;
+    for (unsigned i = 0; i < m->resource_count; i++) {
+        const struct mention *n = &m->resource[i];
+        if (always_held(n))
+            continue;
+        s->reads = true;
+        if (!lists_mention(c, doc_get(held, SPAN("resource")), n, &name))
             return name;
+        if (lists_mention(c, doc_get(held, SPAN("also")), n, &name))
+            s->wide = true;
+    }
     for (unsigned i = 0; i < m->event_count; i++)
         if (!event_held(held, m->event[i])) {
             struct buf text;
@@ -85,64 +89,125 @@ static struct span gap_of(struct compare *c, const struct doc *held,
     return SPAN("");
 }
 
-static int look(struct compare *c, enum course which, const struct policy *p,
-                const struct doc *held)
+static int look_at(struct compare *c, const struct doc *held, int64_t since_ms,
+                   struct sight *s)
 {
-    struct blindness *b = &c->blind[which];
-    b->rules = mem_array(&c->held_arena.mem, (size_t)p->rule_count + 1,
-                         sizeof *b->rules);
-    b->gates = mem_array(&c->held_arena.mem, (size_t)p->gate_count + 1,
-                         sizeof *b->gates);
-    if (b->rules == NULL || b->gates == NULL)
+    struct span gap = gap_of(c, held, s);
+    bool lacked = s->lacks;
+    s->lacks = gap.n > 0;
+    if (lacked && !s->lacks)
+        s->since_ms = since_ms;
+    if (!s->lacks || span_eq(gap, s->gap))
+        return 0;
+    const unsigned char *name = mem_copy(&c->sight_arena.mem, gap);
+    if (name == NULL)
         return RC_NO_MEMORY;
-    for (unsigned i = 0; i < p->rule_count; i++) {
-        b->rules[i] = gap_of(c, held, p->rules[i].where);
-        if (c->conf.log_only && p->rules[i].changed_count > 0)
-            b->rules[i] = SPAN("changed");
-        if (b->rules[i].n > 0)
-            difference_blind_rule(&c->difference, p->rules[i].name);
-    }
-    for (unsigned i = 0; i < p->gate_count; i++)
-        b->gates[i] = gap_of(c, held, p->gates[i].require);
+    s->gap = span_of(name, gap.n);
     return 0;
 }
 
-/* `held` is an entry of kind policy; NULL: nothing is held. */
+/* What the rule's conditions and the policy's own on agents mention. */
+static int mention_rule(struct compare *c, const struct policy *p,
+                        const struct policy_rule *r)
+{
+    struct mem *m = &c->held_arena.mem;
+    c->mentioned.resource_count = c->mentioned.event_count = 0;
+    TRY(mentions_add_filter(m, &c->mentioned, p->agents_where));
+    TRY(mentions_add_filter(m, &c->mentioned, r->where));
+    return mentions_add_filter(m, &c->mentioned, r->agents_where);
+}
+
+static int mention_gate(struct compare *c, const struct policy *p,
+                        const struct filter *require)
+{
+    struct mem *m = &c->held_arena.mem;
+    c->mentioned.resource_count = c->mentioned.event_count = 0;
+    TRY(mentions_add_filter(m, &c->mentioned, p->agents_where));
+    return mentions_add_filter(m, &c->mentioned, require);
+}
+
+static int look(struct compare *c, enum course which, const struct policy *p,
+                const struct doc *held, int64_t since_ms)
+{
+    struct sights *s = &c->sights[which];
+    for (unsigned i = 0; i < p->rule_count; i++) {
+        TRY(mention_rule(c, p, &p->rules[i]));
+        TRY(look_at(c, held, since_ms, &s->rules[i]));
+        if (c->conf.log_only && p->rules[i].changed_count > 0)
+            s->rules[i].gap = SPAN("changed");
+        s->rules[i].lacks |= c->conf.log_only && p->rules[i].changed_count > 0;
+    }
+    for (unsigned i = 0; i < p->gate_count; i++) {
+        TRY(mention_gate(c, p, p->gates[i].require));
+        TRY(look_at(c, held, since_ms, &s->gates[i]));
+    }
+    return 0;
+}
+
+/* `held` is an entry of kind policy; NULL: nothing is held. It is as the entry
+ * says since some moment: policy entries are repeated. */
 static int look_again(struct compare *c, const struct doc *held)
 {
+    const struct doc *since = doc_get(held, SPAN("since"));
+    int64_t ms =
+        since != NULL && since->kind == DOC_INT ? since->integer : c->last_ms;
     arena_clear(&c->held_arena);
     c->mentioned = (struct mentions){.resource = NULL};
     if (c->conf.old != NULL)
-        TRY(look(c, COURSE_OLD, c->conf.old, held));
-    return look(c, COURSE_NEW, c->conf.now, held);
+        TRY(look(c, COURSE_OLD, c->conf.old, held, ms));
+    return look(c, COURSE_NEW, c->conf.now, held, ms);
+}
+
+/* Who was not read yet is unknown to the engine as well, which waits. */
+static bool sees(struct compare *c, enum course which, const struct sight *s,
+                 const struct doc *entry)
+{
+    struct replay_read read;
+    if (s->lacks || !s->reads)
+        return !s->lacks;
+    return !replay_last_read(c->replay[which], entry, &read) ||
+           (read.started_ms > s->since_ms && !(read.partial && s->wide));
 }
 
 /* Is the question one that a gate rule cannot decide for want of data? */
 static bool blind_gate(struct compare *c, enum course which,
-                       const struct policy *p, struct span tool)
+                       const struct policy *p, const struct doc *entry)
 {
-    const struct span *gates = c->blind[which].gates;
+    const struct sight *gates = c->sights[which].gates;
+    struct span tool = doc_text(entry, SPAN("tool"));
     bool found = false;
-    if (p == NULL || gates == NULL)
+    if (p == NULL)
         return false;
     uint32_t classes = policy_tool_classes(p, tool);
     for (unsigned i = 0; i < p->gate_count; i++) {
-        if (gates[i].n == 0 ||
+        if (sees(c, which, &gates[i], entry) ||
             !policy_tools_match(p, &p->gates[i].tools, tool, classes))
             continue;
-        difference_gap(&c->difference, gates[i], true, true);
+        difference_gap(&c->difference, gates[i].gap, true, true);
         found = true;
     }
     return found;
 }
 
+/* Statements about groups and people reach agents that are not looked at one
+ * by one. */
 static void blind_rules(struct compare *c, enum course which,
-                        const struct policy *p, event_mask types)
+                        const struct policy *p, const struct doc *entry,
+                        event_mask types)
 {
-    const struct span *rules = c->blind[which].rules;
-    for (unsigned i = 0; p != NULL && rules != NULL && i < p->rule_count; i++)
-        if (rules[i].n > 0 && (p->rules[i].events & types) != 0)
-            difference_gap(&c->difference, rules[i], true, false);
+    bool is_event = span_eq(doc_text(entry, SPAN("kind")), SPAN("event"));
+    const struct sight *rules = c->sights[which].rules;
+    struct span kind = doc_text(entry, SPAN("subject_kind"));
+    struct span uri =
+        span_eq(kind, SPAN("agent")) ? doc_text(entry, SPAN("uri")) : SPAN("");
+    for (unsigned i = 0; p != NULL && i < p->rule_count; i++) {
+        if ((p->rules[i].events & types) == 0 ||
+            sees(c, which, &rules[i], entry))
+            continue;
+        difference_blind_rule(&c->difference, p->rules[i].name, uri);
+        if (is_event)
+            difference_gap(&c->difference, rules[i].gap, true, false);
+    }
 }
 
 /* ---- entries ---- */
@@ -232,7 +297,6 @@ static void on_question(struct compare *c, const struct doc *entry,
     const struct difference_answer old =
         c->conf.old == NULL ? past : answer_of(&a[COURSE_OLD]);
     const struct difference_answer now = answer_of(&a[COURSE_NEW]);
-    struct span tool = doc_text(entry, SPAN("tool"));
     if (!past.allow && is_own_trouble(past.reason))
         return;
     c->difference.questions++;
@@ -240,8 +304,8 @@ static void on_question(struct compare *c, const struct doc *entry,
     if (a[COURSE_NEW].undecided ||
         (c->conf.old != NULL && a[COURSE_OLD].undecided))
         gap = "a read that the history does not hold";
-    bool blind = blind_gate(c, COURSE_NEW, c->conf.now, tool);
-    if (blind_gate(c, COURSE_OLD, c->conf.old, tool))
+    bool blind = blind_gate(c, COURSE_NEW, c->conf.now, entry);
+    if (blind_gate(c, COURSE_OLD, c->conf.old, entry))
         blind = true;
     if (!blind && gap != NULL && !difference_same(&old, &now))
         difference_gap(&c->difference, span_str(gap), false, true);
@@ -277,15 +341,26 @@ static event_mask types_of(const struct doc *entry)
     return types;
 }
 
+/* A read may end the waiting of any rule. */
+static event_mask types_of_read(const struct doc *entry)
+{
+    return doc_get(entry, SPAN("partial")) != NULL
+               ? (event_mask)-1
+               : EVENT_BIT(EVENT_REFRESHED) | EVENT_BIT(EVENT_FOUND_INACTIVE) |
+                     EVENT_BIT(EVENT_FOUND_GONE);
+}
+
 static int note_kind(struct compare *c, const struct doc *entry)
 {
     struct span kind = doc_text(entry, SPAN("kind"));
     if (span_eq(kind, SPAN("event"))) {
         c->events++;
-        blind_rules(c, COURSE_OLD, c->conf.old, types_of(entry));
-        blind_rules(c, COURSE_NEW, c->conf.now, types_of(entry));
+        blind_rules(c, COURSE_OLD, c->conf.old, entry, types_of(entry));
+        blind_rules(c, COURSE_NEW, c->conf.now, entry, types_of(entry));
     } else if (span_eq(kind, SPAN("read"))) {
         c->reads++;
+        blind_rules(c, COURSE_OLD, c->conf.old, entry, types_of_read(entry));
+        blind_rules(c, COURSE_NEW, c->conf.now, entry, types_of_read(entry));
     } else if (span_eq(kind, SPAN("effect"))) {
         on_past_effect(c, entry);
     } else if (span_eq(kind, SPAN("policy"))) {
@@ -344,6 +419,23 @@ static int start(struct compare *c, enum course which, const struct policy *p,
     return p == NULL ? 0 : replay_new(&rc, &c->replay[which], f);
 }
 
+static int start_sights(struct compare *c)
+{
+    const struct policy *const both[] = {c->conf.old, c->conf.now};
+    for (unsigned i = 0; i < COURSE_COUNT; i++) {
+        struct sights *s = &c->sights[i];
+        if (both[i] == NULL)
+            continue;
+        s->rules = mem_array(&c->sight_arena.mem,
+                             (size_t)both[i]->rule_count + 1, sizeof *s->rules);
+        s->gates = mem_array(&c->sight_arena.mem,
+                             (size_t)both[i]->gate_count + 1, sizeof *s->gates);
+        if (s->rules == NULL || s->gates == NULL)
+            return RC_NO_MEMORY;
+    }
+    return 0;
+}
+
 int compare_new(const struct compare_conf *conf, struct compare **ret,
                 struct fail *f)
 {
@@ -354,9 +446,12 @@ int compare_new(const struct compare_conf *conf, struct compare **ret,
     difference_init(&c->difference);
     arena_init(&c->entry, mem_system(), ENTRY_ARENA_BYTES);
     arena_init(&c->held_arena, mem_system(), HELD_ARENA_BYTES);
+    arena_init(&c->sight_arena, mem_system(), HELD_ARENA_BYTES);
     int rc = start(c, COURSE_OLD, conf->old, on_effect_old, f);
     if (rc == 0)
         rc = start(c, COURSE_NEW, conf->now, on_effect_new, f);
+    if (rc == 0)
+        rc = start_sights(c);
     if (rc == 0)
         rc = look_again(c, NULL); /* until an entry says what is held */
     if (rc < 0) {
@@ -376,5 +471,6 @@ void compare_free(struct compare *c)
     difference_fini(&c->difference);
     arena_fini(&c->entry);
     arena_fini(&c->held_arena);
+    arena_fini(&c->sight_arena);
     mem_release(mem_system(), c);
 }

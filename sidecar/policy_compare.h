@@ -5,17 +5,25 @@
  * happened, as far as the history tells it.
  *
  * What the history does not hold, because the policy of that time did not name
- * it, makes a rule blind: its questions and statements are counted as
- * undecidable, never guessed.
+ * it or the agent was not read since it does, makes a rule blind: its questions
+ * and statements are counted as undecidable, never guessed.
  */
 #ifndef SIDECAR_POLICY_COMPARE_H
 #define SIDECAR_POLICY_COMPARE_H
 
 #include "sidecar/difference.h"
 
-/* What a policy reads and the history does not hold; empty spans: nothing. */
-struct blindness {
-    struct span *rules, *gates;
+/* How far the history holds what a condition reads. */
+struct sight {
+    struct span gap;  /* what it lacked last; empty: never anything */
+    bool lacks;       /* now */
+    bool reads;       /* attributes that not every read has: */
+    bool wide;        /* partial ones lack some of them */
+    int64_t since_ms; /* those that started later have them */
+};
+
+struct sights {
+    struct sight *rules, *gates;
 };
 
 struct compare_conf {
@@ -33,8 +41,9 @@ struct compare {
     struct compare_conf conf;
     struct difference difference;
     struct replay *replay[COURSE_COUNT]; /* OLD may be NULL */
-    struct blindness blind[COURSE_COUNT];
-    struct arena held_arena;   /* of `blind` */
+    struct sights sights[COURSE_COUNT];
+    struct arena sight_arena;
+    struct arena held_arena;   /* while a policy entry is looked at */
     struct mentions mentioned; /* by the filter that is looked at */
     struct arena entry;
     uint64_t entries, events, reads, skipped;

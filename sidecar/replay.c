@@ -15,9 +15,14 @@
 /* More than the margin the engine takes off a caller's deadline. */
 #define PATIENCE_MS 25
 
+static int64_t wall_at(const struct replay *r, int64_t ms)
+{
+    return r->first_wall_ms + ms - START_MS;
+}
+
 int64_t replay_wall(const struct replay *r)
 {
-    return r->first_wall_ms + r->now_ms - START_MS;
+    return wall_at(r, r->now_ms);
 }
 
 /* ---- what the engine wants ---- */
@@ -473,6 +478,19 @@ int replay_entry(struct replay *r, const struct doc *entry,
     if (r->broken)
         return fail(f, RC_LIMIT, "the replay ran out of memory or steps");
     return rc;
+}
+
+bool replay_last_read(struct replay *r, const struct doc *entry,
+                      struct replay_read *ret)
+{
+    int base = replay_base(r, doc_text(entry, SPAN("base")));
+    const struct past *p =
+        base < 0 ? NULL
+                 : past_find(r, (unsigned)base, doc_text(entry, SPAN("uri")));
+    if (p == NULL || !p->known || p->result == READ_FAILED)
+        return false;
+    *ret = (struct replay_read){wall_at(r, p->started_ms), p->partial};
+    return true;
 }
 
 /* ---- life ---- */

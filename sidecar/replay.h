@@ -38,6 +38,12 @@ struct replay_answer {
     struct span rule; /* until the next entry */
 };
 
+/* The latest read of a resource. */
+struct replay_read {
+    int64_t started_ms; /* wall */
+    bool partial;       /* it did not ask for all that was named then */
+};
+
 int replay_new(const struct replay_conf *conf, struct replay **ret,
                struct fail *f) must_use;
 void replay_free(struct replay *r);
@@ -47,5 +53,9 @@ void replay_free(struct replay *r);
  * next may follow), other codes end the replay. */
 int replay_entry(struct replay *r, const struct doc *entry,
                  struct replay_answer *ret, struct fail *f) must_use;
+
+/* Of the resource that the entry is about. False: none so far. */
+bool replay_last_read(struct replay *r, const struct doc *entry,
+                      struct replay_read *ret);
 
 #endif

@@ -23,6 +23,7 @@ struct past {
     bool known;
     enum read_result result;
     bool qualified;
+    bool partial;
     bool fresh;         /* it has just come back: the engine judges it itself */
     int64_t started_ms; /* on the replay's clock */
     unsigned char *etag, *resource;
@@ -79,6 +80,8 @@ void past_init(struct replay *r);
 void past_fini(struct replay *r);
 /* Finds or makes; NULL without memory. */
 struct past *past_get(struct replay *r, unsigned base, struct span uri);
+/* NULL when there is none. */
+struct past *past_find(struct replay *r, unsigned base, struct span uri);
 /* Takes over what a read entry says. */
 int past_learn(struct replay *r, const struct doc *entry, struct past *p,
                struct fail *f) must_use;

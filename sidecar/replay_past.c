@@ -31,19 +31,35 @@ void past_fini(struct replay *r)
     map_fini(&r->past);
 }
 
+/* Its length; 0: too long. */
+static size_t make_key(unsigned char key[PAST_KEY_MAX], struct span url,
+                       struct span uri)
+{
+    size_t n = url.n + 1 + uri.n;
+    if (n > PAST_KEY_MAX)
+        return 0;
+    memcpy(key, url.p, url.n);
+    key[url.n] = 0;
+    memcpy(key + url.n + 1, uri.p, uri.n);
+    return n;
+}
+
+struct past *past_find(struct replay *r, unsigned base, struct span uri)
+{
+    unsigned char key[PAST_KEY_MAX];
+    size_t n = make_key(key, r->engine_conf.bases[base].url, uri);
+    struct map_link *k = map_find(&r->past, span_of(key, n));
+    return k == NULL ? NULL : container_of(k, struct past, link);
+}
+
 struct past *past_get(struct replay *r, unsigned base, struct span uri)
 {
     unsigned char key[PAST_KEY_MAX];
     struct span url = r->engine_conf.bases[base].url;
-    size_t n = url.n + 1 + uri.n;
-    if (n > sizeof key)
-        return NULL;
-    memcpy(key, url.p, url.n);
-    key[url.n] = 0;
-    memcpy(key + url.n + 1, uri.p, uri.n);
-    struct map_link *k = map_find(&r->past, span_of(key, n));
-    if (k != NULL)
-        return container_of(k, struct past, link);
+    struct past *known = past_find(r, base, uri);
+    size_t n = make_key(key, url, uri);
+    if (known != NULL || n == 0)
+        return known;
     struct past *p = mem_alloc(r->mem, sizeof *p + n);
     if (p == NULL)
         return NULL;
@@ -116,7 +132,9 @@ int past_learn(struct replay *r, const struct doc *entry, struct past *p,
         return fail(f, RC_SYNTAX, "a read without a result that is known");
     bool has_start = took != NULL && took->kind == DOC_INT &&
                      took->integer >= 0 && took->integer < REPLAY_WALL_MAX;
+    const struct doc *partial = doc_get(entry, SPAN("partial"));
     p->started_ms = r->now_ms - (has_start ? took->integer : 0);
+    p->partial = partial != NULL && partial->kind == DOC_BOOL && partial->truth;
     TRY(set_text(r, &p->etag, doc_text(entry, SPAN("etag")), f));
     return keep_resource(r, p, resource, f);
 }

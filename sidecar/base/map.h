@@ -60,4 +60,11 @@ struct map_link *map_next(const struct map *m, const struct map_link *k);
  * look at all empty slots again each time. */
 struct map_link *map_any(struct map *m);
 
+/* The elements of one slot, linked by `next`: for a walk with pauses. Where
+ * the table grows meanwhile it meets some twice, and leaves none out. */
+static inline struct map_link *map_slot(const struct map *m, size_t i)
+{
+    return m->slots[i];
+}
+
 #endif

@@ -475,6 +475,13 @@ struct engine_feed_stats {
 void engine_feed_stats_get(const struct engine *e, unsigned feed,
                            struct engine_feed_stats *ret);
 
+/* Appends to `out` what reads have found of agents that are not stale, as read
+ * entries of a history, for a candidate that begins. A slice at a time, between
+ * steps: `*at` starts at 0; false when there is no more. Agents that come and
+ * go meanwhile are met once, twice or never. */
+bool engine_put_known(struct engine *e, int64_t now_ms, int64_t wall_ms,
+                      size_t *at, struct buf *out);
+
 /* Everything below is for operators' views: JSON of docs/admin-api.md, as of
  * the clocks of the last step. */
 #define SHOW_PAGE_MAX 1000

@@ -40,6 +40,7 @@ _Static_assert(PENDING_ANSWERS_MAX *ANSWER_OUTS_MAX < STEP_OUT_MAX,
 #define DEADLINE_MARGIN_MS 20
 #define READ_BACKOFF_FIRST_MS 250
 #define READ_BACKOFF_MAX_MS 30000
+#define READ_NARROW_MS 600000 /* after a failure: the policy's only */
 #define REVIEW_WITHIN_MS (INT64_C(24) * 3600 * 1000)
 #define UNKNOWN_KEPT_MS 5000 /* how long "no such agent" is believed */
 
@@ -104,6 +105,7 @@ struct base_state {
     struct list queues[READ_CLASS_COUNT]; /* wanted reads without a turn yet */
     unsigned reading;                     /* reads in flight */
     unsigned read_turn;                   /* counts starts */
+    int64_t wide_from_ms; /* until then reads ask for the policy's only */
 };
 
 struct feed_state {

@@ -204,15 +204,24 @@ static void relate_all(struct engine *e, struct subject *s,
 
 /* ---------------------------------------------------------- attributes */
 
-/* Keeps what the policy names and nothing else. */
+/* Keeps what the policy and a candidate name and nothing else. The candidate's
+ * are left out where they find no room. */
 static void keep_attributes(struct engine *e, struct subject *s,
                             const struct doc *resource)
 {
+    struct attrs_table *t = &e->subjects.attrs;
     struct attrs *kept = NULL;
-    note_rc(e, attrs_keep(&e->subjects.attrs, resource, e->policy->attributes,
-                          &kept));
-    attrs_drop(&e->subjects.attrs, s->attrs);
+    bool wide = s->rare->read.wide && history_is_whole(e, &s->rare->read);
+    int rc = attrs_keep(t, resource,
+                        wide ? e->history.asked : e->policy->attributes, &kept);
+    if (rc == RC_LIMIT && wide) {
+        wide = false;
+        rc = attrs_keep(t, resource, e->policy->attributes, &kept);
+    }
+    note_rc(e, rc);
+    attrs_drop(t, s->attrs);
     s->attrs = kept;
+    s->attrs_wide = wide;
 }
 
 static bool says_active(const struct doc *resource)
@@ -240,6 +249,8 @@ static void read_failed(struct engine *e, struct subject *s, int64_t retry_ms,
                         struct span why)
 {
     e->stats.reads_failed++;
+    if (s->rare->read.wide)
+        e->bases[s->base].wide_from_ms = e->in->now_ms + READ_NARROW_MS;
     s->rare->read.last_failed = true;
     back_off(e, s, retry_ms);
     record_read(e, s, "failed", SPAN(""), why, false);

@@ -18,9 +18,8 @@
 #define READS_FAIR_EVERY 8
 
 /* What conditions name, and the members: rules wait for this group. */
-static struct names with_members(struct engine *e)
+static struct names with_members(struct engine *e, struct names n)
 {
-    struct names n = e->policy->attributes;
     struct span *at =
         mem_array(&e->step_arena.mem, (size_t)n.count + 1, sizeof *at);
     if (at == NULL) {
@@ -33,9 +32,32 @@ static struct names with_members(struct engine *e)
     return (struct names){at, n.count + 1};
 }
 
+/* Does what is kept of it answer all that is asked for? It must be what the
+ * ETag names: after a restart the first answer is kept to be shown, whatever
+ * it proves. */
+static bool may_be_the_same(const struct engine *e, const struct subject *s)
+{
+    return s->etag_qualified && s->etag != NULL && s->attrs != NULL &&
+           s->read_input > 0 && s->read_input >= e->policy_stamp &&
+           (!s->rare->read.wide ||
+            (s->attrs_wide && s->read_input >= e->history.asked_stamp));
+}
+
+/* The candidate's attributes are asked for besides, unless that may be why
+ * reads have failed: they must not fail because of it. */
+static struct names ask_attributes(struct engine *e, const struct subject *s,
+                                   struct read_state *read)
+{
+    const struct names own = e->policy->attributes;
+    read->wide = e->history.asked.count > own.count &&
+                 e->in->now_ms >= e->bases[s->base].wide_from_ms;
+    return read->wide ? e->history.asked : own;
+}
+
 static void start_read(struct engine *e, struct subject *s)
 {
     struct read_state *read = &s->rare->read;
+    const struct names asked = ask_attributes(e, s, read);
     read->id = new_id(e);
     read->start_input = e->input;
     /* What this step has put into its row came before the read. */
@@ -53,16 +75,13 @@ static void start_read(struct engine *e, struct subject *s)
     standing_of(e, s, 0, &st);
     o->read.after_ms = st.event_open ? st.event_ms : 0;
     if (s->kind != SUBJECT_GROUP) {
-        o->read.attributes = e->policy->attributes;
-        /* What is kept must be what the ETag names: after a restart the first
-         * answer is kept to be shown, whatever it proves. */
-        if (s->etag_qualified && s->etag != NULL && s->attrs != NULL &&
-            s->read_input > 0 && s->read_input >= e->policy_stamp) {
+        o->read.attributes = asked;
+        if (may_be_the_same(e, s)) {
             o->read.if_none_match = span_str((const char *)s->etag);
             read->conditional = true;
         }
     } else if (s->rare->pending_count > 0) {
-        o->read.attributes = with_members(e);
+        o->read.attributes = with_members(e, asked);
     }
     e->stats.reads_started++;
     /* The shell ends every read; this is the net beneath it. */

@@ -5,6 +5,9 @@
 
 #define NAMED_BYTES_MAX (512 * 1024)
 #define HOUR_MS 3600000
+/* Of one slice of what is known; what the last slot adds fits as well. */
+#define KNOWN_BYTES (64u * 1024)
+#define KNOWN_SLOTS_MAX 4096
 
 void history_init(struct history *h, struct mem *m)
 {
@@ -59,6 +62,19 @@ static bool fits(struct engine *e, size_t from)
 
 /* ---- which policy, and what it names ---- */
 
+static void put_mentions(struct engine *e, const char *key, unsigned from,
+                         struct json_out *j)
+{
+    const struct mentions *t = &e->history.named;
+    json_open_list(j, key);
+    for (unsigned i = from; i < t->resource_count; i++) {
+        buf_clear(&e->scratch);
+        mention_print(&t->resource[i], &e->scratch);
+        json_text(j, NULL, buf_span(&e->scratch));
+    }
+    json_close_list(j);
+}
+
 static void put_named(struct engine *e)
 {
     struct history *h = &e->history;
@@ -68,13 +84,10 @@ static void put_named(struct engine *e)
               e->policy->digest_hex[0] == 0
                   ? SPAN("built-in")
                   : span_of(e->policy->digest_hex, 16));
-    json_open_list(&j, "resource");
-    for (unsigned i = 0; i < h->named.resource_count; i++) {
-        buf_clear(&e->scratch);
-        mention_print(&h->named.resource[i], &e->scratch);
-        json_text(&j, NULL, buf_span(&e->scratch));
-    }
-    json_close_list(&j);
+    json_i64(&j, "since", h->named_ms);
+    put_mentions(e, "resource", 0, &j);
+    if (h->own_count < h->named.resource_count)
+        put_mentions(e, "also", h->own_count, &j);
     json_open_list(&j, "event");
     for (unsigned i = 0; i < h->named.event_count; i++)
         json_text(&j, NULL, h->named.event[i]);
@@ -95,17 +108,70 @@ static void tell_named(struct engine *e)
     h->news = false;
 }
 
+static bool has_name(struct names n, struct span name)
+{
+    for (unsigned i = 0; i < n.count; i++)
+        if (span_ieq(n.at[i], name))
+            return true;
+    return false;
+}
+
+/* The policy's own are never left out: it decides by them. */
+static bool ask_for_all(struct history *h, const struct policy *own)
+{
+    const struct names more = h->also->attributes;
+    struct span *at =
+        mem_array(&h->arena.mem, (size_t)own->attributes.count + more.count + 1,
+                  sizeof *at);
+    size_t bytes = 0;
+    if (at == NULL)
+        return false;
+    h->asked = (struct names){at, 0};
+    for (unsigned i = 0; i < own->attributes.count; i++) {
+        at[h->asked.count++] = own->attributes.at[i];
+        bytes += own->attributes.at[i].n + 1;
+    }
+    for (unsigned i = 0; i < more.count; i++) {
+        if (has_name(h->asked, more.at[i]))
+            continue;
+        bytes += more.at[i].n + 1;
+        if (bytes > HISTORY_ASKED_BYTES_MAX)
+            return false;
+        at[h->asked.count++] = more.at[i];
+    }
+    return true;
+}
+
+/* What finds no room is not kept, and the entry says what is. */
+static void name_all(struct history *h, const struct policy *own)
+{
+    arena_clear(&h->arena);
+    h->named = (struct mentions){.resource = NULL};
+    h->asked = own->attributes;
+    int rc = mentions_add(&h->arena.mem, &h->named, own);
+    h->own_count = h->named.resource_count;
+    if (rc < 0 || h->also == NULL)
+        return;
+    rc = mentions_add(&h->arena.mem, &h->named, h->also);
+    if (rc == 0 && ask_for_all(h, own))
+        return;
+    h->named.resource_count = h->own_count;
+    h->asked = own->attributes;
+}
+
+bool history_is_whole(const struct engine *e, const struct read_state *read)
+{
+    const struct history *h = &e->history;
+    return h->asked.count == e->policy->attributes.count ||
+           (read->wide && read->start_input >= h->asked_stamp);
+}
+
 void history_policy(struct engine *e)
 {
     struct history *h = &e->history;
-    arena_clear(&h->arena);
-    h->named = (struct mentions){.resource = NULL};
-    int rc = mentions_add(&h->arena.mem, &h->named, e->policy);
-    unsigned asked = h->named.resource_count;
-    if (rc == 0 && h->also != NULL)
-        rc = mentions_add(&h->arena.mem, &h->named, h->also);
-    h->named.resource_count = asked; /* reads ask for what is active */
-    ignore_rc(rc); /* then less is kept, and the entry says what */
+    name_all(h, e->policy);
+    h->asked_stamp = e->input;
+    h->named_ms = e->in->wall_ms;
     h->news = true;
     tell_named(e);
 }
@@ -204,35 +270,96 @@ void history_event(struct engine *e, const struct event *ev, bool dirty)
 
 /* ---- reads ---- */
 
+struct reading {
+    const char *result;
+    int64_t took_ms;
+    struct span etag;
+    const struct doc *resource; /* NULL: nothing was found */
+    bool whole;                 /* all that is named was asked for */
+};
+
 static void put_read(struct engine *e, const struct subject *s,
-                     const char *result, const struct doc *resource, bool cut)
+                     const struct reading *r, bool cut)
 {
     struct json_out j;
     open_entry(e, &j, "read");
     json_text(&j, "base", base_url(e, s));
     json_text(&j, "uri", s->uri);
     json_str(&j, "subject_kind", subject_kind_word(s->kind));
-    json_str(&j, "result", result);
-    json_i64(&j, "took", e->in->now_ms - subject_rare(s)->read.start_ms);
-    if (e->in->read.etag.n > 0)
-        json_text(&j, "etag", e->in->read.etag);
+    json_str(&j, "result", r->result);
+    json_i64(&j, "took", r->took_ms);
+    if (r->etag.n > 0)
+        json_text(&j, "etag", r->etag);
+    if (r->resource != NULL && !r->whole)
+        json_bool(&j, "partial", true);
     if (cut)
         json_bool(&j, "cut", true);
-    else if (resource != NULL)
-        mentions_put_resource(&e->history.named, resource, &j, "resource");
+    else if (r->resource != NULL)
+        mentions_put_resource(&e->history.named, r->resource, &j, "resource");
     close_entry(e, &j);
+}
+
+static void put_read_that_fits(struct engine *e, const struct subject *s,
+                               const struct reading *r)
+{
+    size_t from = e->history.text.n;
+    put_read(e, s, r, false);
+    if (fits(e, from))
+        return;
+    put_read(e, s, r, true);
+    (void)fits(e, from);
 }
 
 void history_read(struct engine *e, const struct subject *s, const char *result,
                   const struct doc *resource)
 {
+    const struct read_state *read = &subject_rare(s)->read;
+    const struct reading r = {.result = result,
+                              .took_ms = e->in->now_ms - read->start_ms,
+                              .etag = e->in->read.etag,
+                              .resource = resource,
+                              .whole = history_is_whole(e, read)};
     tell_named(e);
-    size_t from = e->history.text.n;
-    put_read(e, s, result, resource, false);
-    if (fits(e, from))
+    put_read_that_fits(e, s, &r);
+}
+
+/* ---- what is known already ---- */
+
+/* An old read does not say that it is partial: its time does. */
+static void put_known(struct engine *e, const struct subject *s)
+{
+    struct standing st;
+    standing_of(e, s, e->policy->max_age_ms, &st);
+    if (s->attrs == NULL || !s->known || st.stale)
         return;
-    put_read(e, s, result, resource, true);
-    (void)fits(e, from);
+    const struct attrs_place place = attrs_open(&e->subjects.attrs);
+    const struct reading r = {
+        .result = "qualified",
+        .took_ms = e->in->now_ms - s->read_ms,
+        .etag = span_str((const char *)s->etag),
+        .resource = subject_attrs(e, s),
+        .whole = s->attrs_wide || s->read_input < e->history.asked_stamp};
+    if (r.resource != NULL)
+        put_read_that_fits(e, s, &r);
+    attrs_close(&e->subjects.attrs, place);
+}
+
+bool engine_put_known(struct engine *e, int64_t now_ms, int64_t wall_ms,
+                      size_t *at, struct buf *out)
+{
+    const struct map *all = &e->subjects.by_key;
+    const struct in in = {
+        .kind = IN_TICK, .now_ms = now_ms, .wall_ms = wall_ms};
+    const struct in *before = e->in;
+    e->in = &in;
+    for (unsigned n = 0; *at < all->slot_count && n < KNOWN_SLOTS_MAX &&
+                         e->history.text.n < KNOWN_BYTES;
+         n++, (*at)++)
+        for (struct map_link *k = map_slot(all, *at); k != NULL; k = k->next)
+            put_known(e, container_of(k, struct subject, link));
+    e->in = before;
+    buf_put(out, history_take(&e->history));
+    return *at < all->slot_count;
 }
 
 /* ---- people ---- */

@@ -83,6 +83,7 @@ struct read_state {
     bool conditional;      /* sent with If-None-Match */
     bool wanted;           /* somebody needs a read when it may start */
     bool last_failed;
+    bool wide; /* asked for the candidate's attributes too */
 };
 
 /* What most subjects have nothing of most of the time. */
@@ -113,6 +114,7 @@ struct subject {
     bool etag_qualified : 1; /* etag comes from a read that qualified */
     bool event_open : 1;     /* an event that no qualifying read has covered */
     bool partial : 1;        /* has relations beyond SUBJECT_EDGES_MAX */
+    bool attrs_wide : 1; /* attrs: from a read that asked for the candidate's */
     uint16_t out_count;
     event_mask seen; /* types of statements stored about it */
 

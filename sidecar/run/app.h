@@ -159,6 +159,9 @@ struct app {
     size_t mark_head, mark_count, mark_cap;
 
     struct candidate *candidate, *candidate_loading, *candidate_old;
+    uv_async_t candidate_wake;
+    bool candidate_begins;  /* it is being told what is known: */
+    size_t candidate_known; /* up to here */
     unsigned char random[APP_RANDOM_BYTES];
     size_t random_used;
     int64_t started_wall_ms;
@@ -250,7 +253,10 @@ void outbound_job(struct app *a, const struct out_job *o);
  */
 
 /* Loads it, anew too; a bad one changes nothing. */
+void candidate_host_init(struct app *a);
 void candidate_host_load(struct app *a);
+/* candidate_wake is sent no more; then the end of all. */
+void candidate_host_quit(struct app *a);
 void candidate_host_close(struct app *a);
 /* What the live engine was given and what it did. */
 void candidate_host_row(struct app *a, struct span body);

@@ -33,8 +33,10 @@ struct total {
 struct candidate {
     char path[1024];
     uv_thread_t thread;
+    uv_async_t *wake_loop;
     uv_mutex_t mutex; /* everything up to the next comment */
     uv_cond_t wake;
+    bool begged; /* for a sign when there is room */
     enum candidate_state state;
     struct fail why;
     struct buf queue;
@@ -101,6 +103,22 @@ void candidate_flush(struct candidate *c)
     buf_clear(&c->step_records);
 }
 
+bool candidate_beg(struct candidate *c, bool more)
+{
+    uv_mutex_lock(&c->mutex);
+    c->begged = more;
+    bool room = c->queue.n < CANDIDATE_QUEUE_BYTES / 4;
+    uv_mutex_unlock(&c->mutex);
+    return room;
+}
+
+/* Under the mutex: candidate_quit is the end of it. */
+static void wake_loop(struct candidate *c)
+{
+    if (c->wake_loop != NULL && !atomic_load(&c->stop))
+        ignore_rc(uv_async_send(c->wake_loop)); /* not closed: see above */
+}
+
 /* ---- differences ---- */
 
 static void copy_text(void *to, size_t size, struct span s)
@@ -165,6 +183,7 @@ static void note(struct candidate *c, const struct difference_row *row,
         copy_text(d->what, sizeof d->what, row->words);
         d->more = more;
         atomic_store(&c->has, true);
+        wake_loop(c);
     } else {
         c->stats.unrecorded++;
     }
@@ -235,6 +254,7 @@ static void set_state(struct candidate *c, enum candidate_state s,
     if (f != NULL)
         c->why = *f;
     atomic_store(&c->has, true);
+    wake_loop(c);
     uv_mutex_unlock(&c->mutex);
 }
 
@@ -289,6 +309,8 @@ static bool wait_batch(struct candidate *c)
     c->stats.questions = d->questions;
     c->stats.changed = d->changed;
     c->stats.undecided = d->undecided;
+    if (c->begged)
+        wake_loop(c);
     while (!atomic_load(&c->stop) && c->queue.n == 0)
         uv_cond_wait(&c->wake, &c->mutex);
     struct buf full = c->queue;
@@ -318,13 +340,15 @@ static void run(void *ctx)
 
 /* ---- for the loop ---- */
 
-int candidate_start(struct span path, struct candidate **ret, struct fail *f)
+int candidate_start(struct span path, uv_async_t *wake, struct candidate **ret,
+                    struct fail *f)
 {
     struct candidate *c = mem_alloc(mem_system(), sizeof *c);
     if (c == NULL)
         return fail(f, RC_NO_MEMORY, "no memory for the candidate");
     c->totals =
         mem_array(mem_system(), CANDIDATE_TOTALS_MAX, sizeof *c->totals);
+    c->wake_loop = wake;
     copy_text(c->path, sizeof c->path, path);
     arena_init(&c->arena, mem_system(), POLICY_BYTES_MAX);
     arena_init(&c->record, mem_system(), 16 * RECORD_BYTES_MAX);
@@ -343,14 +367,19 @@ int candidate_start(struct span path, struct candidate **ret, struct fail *f)
     return 0;
 }
 
+void candidate_quit(struct candidate *c)
+{
+    uv_mutex_lock(&c->mutex);
+    atomic_store(&c->stop, true);
+    uv_mutex_unlock(&c->mutex);
+    uv_cond_signal(&c->wake);
+}
+
 void candidate_stop(struct candidate *c)
 {
     if (c == NULL)
         return;
-    uv_mutex_lock(&c->mutex); /* the thread looks, then waits: not between */
-    atomic_store(&c->stop, true);
-    uv_mutex_unlock(&c->mutex);
-    uv_cond_signal(&c->wake);
+    candidate_quit(c);
     must(uv_thread_join(&c->thread) == 0);
     compare_free(c->compare);
     buf_fini(&c->queue);

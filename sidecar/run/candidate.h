@@ -21,6 +21,7 @@
 
 struct candidate;
 struct json_out;
+struct uv_async_s;
 
 enum candidate_state {
     CANDIDATE_LOADING,
@@ -29,9 +30,13 @@ enum candidate_state {
     CANDIDATE_FAILED /* ran out of memory: compares no more */
 };
 
-/* Starts the thread, which loads, checks and tests the policy. */
-int candidate_start(struct span path, struct candidate **ret,
-                    struct fail *f) must_use;
+/* Starts the thread, which loads, checks and tests the policy. `wake` (may be
+ * NULL) is sent when there is something for candidate_next, when the state is
+ * another one, and for candidate_beg. */
+int candidate_start(struct span path, struct uv_async_s *wake,
+                    struct candidate **ret, struct fail *f) must_use;
+/* The thread ends as soon as it can and sends `wake` no more. */
+void candidate_quit(struct candidate *c);
 /* Joins the thread. The policy must not be in use by the engine any more. */
 void candidate_stop(struct candidate *c);
 
@@ -46,6 +51,9 @@ void candidate_why(struct candidate *c, struct fail *ret);
  * records of a step may leave before its row does. */
 void candidate_push(struct candidate *c, bool record, struct span bytes);
 void candidate_flush(struct candidate *c);
+/* Is there room for more than what happens? `wake` is sent again and again as
+ * the queue is worked off, until `more` is false. */
+bool candidate_beg(struct candidate *c, bool more);
 
 /* Is there something for candidate_next? Cheap, without a lock. */
 bool candidate_has(const struct candidate *c);

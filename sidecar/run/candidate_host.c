@@ -4,6 +4,7 @@
 #include "sidecar/run/app.h"
 
 #include "sidecar/base/log.h"
+#include "sidecar/core/history.h"
 #include "sidecar/run/candidate.h"
 
 void candidate_host_load(struct app *a)
@@ -12,8 +13,54 @@ void candidate_host_load(struct app *a)
     struct span path = a->config->policy_candidate_file;
     if (path.n == 0 || a->candidate_loading != NULL)
         return;
-    if (candidate_start(path, &a->candidate_loading, &f) < 0)
+    if (candidate_start(path, &a->candidate_wake, &a->candidate_loading, &f) <
+        0)
         log_error(LOG_POLICY, "candidate_refused", kv_why(&f));
+}
+
+/* What reads have found so far, a slice each time there is room for it. */
+static void tell_known(struct app *a)
+{
+    struct in now = {.kind = IN_TICK};
+    struct buf slice;
+    if (!a->candidate_begins || !candidate_beg(a->candidate, true))
+        return;
+    app_now(&now);
+    buf_init(&slice, mem_system(), HISTORY_TEXT_BYTES_MAX);
+    a->candidate_begins = engine_put_known(a->engine, now.now_ms, now.wall_ms,
+                                           &a->candidate_known, &slice);
+    if (buf_ok(&slice))
+        candidate_push(a->candidate, false, buf_span(&slice));
+    candidate_flush(a->candidate);
+    if (!a->candidate_begins)
+        (void)candidate_beg(a->candidate, false);
+    buf_fini(&slice);
+}
+
+static void on_wake(uv_async_t *h)
+{
+    struct app *a = container_of(h, struct app, candidate_wake);
+    struct in in = {.kind = IN_TICK};
+    if (a->stopping)
+        return;
+    tell_known(a);
+    if ((a->candidate != NULL && candidate_has(a->candidate)) ||
+        (a->candidate_loading != NULL && candidate_has(a->candidate_loading)))
+        ignore_rc(app_step(a, &in)); /* takes what it has to say */
+}
+
+void candidate_host_init(struct app *a)
+{
+    must(uv_async_init(&a->loop, &a->candidate_wake, on_wake) == 0);
+}
+
+void candidate_host_quit(struct app *a)
+{
+    struct candidate *const all[] = {a->candidate_loading, a->candidate,
+                                     a->candidate_old};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] != NULL)
+            candidate_quit(all[i]);
 }
 
 void candidate_host_close(struct app *a)
@@ -74,9 +121,13 @@ static bool take_loaded(struct app *a, struct in *ret)
     }
     a->candidate_old = a->candidate;
     a->candidate = c;
-    const struct policy *policy = candidate_policy(c);
-    *ret = (struct in){.kind = IN_CANDIDATE, .policy = {.policy = policy}};
-    log_info(LOG_POLICY, "candidate", kv_str("digest", policy->digest_hex));
+    a->candidate_begins = true;
+    a->candidate_known = 0;
+    ignore_rc(uv_async_send(&a->candidate_wake)); /* after the step to come */
+    *ret = (struct in){.kind = IN_CANDIDATE,
+                       .policy = {.policy = candidate_policy(c)}};
+    log_info(LOG_POLICY, "candidate",
+             kv_str("digest", candidate_policy(c)->digest_hex));
     return true;
 }
 

@@ -481,6 +481,7 @@ int app_open(struct app *a, const char *config_path, const char *signed_by,
     must(uv_timer_init(&a->loop, &a->timer) == 0);
     must(uv_timer_init(&a->loop, &a->heartbeat) == 0);
     a->heartbeat.data = a;
+    candidate_host_init(a);
     TRY(load_config(a, config_path, f));
     log_setup(STDERR_FILENO, a->config->diagnostics_level,
               a->config->diagnostics_format);

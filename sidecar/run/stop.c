@@ -170,6 +170,8 @@ static void close_handles(struct app *a)
 {
     close_handle(a, (uv_handle_t *)&a->timer);
     close_handle(a, (uv_handle_t *)&a->heartbeat);
+    candidate_host_quit(a);
+    close_handle(a, (uv_handle_t *)&a->candidate_wake);
     for (unsigned i = 0; i < a->signal_count; i++)
         close_handle(a, (uv_handle_t *)&a->signals[i]);
 }

@@ -56,7 +56,6 @@ describe('candidate policy', () => {
         }
         const total = await untilTotal('allow -> deny gate_rule');
         assert.equal(total.rule, 'pay');
-        await ask(gate, payer, 'kb.search'); // a step, so that what is told comes back
         const record = await untilRecord(w.bailiff, { kind: 'candidate', agent: plain });
         const { digest } = await view();
         assert.deepEqual(
@@ -89,12 +88,32 @@ describe('candidate policy', () => {
         write(STRICTER.replace('everything', 'Every Thing'));
         w.bailiff.signal('SIGHUP');
         const gate = w.gate();
-        await until('the refusal', async () => {
-            await ask(gate, '/Agents/payer');
-            return /event=candidate_refused .*candidate\.yaml:\d+:\d+:/.test(w.bailiff.stderr);
-        });
+        await until('the refusal', () =>
+            /event=candidate_refused .*candidate\.yaml:\d+:\d+:/.test(w.bailiff.stderr));
         assert.equal((await view()).digest, digest);
         assert.equal(await ask(gate, '/Agents/payer'), 'allow');
+        const checked = await w.bailiff.cli('check', '-c', w.bailiff.configFile);
+        assert.equal(checked.code, 1, checked.stderr);
+        assert.match(checked.stdout, /candidate\.yaml:\d+:\d+:/);
+    });
+
+    it('bailiff check runs its tests too', async () => {
+        const checked = async (expected) => {
+            write(`${STRICTER}tests:
+  - name: who may pay
+    given: {agent: {uri: /Agents/7, active: true, groups: [g-pay]}}
+    event: {activate: /Agents/7}
+    expect: {gate: {tool: pay.out, decision: ${expected}}}
+`);
+            return w.bailiff.cli('check', '--json', '-c', w.bailiff.configFile);
+        };
+        const bad = await checked('deny');
+        assert.equal(bad.code, 1, bad.stdout + bad.stderr);
+        const finding = JSON.parse(bad.stdout).files.find((f) => f.key === 'policy.candidate');
+        assert.match(finding.text, /who may pay/);
+        const good = await checked('allow');
+        assert.equal(good.code, 0, good.stdout + good.stderr);
+        assert.match(JSON.parse(good.stdout).candidate.digest, /^[0-9a-f]{64}$/);
     });
 
     it('a better one takes over; rules that would stop an agent are told', async () => {
@@ -105,10 +124,7 @@ describe('candidate policy', () => {
 gate:`));
         w.bailiff.signal('SIGHUP');
         const gate = w.gate();
-        await until('the new one', async () => {
-            await ask(gate, '/Agents/payer');
-            return (await view()).digest !== before;
-        });
+        await until('the new one', async () => (await view()).digest !== before);
         const agent = await known(w, gate, 'risky');
         await tell(w, 'risk-level-change', agent);
         await untilAnswer(gate, agent, 'allow');
@@ -118,9 +134,48 @@ gate:`));
             return (await view()).totals.find((t) => t.what === 'hold suspended');
         }, 30000);
         assert.deepEqual([total.rule, total.would, total.would_not], ['risk', 1, 0]);
-        await ask(gate, agent);
         const record = await untilRecord(w.bailiff,
             { kind: 'candidate', agent, action: 'hold suspended' });
         assert.equal(record.outcome, 'would');
+    });
+
+    it('decides by attributes that only it names, once agents were read again', async () => {
+        const before = (await view()).digest;
+        const gate = w.gate();
+        const reads = (agent) => w.scim.readsOf(agent);
+        const early = await known(w, gate, 'early', { title: 'clerk' });
+        write(`${POLICY}  - {name: titles, tools: ["pay.*"], require: 'title eq "chief"'}\n`);
+        w.bailiff.signal('SIGHUP');
+        await until('the new one', async () => (await view()).digest !== before);
+        const { questions_undecidable: open } = await view();
+        const readBefore = reads(early).length;
+        assert.equal(await ask(gate, early, 'pay.out'), 'allow');
+        assert.equal(reads(early).length, readBefore); // it has not become stale
+        await until('an open question', async () => (await view()).questions_undecidable > open);
+        assert.equal((await view()).totals.length, 0);
+        const clerk = await known(w, gate, 'clerk', { title: 'clerk' });
+        const chief = await known(w, gate, 'chief', { title: 'chief' });
+        assert.match(reads(clerk).at(-1).query.get('attributes'), /\btitle\b/);
+        w.scim.put(early, { displayName: 'moved on' });
+        await tell(w, 'patch:notice', early); // and is read again
+        await untilAnswer(gate, early, 'allow');
+        for (const agent of [chief, clerk, early]) {
+            assert.equal(await ask(gate, agent, 'pay.out'), 'allow');
+        }
+        const total = await until('two differences', async () =>
+            (await view()).totals.find((t) => t.rule === 'titles' && t.would === 2));
+        assert.equal(total.what, 'allow -> deny gate_rule');
+        assert.equal((await view()).questions_undecidable, open + 1);
+    });
+
+    it('knows from the start what reads have found', async () => {
+        const before = (await view()).digest;
+        write(STRICTER);
+        w.bailiff.signal('SIGHUP');
+        await until('the new one', async () => (await view()).digest !== before);
+        const gate = w.gate();
+        assert.equal(await ask(gate, '/Agents/clerk', 'pay.out'), 'allow');
+        await untilTotal('allow -> deny gate_rule');
+        assert.equal((await view()).questions_undecidable, 0);
     });
 });

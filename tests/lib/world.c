@@ -46,7 +46,7 @@ static struct names copy_names(struct world *w, struct names n)
 
 struct span world_text(struct world *w, const char *fmt, ...)
 {
-    char text[4096];
+    char text[16384];
     va_list ap;
     va_start(ap, fmt);
     int n = vsnprintf(text, sizeof text, fmt, ap);

@@ -196,6 +196,137 @@ static void what_is_named_is_told_again_every_hour(void **state)
     world_close(w);
 }
 
+/* ---- a candidate ---- */
+
+static void load_candidate(struct world *w, const char *yaml)
+{
+    const struct in in = {.kind = IN_CANDIDATE,
+                          .policy = {.policy = world_policy(w, yaml)}};
+    CHECK_INT(world_step(w, in), 0);
+}
+
+#define NAMES_TITLE "gate: [{name: a, tools: ['*'], require: 'title pr'}]\n"
+
+static bool asks_for(const struct world *w, const char *name)
+{
+    const struct names asked = w->reads[w->read_count - 1].attributes;
+    for (unsigned i = 0; i < asked.count; i++)
+        if (span_eq(asked.at[i], span_str(name)))
+            return true;
+    return false;
+}
+
+#define TITLED "{\"active\":true,\"title\":\"boss\"}"
+
+static void reads_ask_for_what_a_candidate_names(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy_text);
+    (void)world_ask(w, "/Agents/1", "kb");
+    CHECK(!asks_for(w, "title"));
+    load_candidate(w, NAMES_TITLE);
+    /* It was under way already. */
+    CHECK(world_reply(w, "/Agents/1", READ_OK, "e1", ACTIVE));
+    CHECK(has(all_inputs(w), "\"also\":[\"title\"]"));
+    CHECK_INT(count(all_inputs(w), "\"partial\":true"), 1);
+    uint64_t again = world_ask(w, "/Agents/1", "kb");
+    CHECK_STR(world_says(w, again), "tool_not_named"); /* not stale */
+    CHECK_UINT(world_reading(w, "/Agents/1"), 0);
+    (void)EVENT(w, .feed = "hr", .jti = "j1", .uri = "/Agents/1",
+                .type = EVENT_PATCH, .changed = "title");
+    (void)world_ask(w, "/Agents/1", "kb");
+    CHECK(asks_for(w, "title"));
+    CHECK_UINT(w->reads[w->read_count - 1].if_none_match.n, 0);
+    CHECK(world_reply(w, "/Agents/1", READ_OK, "e2", TITLED));
+    CHECK_INT(count(all_inputs(w), "\"partial\":true"), 1);
+    CHECK_INT(count(all_inputs(w), "\"title\":\"boss\""), 1);
+    /* What is kept has it too, so that a read that finds nothing new is
+     * whole. */
+    (void)EVENT(w, .feed = "hr", .jti = "j2", .uri = "/Agents/1",
+                .type = EVENT_PATCH, .changed = "title");
+    (void)world_ask(w, "/Agents/1", "kb");
+    CHECK(w->reads[w->read_count - 1].if_none_match.n > 0);
+    CHECK(world_reply(w, "/Agents/1", READ_NOT_MODIFIED, NULL, NULL));
+    CHECK_INT(count(all_inputs(w), "\"partial\":true"), 1);
+    CHECK_INT(count(all_inputs(w), "\"title\":\"boss\""), 2);
+    world_close(w);
+}
+
+static void a_candidate_does_not_make_reads_fail(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy_text);
+    load_candidate(w, NAMES_TITLE);
+    uint64_t q = world_ask(w, "/Agents/1", "kb");
+    CHECK(asks_for(w, "title"));
+    CHECK(world_reply(w, "/Agents/1", READ_FAILED, NULL, NULL));
+    world_pass(w, READ_BACKOFF_MAX_MS);
+    CHECK_STR(world_says(w, q), "refresh_failed");
+    q = world_ask(w, "/Agents/1", "kb");
+    CHECK(!asks_for(w, "title"));
+    CHECK(world_reply(w, "/Agents/1", READ_OK, "e1", ACTIVE));
+    CHECK_STR(world_says(w, q), "tool_not_named");
+    CHECK(has(all_inputs(w), "\"partial\":true"));
+    world_pass(w, READ_NARROW_MS);
+    (void)world_ask(w, "/Agents/2", "kb");
+    CHECK(asks_for(w, "title"));
+    world_close(w);
+}
+
+static void what_is_too_much_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy_text);
+    struct buf many;
+    buf_init(&many, &w->arena.mem, 65536);
+    buf_put_str(&many, "gate:\n");
+    for (unsigned i = 0; i < 4; i++) {
+        buf_printf(&many, "  - {name: r%u, tools: ['*'], require: 'active pr",
+                   i);
+        for (unsigned k = 0; k < 20; k++)
+            buf_printf(&many, " and a%u-%060u pr", i, k);
+        buf_put_str(&many, "'}\n");
+    }
+    buf_put_u8(&many, 0);
+    load_candidate(w, (const char *)many.p);
+    (void)world_ask(w, "/Agents/1", "kb");
+    CHECK_UINT(w->reads[0].attributes.count, w->policy->attributes.count);
+    CHECK(!has(all_inputs(w), "\"also\""));
+    CHECK(world_reply(w, "/Agents/1", READ_OK, "e1", ACTIVE));
+    CHECK(!has(all_inputs(w), "partial"));
+    world_close(w);
+}
+
+static void what_is_known_is_told_in_slices(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy_text);
+    struct buf all, slice;
+    size_t at = 0;
+    bool more = true;
+    buf_init(&all, &w->arena.mem, 1024 * 1024);
+    for (unsigned i = 0; i < 700; i++) {
+        const char *uri = (const char *)world_text(w, "/Agents/%u", i).p;
+        (void)world_ask(w, uri, "kb");
+        CHECK(world_reply(w, uri, READ_OK, "e1", ACTIVE));
+    }
+    (void)EVENT(w, .feed = "hr", .jti = "j1", .uri = "/Agents/5",
+                .type = EVENT_PATCH, .changed = "title");
+    unsigned slices = 0;
+    for (; more; slices++) {
+        buf_init(&slice, &w->arena.mem, HISTORY_TEXT_BYTES_MAX);
+        more = engine_put_known(w->e, w->now + 7, w->wall, &at, &slice);
+        CHECK(buf_ok(&slice));
+        buf_put(&all, buf_span(&slice));
+    }
+    CHECK(slices > 1);
+    every_line_is_an_object(buf_span(&all));
+    CHECK_INT(count(buf_span(&all), "\"result\":\"qualified\""), 699);
+    CHECK(!has(buf_span(&all), "\"/Agents/5\"")); /* it is stale */
+    CHECK_INT(count(buf_span(&all), "\"etag\":\"e1\""), 699);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +336,10 @@ int main(void)
         cmocka_unit_test(people_have_no_name),
         cmocka_unit_test(what_is_too_large_keeps_its_head),
         cmocka_unit_test(what_is_named_is_told_again_every_hour),
+        cmocka_unit_test(reads_ask_for_what_a_candidate_names),
+        cmocka_unit_test(a_candidate_does_not_make_reads_fail),
+        cmocka_unit_test(what_is_too_much_is_not_asked_for),
+        cmocka_unit_test(what_is_known_is_told_in_slices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

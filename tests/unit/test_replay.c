@@ -276,6 +276,74 @@ static void hostile_lines_are_passed_over(void **state)
     compare_free(c);
 }
 
+#define NAMED(t, since)                                                        \
+    "{\"t\":" t ",\"kind\":\"policy\",\"since\":" since                        \
+    ",\"resource\":[\"title\"],\"also\":[\"title\"],\"event\":[]}"
+#define ACTIVE "{\"active\":true}"
+#define BOSS "{\"active\":true,\"title\":\"boss\"}"
+#define TITLE                                                                  \
+    "rules:\n"                                                                 \
+    "  - {name: demote, events: [patch], where: 'title ne \"boss\"', do: "     \
+    "[{hold: suspended}]}\n"                                                   \
+    "gate:\n"                                                                  \
+    "  - {name: all, tools: ['*'], require: 'active eq true'}\n"               \
+    "  - {name: pay, tools: [pay], require: 'title eq \"boss\"'}\n"
+
+/* What is named since some time is in reads that started later. */
+static void an_older_read_does_not_say_what_is_named_since(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines[6];
+        unsigned undecided, changed;
+        bool held;
+    } rows[] = {
+        {{READ("1000000", "qualified", "a", ACTIVE),
+          NAMED("1000001", "1000001"),
+          ASK("1000002", "pay", "allow", "allowed"),
+          EVENT_1("1000003", "j1", "patch")},
+         1,
+         0,
+         false},
+        {{READ("1000000", "qualified", "a", BOSS), NAMED("1000001", "900000"),
+          ASK("1000002", "pay", "allow", "allowed"),
+          EVENT_1("1000003", "j1", "patch")},
+         0,
+         0,
+         false},
+        {{NAMED("1000001", "1000001"),
+          READ("1000010", "qualified", "a", ACTIVE),
+          ASK("1000020", "pay", "allow", "allowed"),
+          EVENT_1("1000030", "j1", "patch")},
+         0,
+         1,
+         true},
+        {{NAMED("1000001", "1000001"),
+          READ("1000004", "qualified", "a", ACTIVE),
+          ASK("1000020", "pay", "allow", "allowed"),
+          EVENT_1("1000030", "j1", "patch")},
+         1,
+         0,
+         false},
+        {{NAMED("1000001", "1000001"),
+          READ("1000010", "qualified\",\"partial\":true,\"x\":\"", "a", ACTIVE),
+          ASK("1000020", "pay", "allow", "allowed"),
+          EVENT_1("1000030", "j1", "patch")},
+         1,
+         0,
+         false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct compare *c = compare_of(NULL, TITLE);
+        feed(c, rows[i].lines);
+        CHECK_UINT(c->difference.questions, 1);
+        CHECK_UINT(c->difference.undecided, rows[i].undecided);
+        CHECK_UINT(c->difference.changed, rows[i].changed);
+        CHECK((find(c, "hold suspended") != NULL) == rows[i].held);
+        compare_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +354,7 @@ int main(void)
         cmocka_unit_test(an_attribute_that_was_not_kept_is_named),
         cmocka_unit_test(without_an_old_policy_it_is_what_happened),
         cmocka_unit_test(people_act_in_a_replay_too),
+        cmocka_unit_test(an_older_read_does_not_say_what_is_named_since),
         cmocka_unit_test(hostile_lines_are_passed_over),
     };
     arena_init(&texts, mem_system(), 16 * 1024 * 1024);
