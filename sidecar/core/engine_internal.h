@@ -280,6 +280,7 @@ struct cause {
     const struct doc *fresh;        /* resource of a qualifying read, or NULL */
     const struct policy_rule *only; /* a schedule's rule; NULL: any */
     unsigned may;                   /* enum feed_may */
+    bool feed_lost;       /* nobody knows any more which feed it was */
     enum reason withheld; /* jobs that it makes wait for a person; or NONE */
     struct span why;      /* in words, for them and for who is called */
 };
@@ -292,6 +293,9 @@ void run_rules(struct engine *e, struct subject *s, const struct cause *c);
 /* One rule that a read has decided (pending rules). */
 void run_rule(struct engine *e, struct subject *s, const struct policy_rule *r,
               const struct cause *c);
+/* What it is about to do, for the limits: before any of several does it. */
+void count_rule(struct engine *e, struct subject *s, const struct cause *c,
+                const struct policy_rule *r);
 /* Its steps on one agent: a read has decided that it is one of those that the
  * rule is narrowed to. */
 void run_rule_on(struct engine *e, struct subject *agent,

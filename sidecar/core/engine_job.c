@@ -416,7 +416,8 @@ static void revoke_if_held(struct engine *e, const struct credential *cr)
         return;
     const struct cause c = {.type = h->event,
                             .jti = keep(e, span_str((const char *)h->cause)),
-                            .may = MAY_ALL};
+                            .may = MAY_ALL,
+                            .feed_lost = true};
     const uint64_t withheld = e->stats.withheld;
     for (unsigned k = 0; k < r->step_count; k++) {
         const struct cause asked = limit_cause(e, cr->agent, &c, &r->steps[k]);

@@ -259,6 +259,7 @@ void limit_count(struct engine *e, struct subject *agent, const struct cause *c,
     for (unsigned i = 0; i < r->step_count; i++) {
         const enum limit_kind k = policy_step_limit(e->policy, &r->steps[i]);
         if (k < LIMIT_KIND_COUNT && e->policy->limits[k].max > 0 &&
+            (k == LIMIT_HTTP || is_agent(e, agent)) &&
             (policy_step_needs(&r->steps[i]) & ~c->may) == 0)
             count_step(e, agent, c, k);
     }
@@ -276,8 +277,8 @@ static const struct doc *known_attributes(const struct engine *e,
                : NULL;
 }
 
-/* A cause without a feed may stand for one that nobody knows any more: then
- * the windows that have the agent speak for it. */
+/* Whose feed nobody knows any more: the windows that have the agent speak for
+ * it. */
 static bool is_among_passed(struct engine *e, const struct subject *agent,
                             enum limit_kind kind, unsigned *ret_source)
 {
@@ -306,7 +307,7 @@ struct cause limit_cause(struct engine *e, const struct subject *agent,
             continue;
         (void)expire(e, k, source);
         if (is_passed(e, k, source) ||
-            (c->feed.n == 0 && is_among_passed(e, agent, k, &source))) {
+            (c->feed_lost && is_among_passed(e, agent, k, &source))) {
             ret.withheld = REASON_BEYOND_LIMIT;
             ret.why = passed_text(e, k, source);
             return ret;

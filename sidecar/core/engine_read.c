@@ -281,32 +281,65 @@ static void found_state(struct engine *e, struct subject *s, enum found now,
     run_rules(e, s, &c);
 }
 
-/* NULL: nothing about it can be known any more. */
-static void decide_pending(struct engine *e, struct subject *s,
-                           const struct doc *resource)
+/* The rule that waited, when it applies by what was read; else NULL. Still
+ * undecidable on a fresh read (it asks about the event's data, which is gone):
+ * the stricter reading. */
+static const struct policy_rule *decided(const struct engine *e,
+                                         const struct pending_rule *p,
+                                         const struct doc *resource)
 {
-    LIST_EACH (k, next, &subject_rare(s)->pending) {
-        struct pending_rule *p = container_of(k, struct pending_rule, link);
-        if (p->decided)
-            continue;
-        struct cause c = {.type = p->type,
+    const struct policy_rule *r = policy_find_rule(e->policy, text_of(p->rule));
+    const struct filter_env env = {.resource = resource};
+    if (r == NULL)
+        return NULL;
+    const struct filter *open =
+        p->about == PENDING_TARGET ? r->agents_where : r->where;
+    return open == NULL || filter_eval(open, &env) != TRI_NO ? r : NULL;
+}
+
+static struct cause cause_of(struct engine *e, const struct pending_rule *p,
+                             const struct doc *resource)
+{
+    return (struct cause){.type = p->type,
                           .feed = keep(e, text_of(p->feed)),
                           .jti = keep(e, text_of(p->jti)),
                           .fresh = resource,
                           .may = policy_feed_may(e->policy, text_of(p->feed))};
-        const struct policy_rule *r =
-            policy_find_rule(e->policy, text_of(p->rule));
-        const struct filter *open = r == NULL ? NULL
-                                    : p->about == PENDING_TARGET
-                                        ? r->agents_where
-                                        : r->where;
-        const struct filter_env env = {.resource = resource};
-        /* Still undecidable on a fresh read (it asks about the event's data,
-         * which is gone): the stricter reading. */
-        bool holds = open == NULL || filter_eval(open, &env) != TRI_NO;
-        if (r != NULL && holds && p->about == PENDING_TARGET)
+}
+
+/* Limits: first all are counted, so that their order never matters. */
+static void count_pending(struct engine *e, struct subject *s,
+                          const struct doc *resource)
+{
+    LIST_EACH (k, next, &subject_rare(s)->pending) {
+        const struct pending_rule *p =
+            container_of(k, struct pending_rule, link);
+        if (p->decided)
+            continue;
+        const struct policy_rule *r = decided(e, p, resource);
+        const struct cause c = cause_of(e, p, resource);
+        if (r != NULL && p->about == PENDING_TARGET)
+            limit_count(e, s, &c, r);
+        else if (r != NULL)
+            count_rule(e, s, &c, r);
+    }
+}
+
+/* NULL: nothing about it can be known any more. */
+static void decide_pending(struct engine *e, struct subject *s,
+                           const struct doc *resource)
+{
+    if (e->policy->limited)
+        count_pending(e, s, resource);
+    LIST_EACH (k, next, &subject_rare(s)->pending) {
+        struct pending_rule *p = container_of(k, struct pending_rule, link);
+        if (p->decided)
+            continue;
+        const struct cause c = cause_of(e, p, resource);
+        const struct policy_rule *r = decided(e, p, resource);
+        if (r != NULL && p->about == PENDING_TARGET)
             run_rule_on(e, s, r, &c);
-        else if (r != NULL && holds)
+        else if (r != NULL)
             run_rule(e, s, r, &c);
         subject_decide(s, p);
         e->decided = s;

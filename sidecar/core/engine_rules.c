@@ -313,9 +313,8 @@ static bool pend(struct engine *e, struct subject *s,
     return true;
 }
 
-/* What the rule is about to do, for the limits. */
-static void count_rule(struct engine *e, struct subject *s,
-                       const struct cause *c, const struct policy_rule *r)
+void count_rule(struct engine *e, struct subject *s, const struct cause *c,
+                const struct policy_rule *r)
 {
     if (!e->policy->limited)
         return;

@@ -95,6 +95,8 @@ void ref_init(struct ref *r, struct mem *m, const struct policy *p,
     r->policy = p;
     r->now_ms = now_ms;
     r->audit = p->mode.audit;
+    r->feeds[0].alive_ms = r->feeds[1].alive_ms = now_ms;
+    ref_take_schedules(r);
 }
 
 void ref_next(struct ref *r, int64_t now_ms)
@@ -188,9 +190,17 @@ static bool is_news(struct ref *r, const struct event *ev, unsigned payload,
     return true;
 }
 
+void ref_sign_of_life(struct ref *r, struct span feed)
+{
+    const unsigned i = span_eq(feed, SPAN("hr")) ? 0 : 1;
+    r->feeds[i].alive_ms = r->now_ms;
+    r->feeds[i].silent = false;
+}
+
 void ref_statement(struct ref *r, const struct event *ev, unsigned payload)
 {
     bool differs;
+    ref_sign_of_life(r, ev->feed);
     if (!is_news(r, ev, payload, &differs)) {
         if (differs)
             touch(r, ref_subject(r, ev->uri), SPAN(""));
@@ -386,9 +396,16 @@ static void read_related(struct ref *r, struct ref_subject *s,
     ref_decide_pending(r, s, read->resource);
 }
 
-void ref_read(struct ref *r, const struct ref_read *read)
+void ref_read(struct ref *r, const struct ref_read *told)
 {
-    struct ref_subject *s = ref_subject(r, read->uri);
+    struct ref_subject *s = ref_subject(r, told->uri);
+    struct ref_read again = *told;
+    const struct ref_read *read = &again;
+    if (told->result == READ_NOT_MODIFIED) { /* what its ETag stood for */
+        again.result = told->conditional ? READ_OK : READ_FAILED;
+        again.etag = s->etag;
+        again.resource = s->attrs;
+    }
     if (read->result == READ_GONE) {
         found_nobody(r, s, read);
         return;
@@ -410,6 +427,7 @@ void ref_read(struct ref *r, const struct ref_read *read)
         read_agent(r, s, read, good);
     else
         read_related(r, s, read, good);
+    ref_meet(r, s);
 }
 
 /* ---- people and time ---- */
@@ -463,7 +481,19 @@ void ref_person(struct ref *r, enum operator_verb verb, struct span uri,
         decide_review(r, s, person, verb == OP_REVIEW_APPROVE);
 }
 
-void ref_time(struct ref *r)
+/* Who knows what a feed did not say? */
+static void hear_nothing(struct ref *r)
+{
+    const int64_t after = r->policy->feed_silent_ms;
+    for (unsigned i = 0; i < 2 && after > 0; i++)
+        if (!r->feeds[i].silent && r->now_ms - r->feeds[i].alive_ms >= after) {
+            r->feeds[i].silent = true;
+            if (r->policy->feed_silent_refresh)
+                r->silent_n = r->n;
+        }
+}
+
+static void end_reviews(struct ref *r)
 {
     for (unsigned k = 0; k < r->subject_count; k++) {
         struct ref_subject *s = &r->subjects[k];
@@ -477,12 +507,50 @@ void ref_time(struct ref *r)
     }
 }
 
+void ref_time(struct ref *r)
+{
+    hear_nothing(r);
+    ref_run_schedules(r);
+    end_reviews(r);
+}
+
 /* Holds outlive the policy that made them; what it asks must be read. */
 void ref_reload(struct ref *r, const struct policy *p)
 {
     r->policy = p;
     r->audit = p->mode.audit;
     r->reload_n = r->n;
+    ref_take_schedules(r);
+}
+
+/* Standing, holds, what waits and what was heard are kept; what was read is
+ * not, and a person's time goes on. */
+void ref_restart(struct ref *r, int64_t down_ms)
+{
+    const int64_t week = INT64_C(7) * 24 * 3600 * 1000;
+    const int64_t passed = down_ms < 0 ? 0 : down_ms;
+    for (unsigned k = 0; k < r->subject_count; k++) {
+        struct ref_subject *s = &r->subjects[k];
+        s->attrs = NULL;
+        s->failed = false;
+        s->rest_until_ms = 0;
+        s->covered_ms -= passed;
+        s->touched_ms -= passed;
+        for (unsigned i = 0; i < s->hold_count; i++)
+            if (s->holds[i].due_ms != 0)
+                s->holds[i].due_ms -= passed;
+    }
+    for (unsigned i = 0; i < r->counted_count; i++)
+        r->counted[i].at_ms =
+            down_ms < 0 ? r->now_ms : r->counted[i].at_ms - passed;
+    r->called_count = 0;
+    r->slept_ms += passed > week ? week : passed;
+    r->reload_n = r->n;
+    for (unsigned i = 0; i < 2; i++) {
+        r->feeds[i].alive_ms = r->now_ms;
+        r->feeds[i].silent = false;
+    }
+    end_reviews(r); /* schedules have their turn when time goes on */
 }
 
 void ref_show_holds(const struct ref *r, struct lines *to)

@@ -12,6 +12,8 @@
  *
  *   reference_condition.c  conditions over small documents
  *   reference_rules.c      which rules match, what their steps do, releases
+ *   reference_limit.c      limits
+ *   reference_schedule.c   schedules
  *   reference_gate.c       standing and the gate
  *   reference.c            statements, reads, people, time
  *
@@ -29,7 +31,9 @@
 #define REF_HOLDS_MAX 24
 #define REF_PENDING_MAX 16
 #define REF_ACTIONS_MAX 32
-#define REF_NAMES_MAX 8
+#define REF_NAMES_MAX REF_HOLDS_MAX
+#define REF_COUNTED_MAX 64
+#define REF_RUNS_MAX 4 /* schedules of a policy */
 #define LINES_MAX 40
 #define LINE_BYTES 80
 
@@ -76,6 +80,22 @@ struct ref_pending {
     struct span rule;
     enum event_type type;
     struct span jti, feed;
+    bool target; /* only `agents_where` is open */
+};
+
+/* One run of a rule's schedule. */
+struct ref_schedule {
+    struct span rule;
+    enum event_type type; /* EVENT_SCHEDULED, EVENT_IDLE */
+    int64_t period_ms, since_ms;
+};
+
+/* An agent that a limit has counted. */
+struct ref_counted {
+    enum limit_kind kind;
+    char source[16];
+    unsigned subject;
+    int64_t at_ms;
 };
 
 struct ref_subject {
@@ -101,6 +121,9 @@ struct ref_subject {
     unsigned hold_count;
     struct ref_pending pending[REF_PENDING_MAX];
     unsigned pending_count;
+    /* schedules; on their own clock */
+    bool met;
+    int64_t met_ms, used_ms, ran_ms[REF_RUNS_MAX];
 };
 
 struct ref {
@@ -119,7 +142,24 @@ struct ref {
     unsigned heard_count;
     char actions[REF_ACTIONS_MAX][LINE_BYTES]; /* started and still open */
     unsigned action_count;
+    char withheld[REF_ACTIONS_MAX][LINE_BYTES];
+    unsigned withheld_count;
     unsigned operator_count;
+    struct ref_counted counted[REF_COUNTED_MAX];
+    unsigned counted_count;
+    struct {
+        char key[32]; /* a limit and a source */
+        int64_t at_ms;
+    } called[8];
+    unsigned called_count;
+    struct ref_schedule schedules[REF_RUNS_MAX];
+    unsigned schedule_count;
+    int64_t slept_ms; /* the clock of schedules runs ahead by this */
+    struct {
+        int64_t alive_ms; /* the last sign of life */
+        bool silent;
+    } feeds[2]; /* "hr" and another */
+    unsigned silent_n;
     struct lines lines; /* what this input led to */
 };
 
@@ -131,9 +171,12 @@ struct ref_cause {
     bool read;                     /* a read told: `fresh` is what it found */
     const struct doc *fresh;       /* NULL: gone */
     bool feed_bound;               /* the feed's authority counts */
+    struct span only;              /* this rule alone, when it is named */
 };
 
 struct ref_subject *ref_subject(struct ref *r, struct span uri);
+/* The n-th input has told of it, or of something it depends on. */
+bool ref_is_changed(const struct ref *r, const struct ref_subject *s);
 bool ref_is_agent(const struct ref *r, const struct ref_subject *s);
 
 /* reference_rules.c */
@@ -145,6 +188,30 @@ void ref_releases(struct ref *r, struct ref_subject *s);
 void ref_hold(struct ref *r, struct ref_subject *s, const struct ref_hold *h);
 void ref_lift(struct ref *r, struct ref_subject *s, unsigned hold,
               const char *by);
+
+bool ref_audits(const struct ref *r, const struct policy_rule *rule);
+/* Is the step one that this cause may take on this subject? */
+bool ref_may_take(const struct ref *r, const struct ref_subject *s,
+                  const struct policy_step *step, const struct ref_cause *c);
+void ref_start(struct ref *r, const struct ref_subject *s, const char *who,
+               struct span rule, struct span action, struct span jti);
+
+/* reference_limit.c */
+/* Before any step is taken: all that the rule is about to do. */
+void ref_count(struct ref *r, const struct ref_subject *s,
+               const struct policy_rule *rule, const struct ref_cause *c);
+bool ref_is_withheld(const struct ref *r, const struct ref_subject *s,
+                     const struct policy_step *step, const struct ref_cause *c);
+/* Something of the rule was: whom `never_for` has called. */
+void ref_call_for_one(struct ref *r, const struct ref_subject *s,
+                      const struct policy_rule *rule,
+                      const struct ref_cause *c);
+
+/* reference_schedule.c */
+void ref_take_schedules(struct ref *r);
+void ref_meet(struct ref *r, struct ref_subject *s);
+void ref_use(struct ref *r, struct span uri); /* it was allowed something */
+void ref_run_schedules(struct ref *r);
 
 /* reference_gate.c */
 bool ref_tools_have(const struct policy *p, const struct tool_set *set,
@@ -165,12 +232,14 @@ struct ref_answer ref_ask(const struct ref *r, struct span uri,
 void ref_init(struct ref *r, struct mem *m, const struct policy *p,
               int64_t now_ms);
 void ref_next(struct ref *r, int64_t now_ms);
+void ref_sign_of_life(struct ref *r, struct span feed);
 void ref_statement(struct ref *r, const struct event *ev, unsigned payload);
 struct ref_read {
     struct span uri, etag;
     unsigned started_n;
     int64_t started_ms;
     enum read_result result;
+    bool conditional; /* it named the ETag that is known */
     const struct doc *resource;
 };
 void ref_read(struct ref *r, const struct ref_read *read);
@@ -178,6 +247,8 @@ void ref_person(struct ref *r, enum operator_verb verb, struct span uri,
                 const struct doc *person);
 void ref_time(struct ref *r); /* now_ms has moved */
 void ref_reload(struct ref *r, const struct policy *p);
+/* kill -9 and a start, `down_ms` later by the wall clock. */
+void ref_restart(struct ref *r, int64_t down_ms);
 /* Every hold there is, a line each. */
 void ref_show_holds(const struct ref *r, struct lines *to);
 

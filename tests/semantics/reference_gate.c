@@ -127,10 +127,26 @@ static int64_t max_age(const struct policy *p, struct span tool)
     return age < 0 ? p->max_age_ms : age;
 }
 
-/* Something has happened after the start of the last qualifying read. */
-static bool changed_since(const struct ref *r, const struct ref_subject *s)
+/* The shortest of the enforced rules that name the tool. */
+static int64_t allowed_old(const struct policy *p, struct span tool)
 {
-    bool changed = s->touched_n > s->covered_n || r->reload_n > s->covered_n;
+    int64_t least = -1;
+    for (unsigned i = 0; i < p->gate_count; i++) {
+        const struct policy_gate *g = &p->gates[i];
+        const int64_t own = g->old_allow_for_ms == POLICY_DEFAULT
+                                ? p->old_allow_for_ms
+                                : g->old_allow_for_ms;
+        if (!g->mode.audit && ref_tools_have(p, &g->tools, tool) &&
+            (least < 0 || own < least))
+            least = own;
+    }
+    return least < 0 ? p->old_allow_for_ms : least;
+}
+
+bool ref_is_changed(const struct ref *r, const struct ref_subject *s)
+{
+    bool changed = s->touched_n > s->covered_n || r->reload_n > s->covered_n ||
+                   r->silent_n > s->covered_n;
     for (unsigned k = 0; k < REF_RELATIONS; k++)
         for (unsigned i = 0; i < r->subject_count; i++)
             changed = changed || (s->related[k][i] &&
@@ -187,12 +203,19 @@ struct ref_answer ref_ask(const struct ref *r, struct span uri,
         return deny(REASON_NOT_AN_AGENT);
     if (!s->known || s->found == REF_GONE)
         return ask_unknown(r, s, reading);
-    if (changed_since(r, s) ||
-        r->now_ms - s->covered_ms > max_age(r->policy, tool))
-        return s->failed && !reading && r->now_ms < s->rest_until_ms
-                   ? deny(REASON_REFRESH_FAILED)
-                   : (struct ref_answer){.says = SAYS_WAIT};
+    const int64_t late_ms =
+        r->now_ms - s->covered_ms - max_age(r->policy, tool);
+    const bool changed = ref_is_changed(r, s), stale = changed || late_ms > 0;
+    if (stale && (!s->failed || reading || r->now_ms >= s->rest_until_ms))
+        return (struct ref_answer){.says = SAYS_WAIT};
+    if (stale && (changed || late_ms > allowed_old(r->policy, tool)))
+        return deny(REASON_REFRESH_FAILED);
     if (!ref_is_agent(r, s))
         return deny(REASON_NOT_AN_AGENT);
-    return s->active ? ask_gate(r, s, tool, run) : deny(REASON_AGENT_INACTIVE);
+    if (!s->active)
+        return deny(REASON_AGENT_INACTIVE);
+    a = ask_gate(r, s, tool, run);
+    if (a.says == SAYS_ALLOW && stale)
+        a.reason = REASON_ALLOWED_OLD;
+    return a;
 }

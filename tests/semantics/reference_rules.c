@@ -46,7 +46,9 @@ static bool rule_is_about(const struct ref *r, const struct ref_subject *s,
                           const struct ref_cause *c)
 {
     const enum subject_kind kind = ref_is_agent(r, s) ? SUBJECT_AGENT : s->kind;
-    return (rule->events >> c->type & 1) != 0 && rule->subject == kind &&
+    return (rule->events >> c->type & 1) != 0 &&
+           (c->only.n == 0 || span_eq(c->only, rule->name)) &&
+           rule->subject == kind &&
            (rule->feeds.count == 0 || has(rule->feeds, c->feed)) &&
            may_have_changed(rule, c->part);
 }
@@ -147,22 +149,69 @@ static unsigned needed(enum step_kind kind)
 }
 
 /* The same request for the same reason is made once while it is open. */
-static void take_action(struct ref *r, const struct ref_subject *s,
-                        const struct policy_rule *rule,
-                        const struct policy_step *step,
-                        const struct ref_cause *c)
+void ref_start(struct ref *r, const struct ref_subject *s, const char *who,
+               struct span rule, struct span action, struct span jti)
 {
-    const struct span action = r->policy->actions[step->action].name;
     char key[LINE_BYTES];
     (void)snprintf(key, sizeof key, "%.*s %.*s %.*s %.*s", PRSPAN(s->uri),
-                   PRSPAN(rule->name), PRSPAN(c->jti), PRSPAN(action));
+                   PRSPAN(rule), PRSPAN(jti), PRSPAN(action));
     for (unsigned i = 0; i < r->action_count; i++)
         if (strcmp(r->actions[i], key) == 0)
             return;
     must(r->action_count < REF_ACTIONS_MAX);
     memcpy(r->actions[r->action_count++], key, sizeof key);
-    lines_add(&r->lines, "%.*s: %.*s starts %.*s", PRSPAN(s->uri),
+    lines_add(&r->lines, "%s: %.*s starts %.*s", who, PRSPAN(rule),
+              PRSPAN(action));
+}
+
+/* It waits for a person, once for each rule, and the agent is held. True when
+ * it is what the rule asks for now. */
+static bool withhold(struct ref *r, struct ref_subject *s,
+                     const struct policy_rule *rule, struct span action,
+                     const struct ref_cause *c)
+{
+    char key[LINE_BYTES];
+    (void)snprintf(key, sizeof key, "%.*s %.*s %.*s %.*s", PRSPAN(s->uri),
+                   PRSPAN(rule->name), PRSPAN(c->jti), PRSPAN(action));
+    for (unsigned i = 0; i < r->action_count; i++)
+        if (strcmp(r->actions[i], key) == 0)
+            return false;
+    (void)snprintf(key, sizeof key, "%.*s %.*s %.*s", PRSPAN(s->uri),
+                   PRSPAN(rule->name), PRSPAN(action));
+    for (unsigned i = 0; i < r->withheld_count; i++)
+        if (strcmp(r->withheld[i], key) == 0)
+            return true;
+    must(r->withheld_count < REF_ACTIONS_MAX &&
+         r->action_count < REF_ACTIONS_MAX);
+    memcpy(r->withheld[r->withheld_count++], key, sizeof key);
+    (void)snprintf(r->actions[r->action_count++], LINE_BYTES,
+                   "%.*s %.*s %.*s %.*s", PRSPAN(s->uri), PRSPAN(rule->name),
+                   PRSPAN(c->jti), PRSPAN(action));
+    lines_add(&r->lines, "%.*s: %.*s withheld %.*s", PRSPAN(s->uri),
               PRSPAN(rule->name), PRSPAN(action));
+    return true;
+}
+
+/* In the place of what was withheld, unless the rule holds the agent. */
+static void hold_instead(struct ref *r, struct ref_subject *s,
+                         const struct policy_rule *rule,
+                         const struct ref_cause *c)
+{
+    struct ref_hold h = {.kind = HOLD_SUSPENDED,
+                         .otherwise = HOLD_SUSPENDED,
+                         .for_operators = c->type == EVENT_DELETE,
+                         .policy = r->policy};
+    (void)snprintf(h.rule, sizeof h.rule, "%.*s", PRSPAN(rule->name));
+    (void)snprintf(h.cause, sizeof h.cause, "%.*s:withheld", PRSPAN(c->jti));
+    for (unsigned i = 0; i < s->hold_count; i++) {
+        const struct ref_hold *has = &s->holds[i];
+        if (has->kind == HOLD_SUSPENDED && strcmp(has->rule, h.rule) == 0 &&
+            (has->tools == NULL ||
+             (has->tools->classes == 0 && has->tools->patterns.count == 0)))
+            return;
+    }
+    if (ref_is_agent(r, s))
+        ref_hold(r, s, &h);
 }
 
 static void take_step(struct ref *r, struct ref_subject *s,
@@ -172,7 +221,10 @@ static void take_step(struct ref *r, struct ref_subject *s,
     if (step->kind == STEP_HOLD) {
         take_hold(r, s, rule, step, c);
     } else if (step->kind == STEP_ACTION) {
-        take_action(r, s, rule, step, c);
+        char who[LINE_BYTES];
+        (void)snprintf(who, sizeof who, "%.*s", PRSPAN(s->uri));
+        ref_start(r, s, who, rule->name, r->policy->actions[step->action].name,
+                  c->jti);
     } else if (step->kind != STEP_REFRESH) { /* nothing is registered here */
         lines_add(&r->lines, "%.*s: %.*s %s of nothing", PRSPAN(s->uri),
                   PRSPAN(rule->name), step_kind_word(step->kind));
@@ -186,18 +238,27 @@ static void take_step(struct ref *r, struct ref_subject *s,
     }
 }
 
-static bool audits(const struct ref *r, const struct policy_rule *rule)
+bool ref_audits(const struct ref *r, const struct policy_rule *rule)
 {
     return r->audit || rule->mode.audit;
+}
+
+bool ref_may_take(const struct ref *r, const struct ref_subject *s,
+                  const struct policy_step *step, const struct ref_cause *c)
+{
+    return step->kind != STEP_RELEASE &&
+           (needed(step->kind) & ~authority(r, c)) == 0 &&
+           (step->kind == STEP_ACTION || ref_is_agent(r, s));
 }
 
 static void take_steps(struct ref *r, struct ref_subject *s,
                        const struct policy_rule *rule,
                        const struct ref_cause *c)
 {
+    bool withheld = false;
     for (unsigned i = 0; i < rule->step_count; i++) {
         const struct policy_step *step = &rule->steps[i];
-        const char *not_done = audits(r, rule) ? "would" : NULL;
+        const char *not_done = ref_audits(r, rule) ? "would" : NULL;
         if ((needed(step->kind) & ~authority(r, c)) != 0)
             not_done = "not_permitted";
         if (step->kind == STEP_RELEASE ||
@@ -206,9 +267,16 @@ static void take_steps(struct ref *r, struct ref_subject *s,
         if (not_done != NULL)
             lines_add(&r->lines, "%.*s: %.*s %s %s", PRSPAN(s->uri),
                       PRSPAN(rule->name), not_done, step_kind_word(step->kind));
+        else if (step->kind == STEP_ACTION && ref_is_withheld(r, s, step, c))
+            withheld |=
+                withhold(r, s, rule, r->policy->actions[step->action].name, c);
         else
             take_step(r, s, rule, step, c);
     }
+    if (!withheld)
+        return;
+    hold_instead(r, s, rule, c);
+    ref_call_for_one(r, s, rule, c);
 }
 
 /* ---- for whom ---- */
@@ -239,62 +307,122 @@ static bool concerns(const struct ref *r, const struct policy_rule *rule,
     return false;
 }
 
-static void apply(struct ref *r, const struct ref_subject *s,
-                  const struct policy_rule *rule, const struct ref_cause *c)
+/* Is it one that the rule is narrowed to? What was read before the statement
+ * may be out of date: it can say yes, and nothing else. */
+static enum truth is_meant(const struct ref *r, const struct policy_rule *rule,
+                           const struct ref_subject *a,
+                           const struct ref_subject *s)
 {
-    lines_add(&r->lines, "%.*s: %.*s matched", PRSPAN(s->uri),
-              PRSPAN(rule->name));
-    for (unsigned i = 0; i < r->subject_count; i++)
-        if (concerns(r, rule, &r->subjects[i], s))
-            take_steps(r, &r->subjects[i], rule, c);
+    const struct ref_sight sight = {.resource = a->attrs};
+    enum truth v = TRUE_;
+    if (!concerns(r, rule, a, s))
+        return FALSE_;
+    if (rule->agents_where != NULL)
+        v = ref_condition(rule->agents_where, &sight);
+    const bool stale = ref_is_changed(r, a) ||
+                       r->now_ms - a->covered_ms > r->policy->max_age_ms;
+    return v == FALSE_ && stale ? UNKNOWN_ : v;
 }
 
 static void pend(struct ref *r, struct ref_subject *s,
-                 const struct policy_rule *rule, const struct ref_cause *c)
+                 const struct policy_rule *rule, const struct ref_cause *c,
+                 bool target)
 {
     lines_add(&r->lines, "%.*s: %.*s pending", PRSPAN(s->uri),
               PRSPAN(rule->name));
     for (unsigned i = 0; i < s->pending_count; i++)
         if (span_eq(s->pending[i].rule, rule->name) &&
-            s->pending[i].type == c->type &&
+            s->pending[i].target == target && s->pending[i].type == c->type &&
             span_eq(s->pending[i].jti, c->jti) &&
             span_eq(s->pending[i].feed, c->feed))
             return;
     must(s->pending_count < REF_PENDING_MAX);
     s->pending[s->pending_count++] =
-        (struct ref_pending){rule->name, c->type, c->jti, c->feed};
+        (struct ref_pending){rule->name, c->type, c->jti, c->feed, target};
 }
 
-void ref_rules(struct ref *r, struct ref_subject *s, const struct ref_cause *c)
+static void count_all(struct ref *r, const struct ref_subject *s,
+                      const struct policy_rule *rule, const struct ref_cause *c)
 {
-    for (unsigned i = 0; i < r->policy->rule_count; i++) {
-        const struct policy_rule *rule = &r->policy->rules[i];
-        if (only_releases(rule) || !rule_is_about(r, s, rule, c))
-            continue;
-        enum truth v = where(r, s, rule, c);
+    for (unsigned i = 0; i < r->subject_count; i++)
+        if (is_meant(r, rule, &r->subjects[i], s) == TRUE_)
+            ref_count(r, &r->subjects[i], rule, c);
+}
+
+static void apply(struct ref *r, const struct ref_subject *s,
+                  const struct policy_rule *rule, const struct ref_cause *c)
+{
+    lines_add(&r->lines, "%.*s: %.*s matched", PRSPAN(s->uri),
+              PRSPAN(rule->name));
+    for (unsigned i = 0; i < r->subject_count; i++) {
+        const enum truth v = is_meant(r, rule, &r->subjects[i], s);
         if (v == TRUE_)
-            apply(r, s, rule, c);
+            take_steps(r, &r->subjects[i], rule, c);
         else if (v == UNKNOWN_)
-            pend(r, s, rule, c);
+            pend(r, &r->subjects[i], rule, c, true);
     }
 }
 
-/* What even the read cannot tell counts as true. */
+/* All are counted before any step is taken. */
+void ref_rules(struct ref *r, struct ref_subject *s, const struct ref_cause *c)
+{
+    for (unsigned i = 0; i < 2 * r->policy->rule_count; i++) {
+        const bool count = i < r->policy->rule_count;
+        const struct policy_rule *rule =
+            &r->policy->rules[i % r->policy->rule_count];
+        if (only_releases(rule) || !rule_is_about(r, s, rule, c))
+            continue;
+        const enum truth v = where(r, s, rule, c);
+        if (count && v == TRUE_)
+            count_all(r, s, rule, c);
+        else if (!count && v == TRUE_)
+            apply(r, s, rule, c);
+        else if (!count && v == UNKNOWN_)
+            pend(r, s, rule, c, false);
+    }
+}
+
+/* What even the read cannot tell counts as true; NULL: the rule does not
+ * apply. */
+static const struct policy_rule *decided(const struct ref *r,
+                                         const struct ref_pending *p,
+                                         const struct doc *found)
+{
+    const struct ref_sight sight = {.resource = found};
+    for (unsigned k = 0; k < r->policy->rule_count; k++) {
+        const struct policy_rule *rule = &r->policy->rules[k];
+        const struct filter *open =
+            p->target ? rule->agents_where : rule->where;
+        if (span_eq(rule->name, p->rule) &&
+            ref_condition(open, &sight) != FALSE_)
+            return rule;
+    }
+    return NULL;
+}
+
 void ref_decide_pending(struct ref *r, struct ref_subject *s,
                         const struct doc *found)
 {
-    const struct ref_sight sight = {.resource = found};
-    for (unsigned i = 0; i < s->pending_count; i++) {
-        const struct ref_pending *p = &s->pending[i];
+    for (unsigned i = 0; i < 2 * s->pending_count; i++) {
+        const bool count = i < s->pending_count;
+        const struct ref_pending *p = &s->pending[i % s->pending_count];
+        const struct policy_rule *rule = decided(r, p, found);
         const struct ref_cause c = {.type = p->type,
                                     .jti = p->jti,
                                     .feed = p->feed,
                                     .feed_bound = p->feed.n > 0};
-        for (unsigned k = 0; k < r->policy->rule_count; k++) {
-            const struct policy_rule *rule = &r->policy->rules[k];
-            if (span_eq(rule->name, p->rule) &&
-                ref_condition(rule->where, &sight) != FALSE_)
-                apply(r, s, rule, &c);
+        if (rule == NULL)
+            continue;
+        if (count && p->target)
+            ref_count(r, s, rule, &c);
+        else if (count)
+            count_all(r, s, rule, &c);
+        else if (!p->target)
+            apply(r, s, rule, &c);
+        else {
+            lines_add(&r->lines, "%.*s: %.*s matched", PRSPAN(s->uri),
+                      PRSPAN(rule->name));
+            take_steps(r, s, rule, &c);
         }
     }
     s->pending_count = 0;
@@ -324,7 +452,7 @@ static const struct policy_rule *released_by(const struct ref *r,
         const struct policy_rule *rule = &r->policy->rules[i];
         if ((rule->events & stored) != 0 && releases(rule, h) &&
             ref_condition(rule->where, &sight) == TRUE_ &&
-            (found == NULL || audits(r, found)))
+            (found == NULL || ref_audits(r, found)))
             found = rule;
     }
     return found;
@@ -337,7 +465,7 @@ static bool release(struct ref *r, struct ref_subject *s, unsigned i)
     const struct policy_rule *rule =
         h->for_operators ? NULL : released_by(r, s, h);
     char name[32] = "cover";
-    if (rule != NULL && audits(r, rule)) {
+    if (rule != NULL && ref_audits(r, rule)) {
         lines_add(&r->lines, "%.*s: %.*s would release", PRSPAN(s->uri),
                   PRSPAN(rule->name));
         return false;

@@ -27,7 +27,10 @@ enum what {
     LIFT,
     APPROVE,
     DENY,
-    RELOAD /* the second policy of the world takes over */
+    RELOAD,  /* the second policy of the world takes over */
+    RESTART, /* kill -9 and a start, `ms` later by the wall clock; a statement
+                about `uri` was not stored yet */
+    ALIVE    /* a feed shows that it lives */
 };
 
 /* NULL and 0 where nothing is said. */
@@ -45,6 +48,7 @@ struct input {
     enum read_result result;
     const char *etag, *json;
     const char *tool, *run;
+    int64_t ms; /* PASS: 0 is PASS_MS; with `json` reads come back meanwhile */
 };
 #define PASS_MS 6000 /* more than `settle` */
 

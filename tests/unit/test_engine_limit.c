@@ -216,6 +216,52 @@ static void test_reads_and_operators(void **state)
     world_close(w);
 }
 
+/* What a read finds is of the reads, also for one whose feed is beyond. */
+static void test_sources_are_apart(void **state)
+{
+    (void)state;
+    struct world *w = open_with("limits: {suspend: {max: 1, per: 5m}}\n", 3);
+    (void)world_ask(w, A1, "x");
+    stop(w, "hr", A1);
+    stop(w, "hr", A2);
+    CHECK_STR(revoked(w, A2), "withheld");
+    (void)world_credential(w, A1, "t2", false);
+    CHECK(world_reply(w, A1, READ_OK, "e1", INACTIVE));
+    CHECK_UINT(world_records(w, "\"event\":\"found_inactive\"",
+                             "\"outcome\":\"withheld\""),
+               0);
+    world_close(w);
+}
+
+/* Rules that a read decides are counted before any of them acts. */
+static void test_order_of_pending_is_nothing(void **state)
+{
+#define ACTS "events: put, where: 'title pr', do: [ticket]}\n"
+#define HOLDS "events: put, where: 'title pr', do: [{hold: suspended}]}\n"
+#define LIMIT_1 "limits: {suspend: {max: 1, per: 5m}}\nrules:\n"
+    static const char *const orders[] = {
+        LIMIT_1 "  - {name: a, " ACTS "  - {name: b, " HOLDS REST,
+        LIMIT_1 "  - {name: a, " HOLDS "  - {name: b, " ACTS REST};
+    static const char *const uris[] = {A1, A2};
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct world *w = world_open(orders[i / 2]);
+        const char *uri = uris[i % 2];
+        for (unsigned k = 0; k <= i % 2; k++) {
+            uri = uris[k];
+            (void)EVENT(w, .feed = "hr", .jti = uri, .type = EVENT_PUT,
+                        .uri = uri);
+            world_pass(w, 6000);
+            (void)world_ask(w, uri, "x");
+            CHECK(world_reply(w, uri, READ_OK, "e",
+                              "{\"active\":true,\"title\":\"a\"}"));
+        }
+        CHECK_STR(job_state(w, uri, JOB_ACTION),
+                  i % 2 == 0 ? "running" : "withheld");
+        world_close(w);
+    }
+}
+
 static void test_not_taken_is_not_counted(void **state)
 {
     static const struct {
@@ -604,6 +650,8 @@ int main(void)
         cmocka_unit_test(test_order_of_rules_is_nothing),
         cmocka_unit_test(test_members_at_once),
         cmocka_unit_test(test_reads_and_operators),
+        cmocka_unit_test(test_sources_are_apart),
+        cmocka_unit_test(test_order_of_pending_is_nothing),
         cmocka_unit_test(test_not_taken_is_not_counted),
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_actions_are_counted_but_for_people),
