@@ -7,6 +7,8 @@
  */
 #include "tests/sim/sim.h"
 
+#include <string.h>
+
 static void everything_is_heard(struct sim *w)
 {
     for (unsigned feed = 0; feed < FEEDS; feed++) {
@@ -96,8 +98,18 @@ static void operators_clear(struct sim *w)
     }
 }
 
+/* What waits for a person has no deadline. */
+static void people_decide(struct sim *w)
+{
+    for (unsigned i = 0; i < w->job_count; i++)
+        if (w->jobs[i].withheld && w->jobs[i].ended_row == 0)
+            operator_does(w, draw(w, 2) == 0 ? OP_JOB_RETRY : OP_JOB_ABANDON,
+                          w->jobs[i].subject, w->jobs[i].id);
+}
+
 static void jobs_end(struct sim *w)
 {
+    people_decide(w);
     for (unsigned s = 0; s < 60; s++) {
         unsigned open = 0;
         for (unsigned i = 0; i < w->job_count; i++)
@@ -111,6 +123,27 @@ static void jobs_end(struct sim *w)
             say(w, "open: %s %s %s %s", w->jobs[i].jti, w->jobs[i].rule,
                 w->jobs[i].kind, w->jobs[i].target);
     broken(w, "every job ends", "after 60 quiet s");
+}
+
+/* A receiver is away until it counts as down, and comes back. */
+static void served_again(struct sim *w)
+{
+    if (w->weather.tight)
+        return;
+    unsigned first = w->job_count;
+    w->cut[PEER_TARGET] = true;
+    for (unsigned i = 0; i < SUBJECTS; i++)
+        if (is_agent_subject(i))
+            (void)transmit_say(w, i < RESOURCES ? 0 : 2, i,
+                               EVENT_CAEP_SESSION_REVOKED, "");
+    world_wait(w, 15000);
+    w->cut[PEER_TARGET] = false;
+    world_wait(w, 50000);
+    for (unsigned i = first; i < w->job_count; i++)
+        if (strcmp(w->jobs[i].kind, "chat") == 0 &&
+            strcmp(w->jobs[i].outcome, "confirmed") != 0)
+            broken(w, "a target that comes back is served", "%s %s",
+                   w->jobs[i].jti, w->jobs[i].outcome);
 }
 
 static void all_is_known(struct sim *w)
@@ -138,6 +171,7 @@ void finale(struct sim *w)
     standings_converge(w);
     operators_clear(w);
     jobs_end(w);
+    served_again(w);
     world_wait(w, 1000);
     judge_log(w);
     all_is_known(w);

@@ -13,6 +13,12 @@
 
 /* ----------------------------------------------------------------- tighten */
 
+static bool for_money(const struct rec *r)
+{
+    return rec_is(r->rule, "session") || rec_is(r->rule, "watch") ||
+           rec_is(r->rule, "payers") || rec_is(r->rule, "unused");
+}
+
 static void hold_set(struct sim *w, const struct rec *r, unsigned subject)
 {
     struct model_subject *s = &w->m.s[subject];
@@ -31,19 +37,25 @@ static void hold_set(struct sim *w, const struct rec *r, unsigned subject)
     if (rec_is(r->rule, "external") && r->jti.n > 1 &&
         span_u64(span_sub(r->jti, 1, r->jti.n), &i) && i < STATEMENTS_MAX)
         w->m.external_ran[i] = true;
-    if (model_hold(s, r->hold, r->rule, r->jti) != NULL &&
-        !rec_is(r->rule, "operator"))
+    if (rec_is(r->rule, "payers") && r->jti.n > 1 &&
+        span_u64(span_sub(r->jti, 1, r->jti.n), &i) && i < STATEMENTS_MAX)
+        w->m.payers_ran[i] |= (unsigned char)(1u << subject % RESOURCES);
+    /* After a step that is withheld: the hold that stands for it. */
+    bool instead = withheld_now(w, subject, r->rule);
+    struct span cause =
+        instead ? text(&w->scratch, "%.*s:withheld", PRSPAN(r->jti)) : r->jti;
+    bool operator= rec_is(r->rule, "operator");
+    if (model_hold(s, r->hold, r->rule, cause) != NULL && !operator)
         return;
     if (s->hold_count == HOLDS_MAX)
         broken(w, "holds are bounded here", "%s", uri_of(subject));
     struct model_hold *h = &s->holds[s->hold_count++];
-    bool operator= rec_is(r->rule, "operator");
-    *h = (struct model_hold){.money = rec_is(r->rule, "session") ||
+    *h = (struct model_hold){.money = (for_money(r) && !instead) ||
                                       (operator&& in->operator.tools.count> 0),
                              .sticky = operator|| rec_is(r->event, "delete")};
     rec_copy(h->kind, sizeof h->kind, r->hold);
     rec_copy(h->rule, sizeof h->rule, r->rule);
-    rec_copy(h->cause, sizeof h->cause, r->jti);
+    rec_copy(h->cause, sizeof h->cause, cause);
 }
 
 /* ------------------------------------------------------------------ loosen */
@@ -125,7 +137,9 @@ static bool same_job(const struct job_seen *j, const struct rec *r,
 static void started_once(struct sim *w, const struct rec *r, unsigned subject)
 {
     unsigned same = 0, failures = 0;
-    bool statement = r->jti.n > 1 && r->jti.p[0] == 'j';
+    /* People are called for each thing that is withheld. */
+    bool statement = r->jti.n > 1 && r->jti.p[0] == 'j' &&
+                     !rec_is(r->rule, "limits.suspend");
     bool cancel = rec_is(r->action, "cancel"), open = false;
     for (unsigned i = 0; i < w->job_count; i++) {
         const struct job_seen *j = &w->jobs[i];
@@ -149,7 +163,15 @@ static void started_once(struct sim *w, const struct rec *r, unsigned subject)
 static void job_started(struct sim *w, const struct rec *r, unsigned subject,
                         uint64_t row)
 {
+    struct job_seen *known = job_seen(w, r->job);
+    if (known != NULL && known->withheld) {
+        judge_let_go(w, r);
+        known->withheld = false;
+        known->started_row = row;
+        return;
+    }
     started_once(w, r, subject);
+    judge_begun(w, r, subject);
     must(w->job_count < JOBS_MAX);
     struct job_seen *j = &w->jobs[w->job_count++];
     *j = (struct job_seen){.id = r->job,
@@ -204,6 +226,9 @@ static void job_ended(struct sim *w, const struct rec *r, uint64_t row)
 void judge_job(struct sim *w, const struct out_job *o)
 {
     struct job_seen *j = job_seen(w, o->job_id);
+    if (j != NULL && j->withheld)
+        broken(w, "what is withheld does not leave", "job %.*s",
+               PRSPAN(o->key));
     if (j == NULL || j->started_row > w->disk.durable)
         broken(w, "nothing leaves before its row is durable", "job %.*s",
                PRSPAN(o->key));
@@ -259,11 +284,13 @@ static void judge_record(struct sim *w, const struct rec *r, uint64_t row)
     if (r->input != row)
         broken(w, "records name their row", "%llu in row %llu",
                (unsigned long long)r->input, (unsigned long long)row);
-    if (!rec_is(r->kind, "action"))
-        return;
     unsigned base = span_eq(r->base, w->conf.bases[0].url) ? 0 : 1;
     unsigned subject = subject_of(base, r->agent);
     if (subject == SUBJECTS)
+        return;
+    if (rec_is(r->kind, "verdict"))
+        judge_verdict(w, r, subject);
+    if (!rec_is(r->kind, "action"))
         return;
     if (rec_is(r->action, "hold") && rec_is(r->outcome, "set"))
         hold_set(w, r, subject);
@@ -271,6 +298,8 @@ static void judge_record(struct sim *w, const struct rec *r, uint64_t row)
         hold_lifted(w, r, subject);
     else if (r->job != 0 && rec_is(r->outcome, "started"))
         job_started(w, r, subject, row);
+    else if (rec_is(r->outcome, "withheld"))
+        judge_withheld(w, r, subject, row);
     else if (r->job != 0 && !rec_is(r->outcome, "attempt_failed"))
         job_ended(w, r, row);
 }
@@ -333,6 +362,9 @@ void judge_answer(struct sim *w, const struct waiter *q,
         uri_of(q->subject), q->subject / RESOURCES, tool_names[q->tool],
         o->allow ? "allow" : reason_code(o->reason));
     w->n.allowed += o->allow;
+    w->n.allowed_old += o->allow && o->reason == REASON_ALLOWED_OLD;
+    if (o->allow)
+        w->p.used[q->subject] = w->now;
     w->n.denied += !o->allow;
     w->last_reason[q->subject][q->tool] = o->allow ? REASON_ALLOWED : o->reason;
     if (o->allow) {
@@ -355,6 +387,8 @@ void judge_line(struct sim *w, const struct line *l)
 {
     struct rec r;
     rec_read(l->tail, &r);
+    w->n.targets_down += rec_is(r.outcome, "target_down");
+    w->n.targets_up += rec_is(r.outcome, "target_up");
     if (r.decision == 0)
         return;
     uint64_t *at = decision_slot(w, r.decision);
@@ -414,6 +448,8 @@ static void judge_statement(struct sim *w)
         rule_ran(w, s, "stop");
     if (p->session && s->type == EVENT_CAEP_SESSION_REVOKED)
         rule_ran(w, s, "session");
+    if (p->watch && s->type == EVENT_CAEP_SESSION_REVOKED && audit_is_over(w))
+        rule_ran(w, s, "watch");
     if (p->stop_cancels && leaving(s->type) && view_runs(w, s->subject))
         broken(w, "no call is left out of a cancellation", "%s",
                uri_of(s->subject));
@@ -434,11 +470,17 @@ static void judge_pending(struct sim *w)
 {
     const struct policy_facts *p = &policy_facts[w->p.policy];
     struct model_subject *s = &w->m.s[w->p.step_subject];
-    for (unsigned i = 0; i < s->pending_count; i++)
-        if (p->external && s->attr_external &&
-            !w->m.external_ran[s->pending[i]])
-            broken(w, "a read decides what waited for it", "%s: rule external",
-                   w->statements[s->pending[i]].jti);
+    for (unsigned k = 0; k < s->pending_count && s->attr_external; k++) {
+        unsigned i = s->pending[k];
+        bool agent = is_agent_subject(w->statements[i].subject);
+        bool ran =
+            agent ? w->m.external_ran[i]
+                  : w->m.payers_ran[i] >> w->p.step_subject % RESOURCES & 1;
+        w->n.waited++;
+        if ((agent ? p->external : p->payers) && !ran)
+            broken(w, "a read decides what waited for it", "%s: rule %s",
+                   w->statements[i].jti, agent ? "external" : "payers");
+    }
     s->pending_count = 0;
 }
 
@@ -480,7 +522,13 @@ void judge_crash(struct sim *w)
     unsigned kept = 0;
     for (unsigned i = 0; i < w->job_count; i++) {
         struct job_seen *j = &w->jobs[i];
-        if (j->started_row > w->disk.durable)
+        if (j->withheld_row > 0 && j->withheld_row <= w->disk.durable &&
+            j->started_row > w->disk.durable) {
+            j->withheld = true; /* nobody has let it go */
+            j->started_row = 0;
+        }
+        if (j->started_row > w->disk.durable ||
+            j->withheld_row > w->disk.durable)
             continue;
         if (j->ended_row > w->disk.durable) {
             j->ended_row = 0;

@@ -69,7 +69,13 @@ static void print_counters(const struct counters *n)
         ROW(jobs),         ROW(confirmed),
         ROW(failed),       ROW(refused),
         ROW(abandoned),    ROW(operator_commands),
-        ROW(policies),     ROW(compared)};
+        ROW(policies),     ROW(compared),
+        ROW(allowed_old),  ROW(sleeps),
+        ROW(scheduled),    ROW(idle),
+        ROW(withheld),     ROW(let_go),
+        ROW(audited),      ROW(audits_over),
+        ROW(waited),       ROW(targets_down),
+        ROW(targets_up)};
 #undef ROW
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         (void)printf("count %s %llu\n", rows[i].name,

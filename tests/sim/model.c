@@ -18,6 +18,7 @@
 
 void model_row(struct sim *w, uint64_t seq)
 {
+    patience_row(w);
     w->snapshots[seq % SNAPSHOTS] = w->m;
     must(seq - w->disk.durable < SNAPSHOTS);
 }
@@ -109,6 +110,22 @@ static void said(struct sim *w, const struct statement *s)
         m->feed_removed = false;
 }
 
+/* Members that are external are hit: a read of each must tell. */
+static void payers_pend(struct sim *w, unsigned i)
+{
+    const struct statement *s = &w->statements[i];
+    unsigned first = first_of_base(s->subject), at = s->subject - first;
+    if (!policy_facts[w->p.policy].payers || s->type != EVENT_PATCH ||
+        at < AGENTS + USERS)
+        return;
+    for (unsigned k = 0; k < AGENTS; k++) {
+        struct model_subject *m = &w->m.s[first + k];
+        if ((m->groups >> (at - AGENTS - USERS) & 1) &&
+            m->pending_count < PENDING_MAX)
+            m->pending[m->pending_count++] = (unsigned short)i;
+    }
+}
+
 /* Is an external agent spoken of? Only a read can tell. */
 static void rule_pends(struct sim *w, unsigned i)
 {
@@ -151,15 +168,18 @@ void model_statement(struct sim *w, unsigned i, unsigned payload)
     w->p.step_subject = s->subject;
     said(w, s);
     rule_pends(w, i);
+    payers_pend(w, i);
 }
 
 void model_put_off(struct sim *w, unsigned i)
 {
-    struct model_subject *s = &w->m.s[w->statements[i].subject];
     w->m.heard[i] = 0;
     w->m.row_of[i] = 0;
-    if (s->pending_count > 0 && s->pending[s->pending_count - 1] == i)
-        s->pending_count--;
+    for (unsigned k = 0; k < SUBJECTS; k++) {
+        struct model_subject *s = &w->m.s[k];
+        if (s->pending_count > 0 && s->pending[s->pending_count - 1] == i)
+            s->pending_count--;
+    }
 }
 
 void model_dirty(struct sim *w, unsigned i)
@@ -361,7 +381,8 @@ static bool too_old(const struct sim *w, const struct model_subject *s,
     int64_t most = p->max_age_ms;
     if (p->money_needs_g0 && tool_is_money(tool))
         most = 5000;
-    if (o->reason == REASON_ALLOWED_OLD)
+    if (o->reason == REASON_ALLOWED_OLD &&
+        !(p->money_never_old && tool_is_money(tool)))
         most += p->old_ms;
     return w->now - s->read_ms > most + LATE_MS;
 }

@@ -94,6 +94,12 @@ static void operate(struct sim *w, uint64_t a, uint64_t b)
     for (unsigned i = 0; i < w->job_count; i++)
         if (w->jobs[i].ended_row == 0 && draw(w, 2) == 0)
             job = w->jobs[i].id;
+    for (unsigned i = 0; i < w->job_count; i++)
+        if (w->jobs[i].withheld && w->jobs[i].ended_row == 0 &&
+            draw(w, 4) == 0) {
+            job = w->jobs[i].id;
+            verb = draw(w, 2) == 0 ? OP_JOB_RETRY : OP_JOB_ABANDON;
+        }
     operator_does(w, verb, subject, job);
 }
 
@@ -102,11 +108,14 @@ static void operate(struct sim *w, uint64_t a, uint64_t b)
 void load_policy(struct sim *w, unsigned policy)
 {
     struct in in = {.kind = IN_POLICY};
+    bool another = policy != w->p.policy;
     w->p.policy = policy; /* the file: also of the next start */
     w->n.policies++;
     say(w, "policy %u", policy);
     if (!w->p.alive)
         return;
+    if (another)
+        patience_policy(w);
     in.policy.policy = policy_get(policy);
     w->m.policy_touched = w->step + 1;
     (void)sidecar_step(w, &in);
@@ -134,7 +143,9 @@ static void reload(struct sim *w, uint64_t a, uint64_t b)
 void people_start(struct sim *w)
 {
     w->globs[2] = SPAN("payments.*");
-    w->p.policy = (unsigned)draw(w, 3) == 0 ? (unsigned)draw(w, POLICIES) : 0;
+    w->p.policy = draw(w, 4) == 0   ? (unsigned)draw(w, POLICIES)
+                  : draw(w, 3) == 0 ? 4
+                                    : 0;
     later(w, 100, gateway, 0, 0);
     later(w, 150, gateway, 1, 0);
     later(w, 3000, operate, 0, 0);

@@ -28,7 +28,24 @@
 #define SESSION                                                                \
     "  - name: session\n"                                                      \
     "    events: caep.session-revoked\n"                                       \
+    "    do: [{hold: {suspended: {tools: [money]}}}, {chat: {within: 60s}}]\n"
+#define WATCH                                                                  \
+    "  - name: watch\n"                                                        \
+    "    events: caep.session-revoked\n"                                       \
+    "    mode: {audit: {until: 2026-09-22}}\n"                                 \
     "    do: [{hold: {suspended: {tools: [money]}}}]\n"
+#define PAYERS                                                                 \
+    "  - name: payers\n"                                                       \
+    "    events: [patch, delete]\n"                                            \
+    "    subject: group\n"                                                     \
+    "    applies_to: members\n"                                                \
+    "    agents_where: 'userType eq \"external\"'\n"                           \
+    "    do: [{hold: {suspended: {tools: [money]}}}]\n"
+#define SCHEDULES                                                              \
+    "  - {name: recertify, events: {every: 1h}, do: [{chat: {within: "         \
+    "60s}}]}\n"                                                                \
+    "  - {name: unused, events: {idle: 1h}, do: [{hold: {suspended: {tools: "  \
+    "[money]}}}]}\n"
 #define EXTERNAL                                                               \
     "  - name: external\n"                                                     \
     "    events: [patch, put]\n"                                               \
@@ -55,14 +72,20 @@
 #define CLASSES "tool_classes: {money: [\"payments.*\"]}\n"
 #define ACTIONS                                                                \
     "actions:\n"                                                               \
-    "  page: {http: {method: POST, url: \"https://page.example/\"}}\n"
+    "  page: {http: {method: POST, url: \"https://page.example/\"}}\n"         \
+    "  chat: {http: {method: POST, url: \"https://chat.example/\"}}\n"
+#define LIMITS                                                                 \
+    "limits:\n"                                                                \
+    "  suspend: {max: 1, per: 40s, never_for: 'userType eq \"external\"', "    \
+    "beyond: [page]}\n"                                                        \
+    "  revoke: {max: 2, per: 30s, of_feed: all}\n"
 
 const struct policy_facts policy_facts[POLICIES] = {
     {.yaml = HEAD
      "defaults: {max_age: 15s, refresh: {timeout: 1s}, feed_silent: {after: "
-     "20s, then: refresh}}\n" CLASSES "rules:\n" STOP_ALL OWNER_LEFT SESSION
-         EXTERNAL GROUP_CHANGED COME_BACK_FROM("stop, external")
-             MONEY_RULE ACTIONS,
+     "20s, then: refresh}}\n" CLASSES
+     "rules:\n" STOP_ALL OWNER_LEFT SESSION WATCH PAYERS SCHEDULES EXTERNAL
+         GROUP_CHANGED COME_BACK_FROM("stop, external") MONEY_RULE ACTIONS,
      .stop = true,
      .stop_cancels = true,
      .come_back = true,
@@ -71,18 +94,24 @@ const struct policy_facts policy_facts[POLICIES] = {
      .money_needs_g0 = true,
      .owner_left = true,
      .silence_counts = true,
+     .watch = true,
+     .payers = true,
      .max_age_ms = 15000},
     {.yaml = HEAD
-     "defaults: {max_age: 30s, refresh: {timeout: 2s, when_old: {allow_for: "
-     "10s}}}\n" CLASSES "rules:\n"
+     "defaults: {max_age: 8s, refresh: {timeout: 2s, when_old: {allow_for: "
+     "20s}}}\n" CLASSES "rules:\n"
      "  - name: stop\n"
      "    events: [deactivate, delete, found_inactive, found_gone]\n"
-     "    do: [{hold: suspended}]\n" SESSION EXTERNAL,
+     "    do: [{hold: suspended}]\n" SESSION WATCH EXTERNAL ACTIONS "gate:\n"
+     "  - {name: payments, tools: [money], when_old: deny}\n"
+     "  - {name: rest, tools: [\"*\"], require: 'active eq true'}\n",
      .stop = true,
+     .watch = true,
+     .money_never_old = true,
      .external = true,
      .session = true,
-     .max_age_ms = 30000,
-     .old_ms = 10000},
+     .max_age_ms = 8000,
+     .old_ms = 20000},
     {.yaml = HEAD "defaults: {mode: {audit: {until: 2099-01-01}}, max_age: "
                   "15s}\n" CLASSES "rules:\n" STOP_ALL COME_BACK_FROM("stop")
                       MONEY_RULE ACTIONS,
@@ -95,7 +124,17 @@ const struct policy_facts policy_facts[POLICIES] = {
      .stop = true,
      .stop_cancels = true,
      .come_back = true,
-     .max_age_ms = 10000}};
+     .max_age_ms = 10000},
+    {.yaml = HEAD "defaults: {max_age: 15s, refresh: {timeout: 1s}}\n" CLASSES
+                  "rules:\n" STOP_ALL SESSION EXTERNAL COME_BACK_FROM(
+                      "stop, external") ACTIONS LIMITS,
+     .stop = true,
+     .stop_cancels = true,
+     .come_back = true,
+     .external = true,
+     .session = true,
+     .limited = true,
+     .max_age_ms = 15000}};
 
 static const struct policy *loaded[POLICIES];
 static struct arena policies_arena;
@@ -122,6 +161,9 @@ void policies_load(void)
             (void)fprintf(stderr, "policy %u line %u: %s\n", i,
                           notes.at[0].line, notes.at[0].text);
         must(rc == 0);
+        /* Each is another file. */
+        ((struct policy *)(uintptr_t)loaded[i])->digest[0] =
+            (unsigned char)(i + 1);
     }
 }
 

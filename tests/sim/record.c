@@ -69,6 +69,8 @@ void rec_read(struct span tail, struct rec *r)
             r->input = (uint64_t)number(value);
         else if (rec_is(key, "decision_id"))
             r->decision = hex(value);
+        else if (rec_is(key, "would"))
+            r->would = rec_is(value, "true");
         else if (rec_is(key, "job"))
             r->job = hex(value);
         else if (rec_is(key, "reach"))

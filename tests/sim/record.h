@@ -11,6 +11,7 @@
 struct rec {
     uint64_t input, decision, job;
     int64_t reach, confirmed; /* -1: absent */
+    bool would;
     struct span kind, agent, base, event, jti, rule, action, hold, target,
         outcome, person, feed;
 };

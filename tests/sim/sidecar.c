@@ -106,6 +106,7 @@ static void look_ahead(struct sim *w, const struct out *outs, unsigned count)
         judge_row(w, outs[i].journal.seq, outs[i].journal.body);
     }
     judge_rules(w);
+    judge_patience(w);
     for (unsigned i = 0; i < count; i++)
         if (outs[i].kind == OUT_JOURNAL)
             model_row(w, outs[i].journal.seq);
@@ -175,6 +176,7 @@ static void forget_step(struct sim *w)
     w->p.step_rc = 0;
     w->p.step_statement = -1;
     w->p.step_token = 0;
+    w->p.withheld_count = 0;
     arena_clear(&w->scratch);
 }
 
@@ -187,6 +189,7 @@ int sidecar_step(struct sim *w, struct in *in)
     in->wall_ms = w->now + w->wall_offset;
     in->random = draw(w, 0);
     w->p.in = in;
+    patience_step(w);
     draw_crash(w);
     int rc = w->p.step_rc = engine_step(w->p.e, in);
     apply_all(w);
@@ -208,6 +211,8 @@ void sidecar_end(struct sim *w, bool power_cut, const char *why)
     w->p.e = NULL;
     memset(w->p.waiters, 0, sizeof w->p.waiters);
     memset(w->p.reads, 0, sizeof w->p.reads);
+    memset(w->p.used, 0, sizeof w->p.used);
+    w->p.running_count = 0;
     disk_crash(w);
     log_crash(w, power_cut);
     if (power_cut)
@@ -254,6 +259,7 @@ void sidecar_boot(struct sim *w, uint64_t a, uint64_t b)
     say(w, "START %u at row %u, policy %u", w->p.life, w->disk.durable,
         w->p.policy);
     model_boot(w);
+    patience_boot(w);
     judge_start(w);
     draw_crash(w);
     apply_all(w);

@@ -33,16 +33,24 @@
 #define STATEMENTS_MAX 1024
 #define VERSIONS 24 /* of a resource that replicas may still show */
 #define PENDING_MAX 32
-#define HOLDS_MAX 40
+#define HOLDS_MAX 48
 #define ROWS_MAX 16384
 #define LINES_MAX 32768
 #define WAITERS 4096
 #define READS_MAX 64
 #define JOBS_MAX 2048
 #define SETTLE_MS 5000
+#define SOURCES (FEEDS + 1) /* feeds, then reads */
+#define LIMIT_SUSPEND 1
+#define LIMIT_SUSPEND_MS 40000
+#define LIMIT_REVOKE 2
+#define LIMIT_REVOKE_MS 30000
+#define AUDIT_UNTIL_MS INT64_C(1790035200000) /* 2026-09-22 */
+#define PERIOD_MS INT64_C(3600000)            /* of schedules */
 #define LIVE_MS 90000 /* how long a world is busy before its quiet end */
 
 struct sim;
+struct rec;
 typedef void (*happen_fn)(struct sim *w, uint64_t a, uint64_t b);
 
 /* ------------------------------------------------------------------ world */
@@ -81,7 +89,8 @@ struct counters {
         gone, jobs, confirmed, failed, refused, abandoned, begun, lost_calls,
         directives, operator_commands, policies, partitions, clock_jumps,
         copied_again, compared, lifted, held, put_off, commits, failed_commits,
-        stalls;
+        stalls, allowed_old, sleeps, scheduled, idle, withheld, let_go, audited,
+        audits_over, waited, targets_down, targets_up;
 };
 
 /* --------------------------------------------------------------- the store */
@@ -202,6 +211,8 @@ struct waiter {
 
 struct job_seen {
     uint64_t id, started_row, ended_row; /* 0: not (yet) */
+    uint64_t withheld_row;
+    bool withheld; /* until a person lets it go */
     unsigned subject;
     char kind[24], rule[24], jti[32], target[32], outcome[24];
     int64_t reach;
@@ -235,13 +246,25 @@ struct process {
     int step_rc;           /* of the engine */
     bool step_found;       /* a read found it not active, or gone: news */
     uint64_t step_token;   /* who waits for the step's row */
+    unsigned withheld_count;
+    struct {
+        unsigned subject;
+        char rule[24];
+    } withheld[32];         /* in this step */
+    int64_t audit_ms;       /* the time that rules in audit mode have reached */
+    int64_t used[SUBJECTS]; /* last allow of this process */
+    unsigned running_count;
+    struct {
+        uint64_t job;
+        unsigned number, target;
+    } running[256]; /* attempts */
 };
 
 /* ------------------------------------------------------------------- model */
 
 struct model_hold {
     bool money, sticky; /* only for money tools; ends only by an operator */
-    char kind[12], rule[16], cause[24];
+    char kind[12], rule[16], cause[40];
 };
 
 /* What the guarantees are about, of one subject. No pointers: the model of a
@@ -271,7 +294,14 @@ struct model {
     bool disabled[FEEDS];
     unsigned char heard[STATEMENTS_MAX]; /* payload number + 1 */
     uint64_t row_of[STATEMENTS_MAX];
-    bool external_ran[STATEMENTS_MAX]; /* its hold has been set */
+    bool external_ran[STATEMENTS_MAX];        /* its hold has been set */
+    unsigned char payers_ran[STATEMENTS_MAX]; /* bits of agents */
+    /* The time that rules in audit mode have reached for certain, on disk. */
+    unsigned audit_policy;
+    int64_t audit_ms;
+    /* When a step was taken for an agent, by limit and source. */
+    int64_t suspended[SOURCES][SUBJECTS], revoked[SUBJECTS];
+    int64_t recertified[SUBJECTS];
 };
 
 /* ------------------------------------------------------------- everything */
@@ -286,7 +316,9 @@ struct sim {
     jmp_buf broken;
     bool loud;
     uint64_t step;
-    int64_t now, wall_offset, quiet_at;
+    int64_t now, wall_offset, quiet_at, until;
+    int64_t forward;     /* how far the wall clock has jumped ahead in all */
+    int64_t latest_wall; /* ever shown to the engine */
     struct weather weather;
     bool cut[PEERS];
     bool quiet; /* the end: no faults, everything is said and read */
@@ -412,7 +444,7 @@ void operator_does(struct sim *w, enum operator_verb verb, unsigned subject,
 void load_policy(struct sim *w, unsigned policy);
 
 /* policies.c: loaded once a process */
-#define POLICIES 4
+#define POLICIES 5
 struct policy_facts {
     const char *yaml;
     bool audit;
@@ -422,6 +454,10 @@ struct policy_facts {
     bool session;            /* session-revoked holds money tools */
     bool money_needs_g0;
     bool owner_left;
+    bool money_never_old;
+    bool watch;          /* audits until AUDIT_UNTIL_MS, then as session */
+    bool payers;         /* a change of a group holds its external members */
+    bool limited;        /* LIMIT_* below */
     bool silence_counts; /* of a feed: its agents are read anew */
     int64_t max_age_ms, old_ms;
 };
@@ -468,6 +504,25 @@ void judge_directive(struct sim *w, unsigned subject, struct span runtime,
                      struct span rule, struct span jti, struct names ids);
 void judge_log(struct sim *w); /* gap-free over all durable rows */
 struct job_seen *job_seen(struct sim *w, uint64_t id);
+
+/* patience.c: what waits for a person, a time or a read */
+/* A step of the engine is about to be taken. */
+void patience_step(struct sim *w);
+void patience_row(struct sim *w);    /* before the model of a row is kept */
+void patience_policy(struct sim *w); /* another one is in force */
+void patience_boot(struct sim *w);
+void judge_verdict(struct sim *w, const struct rec *r, unsigned subject);
+/* A job begins that was not withheld; or does so after all. */
+void judge_begun(struct sim *w, const struct rec *r, unsigned subject);
+void judge_let_go(struct sim *w, const struct rec *r);
+void judge_withheld(struct sim *w, const struct rec *r, unsigned subject,
+                    uint64_t row);
+bool withheld_now(const struct sim *w, unsigned subject, struct span rule);
+void judge_patience(struct sim *w); /* after the rows of a step */
+/* An attempt leaves for a target, or is over. */
+void attempt_begins(struct sim *w, const struct out_job *o);
+void attempt_ends(struct sim *w, uint64_t job, unsigned number);
+bool audit_is_over(const struct sim *w);
 
 /* view.c */
 void view_is_replayed(struct sim *w);

@@ -27,6 +27,7 @@ static void finished(struct sim *w, uint64_t at, uint64_t b)
     if (t->over)
         return;
     t->over = true;
+    attempt_ends(w, t->job, t->number);
     struct in in = {.kind = IN_JOB_DONE};
     in.job.job_id = t->job;
     in.job.attempt = t->number;
@@ -84,6 +85,7 @@ void target_job(struct sim *w, const struct out_job *o)
     t->job = o->job_id;
     t->number = o->attempt;
     t->kind = o->kind;
+    attempt_begins(w, o);
     for (unsigned i = 0; i < o->call_ids.count && t->count < CALLS; i++)
         t->ids[t->count++] = copy_span(&w->arena, o->call_ids.at[i]);
     if (o->kind == JOB_CANCEL)

@@ -68,7 +68,8 @@ static bool ended(const struct doc *job)
 {
     struct span state = doc_text(job, SPAN("state"));
     return state.n > 0 && !span_eq(state, SPAN("pending")) &&
-           !span_eq(state, SPAN("running"));
+           !span_eq(state, SPAN("running")) &&
+           !span_eq(state, SPAN("withheld"));
 }
 
 static void add_object(struct view *v, struct span of, const struct doc *map)

@@ -106,7 +106,9 @@ static void cut_somebody(struct sim *w, uint64_t a, uint64_t b)
     if (w->weather.loss > 0) {
         w->cut[peer] = true;
         w->n.partitions++;
-        later(w, 500 + (int64_t)draw(w, 12000), heal, peer, 0);
+        later(w,
+              500 + (int64_t)draw(w, 12000) + (peer == PEER_TARGET ? 10000 : 0),
+              heal, peer, 0);
     }
     later(w, 3000 + (int64_t)draw(w, 12000), cut_somebody, 0, 0);
 }
@@ -119,10 +121,29 @@ static void jump(struct sim *w, uint64_t a, uint64_t b)
                                     5000,      3600000,  86400000};
     if (w->quiet || !w->weather.clock_jumps)
         return;
-    w->wall_offset += jumps[draw(w, 6)];
+    int64_t ms = jumps[draw(w, 6)];
+    w->wall_offset += ms;
+    w->forward += ms > 0 ? ms : 0;
     w->n.clock_jumps++;
     say(w, "wall clock jumps");
     later(w, 10000 + (int64_t)draw(w, 40000), jump, 0, 0);
+}
+
+/* The machine sleeps, and with it everybody: then it is much later. */
+static void fall_asleep(struct sim *w, uint64_t a, uint64_t b)
+{
+    (void)a;
+    (void)b;
+    if (w->quiet)
+        return;
+    int64_t ms = PERIOD_MS / 2 + (int64_t)draw(w, 2 * PERIOD_MS);
+    for (size_t i = 0; i < w->due_count; i++)
+        w->calendar[i].at += ms;
+    w->now += ms;
+    w->until += ms;
+    w->n.sleeps++;
+    say(w, "asleep for %lld ms", (long long)ms);
+    later(w, 5000 + (int64_t)draw(w, 30000), fall_asleep, 0, 0);
 }
 
 /* ------------------------------------------------------------------- trace */
@@ -276,7 +297,9 @@ static void start(struct sim *w)
 {
     make_weather(w);
     configure(w);
-    w->wall_offset = INT64_C(1790000000000);
+    w->wall_offset = draw(w, 2) == 0
+                         ? INT64_C(1790000000000)
+                         : AUDIT_UNTIL_MS - (int64_t)draw(w, LIVE_MS);
     w->p.timer_at = INT64_MAX;
     scim_start(w);
     transmit_start(w);
@@ -284,18 +307,21 @@ static void start(struct sim *w)
     people_start(w);
     cut_somebody(w, 0, 0);
     later(w, 5000 + (int64_t)draw(w, 20000), jump, 0, 0);
+    if (draw(w, 5) == 0)
+        later(w, 10000 + (int64_t)draw(w, 50000), fall_asleep, 0, 0);
     sidecar_boot(w, 0, 0);
 }
 
 static void live(struct sim *w, int64_t until)
 {
-    while (w->due_count > 0 && w->calendar[0].at <= until) {
+    w->until = until;
+    while (w->due_count > 0 && w->calendar[0].at <= w->until) {
         struct happening h = next_happening(w);
         w->now = h.at;
         if (h.life == 0 || (h.life == w->p.life && w->p.alive))
             h.run(w, h.a, h.b);
     }
-    w->now = until;
+    w->now = w->until;
 }
 
 bool world_run(struct sim *w, uint64_t seed, bool loud, bool tight)

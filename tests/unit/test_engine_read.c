@@ -188,6 +188,29 @@ static void test_not_modified(void **state)
     world_close(w);
 }
 
+/* After a restart the ETag is known and what it names is not. A read that
+ * proves nothing is kept to be shown; a 304 for the ETag must not make it
+ * count. */
+static void test_not_modified_after_restart(void **state)
+{
+    (void)state;
+    struct world *w = world_open("defaults: {max_age: 15m}\n");
+    CHECK_STR(world_may(w, A1, "deploy"), "wait");
+    CHECK(world_reply(w, A1, READ_OK, "e0", INACTIVE));
+    CHECK_STR(world_may(w, A1, "deploy"), "agent_inactive");
+    (void)EVENT(w, .jti = "a", .type = EVENT_PATCH, .uri = A1);
+    CHECK_INT(world_restart(w), 0);
+    uint64_t q = world_ask(w, A1, "deploy");
+    CHECK(world_reply(w, A1, READ_OK, "", ACTIVE)); /* does not qualify */
+    world_pass(w, 6000);
+    q = world_ask(w, A1, "deploy");
+    CHECK_UINT(world_reading(w, A1), 1);
+    CHECK_UINT(w->reads[0].if_none_match.n, 0);
+    CHECK(world_reply(w, A1, READ_NOT_MODIFIED, "", NULL));
+    CHECK_STR(world_says(w, q), "refresh_failed");
+    world_close(w);
+}
+
 /* A replica that flips back and forth: what has qualified stays the mark. */
 static void test_flip_flop(void **state)
 {
@@ -401,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_any_read_tightens),
         cmocka_unit_test(test_active_must_be_true),
         cmocka_unit_test(test_not_modified),
+        cmocka_unit_test(test_not_modified_after_restart),
         cmocka_unit_test(test_flip_flop),
         cmocka_unit_test(test_one_read_for_many),
         cmocka_unit_test(test_open_calls),
