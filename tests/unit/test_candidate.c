@@ -1,158 +1,210 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The candidate's thread: what is pushed to it is compared there, differences
- * come back; it ends whenever it is told to. */
+/* The candidate's thread: what it is handed, what it says, how it ends. */
 #include "tests/lib/check.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uv.h>
 
-#include "sidecar/io/file.h"
 #include "sidecar/run/candidate.h"
-#include "tests/lib/tmp_dir.h"
 
-#define WAIT_MS 30000
-#define ABOUT                                                                  \
-    "\"base\":\"https://idp/scim\",\"uri\":\"/Agents/1\","                     \
-    "\"subject_kind\":\"agent\","
+#define HEAD "apiVersion: bailiff/v1\nkind: Policy\n"
+#define GATE                                                                   \
+    "gate:\n  - {name: pay, tools: ['*'], require: 'groups.value eq \"g\"'}\n"
 
-static const char policy[] =
-    "apiVersion: bailiff/v1\nkind: Policy\ngate:\n"
-    "  - {name: pay, tools: [pay], require: 'groups.value eq \"g1\"'}\n"
-    "  - {name: all, tools: ['*']}\n";
+static char path[64];
+static uv_loop_t loop;
+static uv_async_t wake;
+static unsigned woken;
 
-static const char read_line[] =
-    "{\"t\":1000000,\"kind\":\"read\"," ABOUT
-    "\"result\":\"qualified\","
-    "\"took\":5,\"etag\":\"a\",\"resource\":{\"active\":true}}\n";
-static const char question_line[] =
-    "{\"t\":1000001,\"kind\":\"question\"," ABOUT
-    "\"tool\":\"pay\","
-    "\"outcome\":\"allow\",\"reason\":\"allowed\"}\n";
+static void on_wake(uv_async_t *h)
+{
+    (void)h;
+    woken++;
+}
 
-static struct candidate *begin(const struct tmp_dir *d, const char *text)
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(path, sizeof path, "/tmp/candidate.%d.yaml", (int)getpid());
+    woken = 0;
+    return uv_loop_init(&loop) != 0 ||
+           uv_async_init(&loop, &wake, on_wake) != 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    uv_close((uv_handle_t *)&wake, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    (void)unlink(path);
+    return uv_loop_close(&loop);
+}
+
+static struct candidate *start(const char *policy)
 {
     struct candidate *c;
     struct fail f;
-    CHECK_OK(file_replace(tmp_dir_span(d), "p.yaml", span_str(text), 0600, &f),
-             &f);
-    CHECK_OK(candidate_start(span_str(tmp_dir_file(d, "p.yaml")), &c, &f), &f);
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL);
+    CHECK(fputs(policy, file) >= 0);
+    CHECK_INT(fclose(file), 0);
+    CHECK_OK(candidate_start(span_str(path), &wake, &c, &f), &f);
     return c;
 }
 
-static void wait_loaded(struct candidate *c, enum candidate_state wanted)
+/* Only the thread's own signs move this on. */
+static void until_state(struct candidate *c, enum candidate_state wanted)
 {
-    for (int i = 0; i < WAIT_MS && candidate_state(c) == CANDIDATE_LOADING; i++)
-        (void)usleep(1000);
+    while (candidate_state(c) == CANDIDATE_LOADING)
+        (void)uv_run(&loop, UV_RUN_ONCE);
     CHECK_INT(candidate_state(c), wanted);
 }
 
-static void push(struct candidate *c, const char *line)
+static void push_text(struct candidate *c, bool record, const char *text)
 {
-    candidate_push(c, false, span_str(line));
-    candidate_flush(c);
+    candidate_push(c, record, span_str(text));
 }
 
-static bool wait_told(struct candidate *c, struct in *ret)
+#define READ(uri, groups)                                                      \
+    "{\"t\":1000000,\"kind\":\"read\",\"base\":\"https://idp/scim\","          \
+    "\"uri\":\"" uri                                                           \
+    "\",\"subject_kind\":\"agent\",\"result\":\"qualified\","                  \
+    "\"took\":5,\"resource\":{\"active\":true,\"groups\":[" groups "]}}\n"
+#define ALLOWED(uri)                                                           \
+    "\"kind\":\"gate\",\"time\":\"1970-01-01T00:16:41.000Z\",\"agent\":"       \
+    "\"" uri                                                                   \
+    "\",\"tool\":\"pay\",\"outcome\":\"allow\",\"reason\":\"allowed\"}"
+
+/* A new state is news as well, and nothing to tell the engine. */
+static struct in next(struct candidate *c)
 {
-    bool told = false;
-    for (int i = 0; i < WAIT_MS && !told; i++) {
-        told = candidate_has(c) && candidate_next(c, ret);
-        if (!told)
-            (void)usleep(1000);
-    }
-    return told;
+    struct in in;
+    while (!candidate_has(c) || !candidate_next(c, &in))
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    return in;
 }
 
-/* The question was allowed; the candidate would have denied it. */
-static void difference_comes_back(void **state)
+static void what_differs_is_told(void **state)
 {
     (void)state;
-    struct tmp_dir d;
+    struct candidate *c = start(HEAD GATE);
     struct in in;
-    struct candidate_stats stats = {0};
-    tmp_dir_make(&d);
-    struct candidate *c = begin(&d, policy);
-    push(c, read_line); /* while it loads, or not */
-    wait_loaded(c, CANDIDATE_ACTIVE);
-    push(c, question_line);
-    CHECK(wait_told(c, &in));
+    /* It may still be loading: what is handed over waits. */
+    push_text(c, true, ALLOWED("/Agents/1")); /* goes behind its input */
+    push_text(c, true, ALLOWED("/Agents/2"));
+    push_text(c, false,
+              READ("/Agents/1", "") READ("/Agents/2", "{\"value\":\"g\"}"));
+    candidate_flush(c);
+    until_state(c, CANDIDATE_ACTIVE);
+    in = next(c);
     CHECK_INT(in.kind, IN_WOULD);
     CHECK_SPAN(in.would.uri, SPAN("/Agents/1"));
-    CHECK_SPAN(in.would.tool, SPAN("pay"));
     CHECK_SPAN(in.would.rule, SPAN("pay"));
-    for (int i = 0; i < WAIT_MS && stats.changed == 0; i++) {
-        candidate_stats_get(c, &stats);
-        (void)usleep(1000);
-    }
-    CHECK_UINT(stats.questions, 1);
-    CHECK_UINT(stats.changed, 1);
-    CHECK_UINT(stats.dropped, 0);
+    CHECK_SPAN(in.would.what, SPAN("allow -> deny gate_rule"));
+    CHECK(woken > 0);
+    CHECK(!candidate_next(c, &in)); /* both courses allow the other one */
     candidate_stop(c);
-    tmp_dir_drop(&d);
 }
 
-static void bad_policy_is_refused(void **state)
+static void a_bad_one_is_refused(void **state)
 {
     (void)state;
-    struct tmp_dir d;
-    struct fail why;
-    tmp_dir_make(&d);
-    struct candidate *c = begin(&d, "kind: Nothing\n");
-    wait_loaded(c, CANDIDATE_REFUSED);
-    candidate_why(c, &why);
-    CHECK(strstr(why.text, "p.yaml:") != NULL);
-    for (unsigned i = 0; i < 1000; i++)
-        push(c, question_line); /* nobody takes it: it is not kept */
-    candidate_stop(c);
-    tmp_dir_drop(&d);
-}
-
-/* At every moment: while it loads, works or waits. */
-static void stops_at_once(void **state)
-{
-    (void)state;
-    struct tmp_dir d;
-    tmp_dir_make(&d);
-    for (unsigned i = 0; i < 20; i++) {
-        struct candidate *c = begin(&d, policy);
-        for (unsigned k = 0; k < 10 * i; k++)
-            push(c, k % 2 == 0 ? read_line : question_line);
-        (void)usleep(500 * i);
+    static const struct {
+        const char *policy, *why;
+    } rows[] = {
+        {HEAD "gate: [{name: Bad Name}]\n", ":3:"},
+        {"", ":1:"},
+        {HEAD GATE "tests:\n  - name: never\n    given: {agent: {uri: "
+                   "/Agents/7, active: true}}\n    event: {activate: "
+                   "/Agents/7}\n    expect: {gate: {tool: x, decision: "
+                   "allow}}\n",
+         "never"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct candidate *c = start(rows[i].policy);
+        struct fail why;
+        until_state(c, CANDIDATE_REFUSED);
+        candidate_why(c, &why);
+        CHECK(strstr(why.text, rows[i].why) != NULL);
+        push_text(c, false, READ("/Agents/1", ""));
+        candidate_flush(c); /* into nothing */
         candidate_stop(c);
     }
-    tmp_dir_drop(&d);
 }
 
-/* What finds no room is counted, and what found some is still compared. */
-static void overflow_is_counted(void **state)
+static void it_may_end_at_any_time(void **state)
 {
     (void)state;
-    struct tmp_dir d;
-    struct candidate_stats stats = {0};
-    tmp_dir_make(&d);
-    struct candidate *c = begin(&d, policy);
-    push(c, read_line);
-    for (unsigned i = 0; i < 2 * CANDIDATE_QUEUE_BYTES / sizeof question_line;
-         i++)
-        candidate_push(c, false, span_str(question_line));
-    candidate_flush(c); /* more than the queue of one step holds */
-    push(c, question_line);
-    for (int i = 0; i < WAIT_MS && stats.questions == 0; i++) {
-        candidate_stats_get(c, &stats);
-        (void)usleep(1000);
+    for (unsigned i = 0; i < 20; i++) {
+        struct candidate *c = start(HEAD GATE);
+        for (unsigned k = 0; k < i * 50; k++)
+            push_text(c, false, READ("/Agents/1", ""));
+        candidate_flush(c);
+        if (i % 2 == 1)
+            candidate_quit(c);
+        candidate_stop(c);
     }
+}
+
+static void what_finds_no_room_is_counted(void **state)
+{
+    (void)state;
+    struct candidate *c = start(HEAD GATE);
+    struct candidate_stats stats;
+    unsigned char *large = mem_alloc(mem_system(), CANDIDATE_QUEUE_BYTES / 2);
+    CHECK(large != NULL);
+    memset(large, 'x', CANDIDATE_QUEUE_BYTES / 2);
+    large[CANDIDATE_QUEUE_BYTES / 2 - 1] = '\n';
+    candidate_push(c, false, span_of(large, CANDIDATE_QUEUE_BYTES / 2));
+    candidate_push(c, false, span_of(large, CANDIDATE_QUEUE_BYTES / 2));
+    candidate_flush(c); /* with its heads it is more than the whole queue */
+    candidate_stats_get(c, &stats);
+    CHECK_UINT(stats.dropped, 1);
+    mem_release(mem_system(), large);
+    /* And it goes on. */
+    until_state(c, CANDIDATE_ACTIVE);
+    push_text(c, false, READ("/Agents/1", ""));
+    push_text(c, true, ALLOWED("/Agents/1"));
+    candidate_flush(c);
+    CHECK_INT(next(c).kind, IN_WOULD);
+    candidate_stats_get(c, &stats);
     CHECK_UINT(stats.dropped, 1);
     candidate_stop(c);
-    tmp_dir_drop(&d);
+}
+
+static void who_begs_is_woken_for_every_batch(void **state)
+{
+    (void)state;
+    struct candidate *c = start(HEAD GATE);
+    until_state(c, CANDIDATE_ACTIVE);
+    CHECK(candidate_beg(c, true));
+    for (unsigned i = 0; i < 5; i++) {
+        unsigned before = woken;
+        push_text(c, false, READ("/Agents/1", ""));
+        candidate_flush(c);
+        while (woken == before)
+            (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    CHECK(candidate_beg(c, false));
+    candidate_stop(c);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(difference_comes_back),
-        cmocka_unit_test(bad_policy_is_refused),
-        cmocka_unit_test(stops_at_once),
-        cmocka_unit_test(overflow_is_counted),
+        cmocka_unit_test_setup_teardown(what_differs_is_told, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_bad_one_is_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(it_may_end_at_any_time, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_finds_no_room_is_counted, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_begs_is_woken_for_every_batch,
+                                        set_up, tear_down),
     };
-    return cmocka_run_group_tests_name("candidate", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
