@@ -35,7 +35,8 @@ static struct candidate *begin(const struct tmp_dir *d, const char *text)
     struct fail f;
     CHECK_OK(file_replace(tmp_dir_span(d), "p.yaml", span_str(text), 0600, &f),
              &f);
-    CHECK_OK(candidate_start(span_str(tmp_dir_file(d, "p.yaml")), &c, &f), &f);
+    CHECK_OK(candidate_start(span_str(tmp_dir_file(d, "p.yaml")), NULL, &c, &f),
+             &f);
     return c;
 }
 
