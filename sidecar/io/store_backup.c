@@ -274,7 +274,7 @@ static int rename_in(struct span from_dir, const char *from, struct span to_dir,
 static void close_old(struct span dir, struct log_facts *log)
 {
     struct store_db db;
-    struct store_report old;
+    struct store_report old = {.rows = 0};
     bool created, cut;
     if (store_db_open(&db, dir, &created, NULL) < 0)
         return; /* it is put aside as it is */

@@ -124,10 +124,10 @@ static bool take_loaded(struct app *a, struct in *ret)
     a->candidate_begins = true;
     a->candidate_known = 0;
     ignore_rc(uv_async_send(&a->candidate_wake)); /* after the step to come */
-    *ret = (struct in){.kind = IN_CANDIDATE,
-                       .policy = {.policy = candidate_policy(c)}};
+    *ret = (struct in){.kind = IN_CANDIDATE};
+    ret->policy.policy = candidate_policy(c);
     log_info(LOG_POLICY, "candidate",
-             kv_str("digest", candidate_policy(c)->digest_hex));
+             kv_str("digest", ret->policy.policy->digest_hex));
     return true;
 }
 
