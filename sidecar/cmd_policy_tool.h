@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The commands under `bailiff policy`. Each gets "policy" as argv[0] and its
- * own name as argv[1], and returns an exit code of sidecar/cli.h.
+ * The commands under `bailiff policy`. Each gets "policy NAME" as argv[0] and
+ * its own name as argv[1], and returns an exit code of sidecar/cli.h.
  */
 #ifndef SIDECAR_CMD_POLICY_TOOL_H
 #define SIDECAR_CMD_POLICY_TOOL_H

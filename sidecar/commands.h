@@ -17,8 +17,8 @@ struct command {
     const char *options;  /* "  --name VALUE  text" lines; completion reads
                              the --words from here */
     const struct command *parts; /* commands under this one; then `run` is NULL,
-                                    and a part is called with argv[1] = its
-                                    own name */
+                                    and a part gets "command part" as argv[0]
+                                    and its own name as argv[1] */
 };
 
 /* Ends with a NULL name. */

@@ -113,12 +113,15 @@ static int printed(int code)
 /* argv[0] is a word of the command line: the command's name. */
 static int run_command(const struct command *c, int argc, char **argv)
 {
+    static char name[64]; /* for messages: "policy check" */
     const bool help = wants_help(argc, argv);
     const struct command *part = c;
     if (c->parts != NULL && argc > 1 && argv[1][0] != '-') {
         part = command_find(c->parts, argv[1]);
         if (part == NULL)
             return unknown_command(c, argv[1]);
+        (void)snprintf(name, sizeof name, "%s %s", c->name, part->name);
+        argv[0] = name;
     }
     if (help || part->run == NULL)
         print_command(help ? stdout : stderr, part);

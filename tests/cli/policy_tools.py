@@ -105,7 +105,7 @@ def test_coverage_min():
             has(bailiff("policy", "test", "--coverage-min", odd, path, code=2),
                 "percentage")
         has(bailiff("policy", "check", "--coverage-min", "5", path, code=2),
-            "for test")
+            "unknown option --coverage-min; see `bailiff help policy check`")
 
 
 def test_coverage_json():
