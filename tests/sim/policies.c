@@ -98,7 +98,7 @@ const struct policy_facts policy_facts[POLICIES] = {
      .payers = true,
      .max_age_ms = 15000},
     {.yaml = HEAD
-     "defaults: {max_age: 8s, refresh: {timeout: 2s, when_old: {allow_for: "
+     "defaults: {max_age: 3s, refresh: {timeout: 2s, when_old: {allow_for: "
      "20s}}}\n" CLASSES "rules:\n"
      "  - name: stop\n"
      "    events: [deactivate, delete, found_inactive, found_gone]\n"
@@ -110,7 +110,7 @@ const struct policy_facts policy_facts[POLICIES] = {
      .money_never_old = true,
      .external = true,
      .session = true,
-     .max_age_ms = 8000,
+     .max_age_ms = 3000,
      .old_ms = 20000},
     {.yaml = HEAD "defaults: {mode: {audit: {until: 2099-01-01}}, max_age: "
                   "15s}\n" CLASSES "rules:\n" STOP_ALL COME_BACK_FROM("stop")

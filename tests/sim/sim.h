@@ -12,6 +12,7 @@
  *   runtime.c    runtimes and their calls         target.c   where jobs go
  *   people.c     gateways, operators, policies    finale.c   the quiet end
  *   model.c      what must be true (the guarantees)   judge.c  is it?
+ *   patience.c   the same of what waits: limits, audit mode, schedules, lanes
  */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
