@@ -128,6 +128,12 @@ static struct doc *node_of(struct mem *m, const json_t *j)
     return ok ? d : NULL;
 }
 
+static json_t *load(struct span text, json_error_t *error)
+{
+    return json_loadb(text.n == 0 ? "" : (const char *)text.p, text.n,
+                      JSON_REJECT_DUPLICATES, error);
+}
+
 int json_doc_parse(struct mem *m, struct span text, size_t max_bytes,
                    const struct doc **ret, struct fail *f)
 {
@@ -139,9 +145,13 @@ int json_doc_parse(struct mem *m, struct span text, size_t max_bytes,
     if (too_deep(text))
         return fail(f, RC_SYNTAX, "JSON nested deeper than %d", DOC_DEPTH_MAX);
     json_error_t error;
-    json_t *j = json_loadb(text.n == 0 ? "" : (const char *)text.p, text.n,
-                           JSON_REJECT_DUPLICATES, &error);
-    if (j == NULL && json_error_code(&error) == json_error_out_of_memory)
+    json_t *j = load(text, &error);
+    /* Where an allocation fails it mostly blames the text, and the sender must
+     * not hear that: a text that is bad is bad the second time, too. */
+    if (j == NULL)
+        j = load(text, &error);
+    if (j == NULL && (json_error_code(&error) == json_error_out_of_memory ||
+                      error.text[0] == 0))
         return fail(f, RC_NO_MEMORY, "no memory for JSON");
     if (j == NULL)
         return fail(f, RC_SYNTAX, "JSON line %d column %d: %s", error.line,

@@ -280,6 +280,8 @@ void ack_when_stored(struct engine *e, uint64_t token)
 
 void row_close(struct engine *e)
 {
+    if (e->facts.n > 0)
+        schedule_watch_clock(e);
     if (e->facts.n > 0 &&
         e->policy_wall_ms - e->policy_wall_told_ms >= POLICY_WALL_TOLD_MS)
         fact_policy_wall(e);
@@ -677,6 +679,7 @@ static void restore_clocks(struct engine *e)
             &e->holds.deadlines, &hold->deadline,
             now + remainder_ms(hold->due_wall_ms, hold->since_wall_ms, wall));
     }
+    note_rc(e, jobs_sort(&e->jobs));
     LIST_EACH (l, next_l, &e->jobs.open) {
         struct job *j = container_of(l, struct job, state_link);
         if (j->state == JOB_WITHHELD)

@@ -488,6 +488,12 @@ static void take_back(struct engine *e, struct pending_answer *p,
 static void release(struct engine *e, struct pending_answer *p)
 {
     struct standing st;
+    /* Also when the machine has slept and this comes before the tick: what was
+     * right then may be too old now. */
+    if (e->in->now_ms >= p->since_ms + e->conf->limits.log_stall_ms) {
+        take_back(e, p, REASON_LOG_STALLED, SPAN(""));
+        return;
+    }
     standing_of(e, p->agent, 0, &st);
     if (st.epoch == p->answer.epoch) {
         struct call *c =

@@ -340,6 +340,8 @@ void schedule_init(struct schedule *t);
 int schedule_load(struct engine *e, struct span value) must_use;
 /* After the last fact: sets the clock and takes the policy's schedules. */
 void schedule_restore(struct engine *e);
+/* In every row, so that a jump is durable no later than what follows it. */
+void schedule_watch_clock(struct engine *e);
 void schedule_policy(struct engine *e); /* it has changed */
 void schedule_tick(struct engine *e);
 

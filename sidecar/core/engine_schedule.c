@@ -18,6 +18,7 @@
 #include "sidecar/core/engine_internal.h"
 
 #define HOUR_MS (INT64_C(3600) * 1000)
+#define CLOCK_DRIFT_MS 1000 /* between the clocks, before it is a jump */
 #define CLOCK_SAVE_MS (24 * HOUR_MS)
 #define GAP_MAX_MS (7 * 24 * HOUR_MS)
 #define USE_SAVE_MS HOUR_MS
@@ -59,6 +60,19 @@ static void fact_clock(struct engine *e)
     else
         fact_meta(e, "schedule", buf_span(&value));
     t->clock_saved_ms = clock_ms(e);
+    t->wall_saved_ms = e->in->wall_ms;
+}
+
+/* The wall clock was set while we run: else the next start would take the jump
+ * for time that has passed. */
+void schedule_watch_clock(struct engine *e)
+{
+    const struct schedule *t = &e->schedule;
+    const int64_t ran = clock_ms(e) - t->clock_saved_ms;
+    const int64_t drift = e->in->wall_ms - t->wall_saved_ms - ran;
+    if (t->rule_count > 0 && t->wall_saved_ms != INT64_MIN &&
+        (drift > CLOCK_DRIFT_MS || drift < -CLOCK_DRIFT_MS))
+        fact_clock(e);
 }
 
 static void fact_agenda(struct engine *e, struct agenda *a)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/core/job.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define JOB_FACT_VERSION 2 /* 1: without state, within and why */
@@ -224,6 +225,30 @@ void job_end(struct jobs *t, struct job *j, enum job_state state)
     j->agent->rare->ended_jobs++;
     if (++t->ended_count > JOBS_ENDED_KEPT)
         job_drop(t, container_of(t->ended.head.next, struct job, state_link));
+}
+
+static int by_id(const void *x, const void *y, void *ctx)
+{
+    const struct job *a = *(struct job *const *)x;
+    const struct job *b = *(struct job *const *)y;
+    (void)ctx;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+int jobs_sort(struct jobs *t)
+{
+    struct list_link *k;
+    size_t n = 0;
+    struct job **all = mem_array(t->mem, t->open_count, sizeof(struct job *));
+    if (all == NULL)
+        return RC_NO_MEMORY;
+    while ((k = list_shift(&t->open)) != NULL)
+        all[n++] = container_of(k, struct job, state_link);
+    qsort_r(all, n, sizeof(struct job *), by_id, NULL);
+    for (size_t i = 0; i < n; i++)
+        list_push(&t->open, &all[i]->state_link);
+    mem_release(t->mem, all);
+    return 0;
 }
 
 int64_t job_backoff_ms(unsigned attempts, uint64_t random)

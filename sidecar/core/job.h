@@ -122,6 +122,10 @@ void job_end(struct jobs *t, struct job *j, enum job_state state);
 void job_reopen(struct jobs *t, struct job *j, int64_t next_ms);
 void job_drop(struct jobs *t, struct job *j);
 
+/* Open jobs in the order in which they were made, whatever the order in which
+ * they came back from the store: the oldest is served first. RC_NO_MEMORY. */
+int jobs_sort(struct jobs *t) must_use;
+
 /* Delay before the next attempt: exponential with full jitter. */
 int64_t job_backoff_ms(unsigned attempts, uint64_t random);
 

@@ -31,8 +31,7 @@ async function live(w, books, n) {
     await w.bailiff.start({ env: s.counted(`alloc::${n}:ENOMEM`) }).catch(() => {});
     const gone = await Promise.race([w.bailiff.exited, sleep(0)]);
     if (!gone) {
-        await work(w, books, n);
-        w.bailiff.signal('SIGTERM');
+        await work(w, books, n).finally(() => w.bailiff.signal('SIGTERM'));
     }
     const { code, signal } = await w.bailiff.exited;
     assert.ok(signal === null && [0, 3].includes(code),

@@ -41,7 +41,9 @@ static void hold_set(struct sim *w, const struct rec *r, unsigned subject)
         span_u64(span_sub(r->jti, 1, r->jti.n), &i) && i < STATEMENTS_MAX)
         w->m.payers_ran[i] |= (unsigned char)(1u << subject % RESOURCES);
     /* After a step that is withheld: the hold that stands for it. */
-    bool instead = withheld_now(w, subject, r->rule);
+    const struct model_hold *same = model_hold(s, r->hold, r->rule, r->jti);
+    bool instead = withheld_now(w, subject, r->rule) ||
+                   (same != NULL && same->row == w->p.step_row);
     struct span cause =
         instead ? text(&w->scratch, "%.*s:withheld", PRSPAN(r->jti)) : r->jti;
     bool operator= rec_is(r->rule, "operator");
@@ -52,7 +54,8 @@ static void hold_set(struct sim *w, const struct rec *r, unsigned subject)
     struct model_hold *h = &s->holds[s->hold_count++];
     *h = (struct model_hold){.money = (for_money(r) && !instead) ||
                                       (operator&& in->operator.tools.count> 0),
-                             .sticky = operator|| rec_is(r->event, "delete")};
+                             .sticky = operator|| rec_is(r->event, "delete"),
+                             .row = w->p.step_row};
     rec_copy(h->kind, sizeof h->kind, r->hold);
     rec_copy(h->rule, sizeof h->rule, r->rule);
     rec_copy(h->cause, sizeof h->cause, cause);
@@ -140,6 +143,9 @@ static void started_once(struct sim *w, const struct rec *r, unsigned subject)
     /* People are called for each thing that is withheld. */
     bool statement = r->jti.n > 1 && r->jti.p[0] == 'j' &&
                      !rec_is(r->rule, "limits.suspend");
+    /* A statement that is put off has set its hold: what is registered then is
+     * revoked under its name before it is stored. */
+    statement = statement && !(w->weather.tight && rec_is(r->action, "revoke"));
     bool cancel = rec_is(r->action, "cancel"), open = false;
     for (unsigned i = 0; i < w->job_count; i++) {
         const struct job_seen *j = &w->jobs[i];

@@ -194,8 +194,7 @@ void model_silence(struct sim *w, struct span tail)
     rec_read(tail, &r);
     if (!rec_is(r.kind, "feed") || !rec_is(r.outcome, "silent"))
         return;
-    if (policy_facts[w->p.policy].silence_counts)
-        w->m.base_touched[rec_is(r.feed, "eu")] = w->step;
+    w->m.base_touched[rec_is(r.feed, "eu")] = w->step;
 }
 
 /* ------------------------------------------------------------------- reads */

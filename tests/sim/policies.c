@@ -93,7 +93,6 @@ const struct policy_facts policy_facts[POLICIES] = {
      .session = true,
      .money_needs_g0 = true,
      .owner_left = true,
-     .silence_counts = true,
      .watch = true,
      .payers = true,
      .max_age_ms = 15000},

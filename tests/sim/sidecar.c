@@ -104,12 +104,12 @@ static void look_ahead(struct sim *w, const struct out *outs, unsigned count)
             continue;
         w->p.step_row = outs[i].journal.seq;
         judge_row(w, outs[i].journal.seq, outs[i].journal.body);
+        model_row(w, outs[i].journal.seq); /* of many, any may be the last */
     }
     judge_rules(w);
     judge_patience(w);
-    for (unsigned i = 0; i < count; i++)
-        if (outs[i].kind == OUT_JOURNAL)
-            model_row(w, outs[i].journal.seq);
+    if (w->p.step_row != 0)
+        model_row(w, w->p.step_row);
 }
 
 #define OUTS_MAX 4096

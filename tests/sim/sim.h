@@ -266,6 +266,7 @@ struct process {
 struct model_hold {
     bool money, sticky; /* only for money tools; ends only by an operator */
     char kind[12], rule[16], cause[40];
+    uint64_t row; /* that set it */
 };
 
 /* What the guarantees are about, of one subject. No pointers: the model of a
@@ -456,10 +457,9 @@ struct policy_facts {
     bool money_needs_g0;
     bool owner_left;
     bool money_never_old;
-    bool watch;          /* audits until AUDIT_UNTIL_MS, then as session */
-    bool payers;         /* a change of a group holds its external members */
-    bool limited;        /* LIMIT_* below */
-    bool silence_counts; /* of a feed: its agents are read anew */
+    bool watch;   /* audits until AUDIT_UNTIL_MS, then as session */
+    bool payers;  /* a change of a group holds its external members */
+    bool limited; /* LIMIT_* below */
     int64_t max_age_ms, old_ms;
 };
 extern const struct policy_facts policy_facts[POLICIES];

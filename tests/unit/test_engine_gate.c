@@ -106,6 +106,22 @@ static void test_log_stall(void **state)
     world_close(w);
 }
 
+/* The machine slept between the record and the answer: what was right then is
+ * not sent now. */
+static void test_log_stall_over_sleep(void **state)
+{
+    (void)state;
+    struct world *w = world_open(QUIET);
+    settle(w, A1);
+    w->auto_log = false;
+    uint64_t q = world_ask(w, A1, "x");
+    w->now += INT64_C(7200000);
+    w->wall += INT64_C(7200000);
+    world_log(w); /* heard of before any tick */
+    CHECK_STR(world_says(w, q), "log_stalled");
+    world_close(w);
+}
+
 static void test_deadlines(void **state)
 {
     (void)state;
@@ -314,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_answer_after_record),
         cmocka_unit_test(test_decided_again),
         cmocka_unit_test(test_log_stall),
+        cmocka_unit_test(test_log_stall_over_sleep),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_parked_limits),
         cmocka_unit_test(test_gate_rules),

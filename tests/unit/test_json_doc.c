@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <dirent.h>
@@ -159,6 +160,42 @@ static void reports_no_memory(void **state)
     }
 }
 
+static unsigned allocations_left;
+
+static void *failing_malloc(size_t n)
+{
+    return allocations_left-- == 0 ? NULL : mem_alloc(mem_system(), n);
+}
+
+static void plain_free(void *p)
+{
+    mem_release(mem_system(), p);
+}
+
+/* The parser's own memory: a good text is never called bad for want of it. */
+static void parser_has_no_memory(void **state)
+{
+    (void)state;
+    struct arena a;
+    const struct doc *d = NULL;
+    struct fail f;
+    json_set_alloc_funcs(failing_malloc, plain_free);
+    unsigned failed = 0; /* tries that ran into it */
+    for (unsigned at = 0; at < 200; at++) {
+        arena_init(&a, mem_system(), 65536);
+        allocations_left = at;
+        int rc = json_doc_parse(&a.mem,
+                                SPAN("{\"alpha\":[1,2.5,{\"b\":\"c\\u00e9\"}],"
+                                     "\"long member name\":null}"),
+                                99, &d, &f);
+        arena_fini(&a);
+        assert_true(rc == 0 || rc == RC_NO_MEMORY);
+        failed += allocations_left > UINT32_MAX / 2;
+    }
+    assert_true(failed > 5 && failed < 100);
+    json_set_alloc_funcs(malloc, free);
+}
+
 static struct span read_file(const char *path)
 {
     static char bytes[TEXT_BYTES_MAX];
@@ -246,6 +283,7 @@ int main(void)
         cmocka_unit_test(refuses),
         cmocka_unit_test(bounds_depth_and_size),
         cmocka_unit_test(reports_no_memory),
+        cmocka_unit_test(parser_has_no_memory),
         cmocka_unit_test(json_test_suite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
