@@ -292,6 +292,19 @@ static bool is_among_passed(struct engine *e, const struct subject *agent,
     return false;
 }
 
+/* A feed that says too much and the server it speaks for are broken together:
+ * else reads would do what the limit keeps the feed from. */
+static bool is_base_passed(const struct engine *e, const struct subject *agent,
+                           enum limit_kind kind, unsigned *ret_source)
+{
+    for (unsigned i = 0; i < e->conf->feed_count; i++) {
+        *ret_source = i;
+        if (e->conf->feeds[i].base == agent->base && is_passed(e, kind, i))
+            return true;
+    }
+    return false;
+}
+
 struct cause limit_cause(struct engine *e, const struct subject *agent,
                          const struct cause *c, const struct policy_step *step)
 {
@@ -307,6 +320,8 @@ struct cause limit_cause(struct engine *e, const struct subject *agent,
             continue;
         (void)expire(e, k, source);
         if (is_passed(e, k, source) ||
+            (source_of(e, c) == SOURCE_READS &&
+             is_base_passed(e, agent, k, &source)) ||
             (c->feed_lost && is_among_passed(e, agent, k, &source))) {
             ret.withheld = REASON_BEYOND_LIMIT;
             ret.why = passed_text(e, k, source);

@@ -138,6 +138,20 @@ static bool never(const struct ref *r, const struct ref_subject *s,
            ref_condition(never_for, &sight) != FALSE_;
 }
 
+/* Of reads: is a feed beyond? (There is one base here.) */
+static bool feed_is_beyond(const struct ref *r, enum limit_kind kind,
+                           const char *source)
+{
+    if (strcmp(source, "reads.") != 0)
+        return false;
+    for (unsigned i = 0; i < r->counted_count; i++)
+        if (strchr(r->counted[i].source, '.') == NULL &&
+            counted(r, kind, r->counted[i].source) >
+                r->policy->limits[kind].max)
+            return true;
+    return false;
+}
+
 bool ref_is_withheld(const struct ref *r, const struct ref_subject *s,
                      const struct policy_step *step, const struct ref_cause *c)
 {
@@ -149,6 +163,7 @@ bool ref_is_withheld(const struct ref *r, const struct ref_subject *s,
         char source[16];
         source_of(l, c, source);
         if (l->max > 0 && (counted(r, (enum limit_kind)k, source) > l->max ||
+                           feed_is_beyond(r, (enum limit_kind)k, source) ||
                            never(r, s, (enum limit_kind)k, kind)))
             return true;
     }

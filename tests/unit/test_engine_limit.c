@@ -216,8 +216,8 @@ static void test_reads_and_operators(void **state)
     world_close(w);
 }
 
-/* What a read finds is of the reads, also for one whose feed is beyond. */
-static void test_sources_are_apart(void **state)
+/* While a feed is beyond, what reads of its server find waits as well. */
+static void test_reads_of_a_feed_beyond(void **state)
 {
     (void)state;
     struct world *w = open_with("limits: {suspend: {max: 1, per: 5m}}\n", 3);
@@ -229,7 +229,7 @@ static void test_sources_are_apart(void **state)
     CHECK(world_reply(w, A1, READ_OK, "e1", INACTIVE));
     CHECK_UINT(world_records(w, "\"event\":\"found_inactive\"",
                              "\"outcome\":\"withheld\""),
-               0);
+               1);
     world_close(w);
 }
 
@@ -650,7 +650,7 @@ int main(void)
         cmocka_unit_test(test_order_of_rules_is_nothing),
         cmocka_unit_test(test_members_at_once),
         cmocka_unit_test(test_reads_and_operators),
-        cmocka_unit_test(test_sources_are_apart),
+        cmocka_unit_test(test_reads_of_a_feed_beyond),
         cmocka_unit_test(test_order_of_pending_is_nothing),
         cmocka_unit_test(test_not_taken_is_not_counted),
         cmocka_unit_test(test_overflow),
