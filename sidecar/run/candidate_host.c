@@ -56,11 +56,12 @@ void candidate_host_init(struct app *a)
 
 void candidate_host_quit(struct app *a)
 {
-    struct candidate *const all[] = {a->candidate_loading, a->candidate,
-                                     a->candidate_old};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i] != NULL)
-            candidate_quit(all[i]);
+    if (a->candidate_loading != NULL)
+        candidate_quit(a->candidate_loading);
+    if (a->candidate != NULL)
+        candidate_quit(a->candidate);
+    if (a->candidate_old != NULL)
+        candidate_quit(a->candidate_old);
 }
 
 void candidate_host_close(struct app *a)
