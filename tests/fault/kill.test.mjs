@@ -95,6 +95,17 @@ async function measure(w, books, [kinds, path], round) {
     return s.count;
 }
 
+/** One life that is to end at the n-th call, and the life after. @returns whether it was killed */
+async function die(w, books, how, n) {
+    const env = new Switch(w.dir).counted(`${how[0]}:${how[1]}:${n}:${how[2]}`);
+    const killed = await live(w, books, env, `k${books.lives++}`);
+    await w.bailiff.start();
+    await audit(w, books);
+    await w.bailiff.kill(); /* not counted */
+    return killed;
+}
+
+/** About `share` deaths, spread over the calls of a whole life. */
 async function sweep(w, books, how, share, random) {
     const points = await measure(w, books, how, `m${books.lives++}`);
     assert.ok(points > 0, `${how} matches nothing`);
@@ -102,14 +113,9 @@ async function sweep(w, books, how, share, random) {
     let kills = 0;
     for (let at = 0; at < points; at += step) {
         const n = 1 + Math.floor(at + (step > 1 ? random(Math.floor(step)) : 0));
-        const env = new Switch(w.dir).counted(`${how[0]}:${how[1]}:${n}:${how[2]}`);
-        const killed = await live(w, books, env, `k${books.lives++}`);
-        kills += killed;
-        await w.bailiff.start();
-        await audit(w, books);
-        await w.bailiff.kill(); /* not counted */
+        kills += await die(w, books, how, n);
     }
-    return kills;
+    return { kills, points };
 }
 
 describe(`${KILLS} deaths by SIGKILL`, () => {
@@ -121,13 +127,20 @@ describe(`${KILLS} deaths by SIGKILL`, () => {
         try {
             w.alive = w.agent('alive');
             await w.bailiff.kill();
+            let whole = 0;
             for (const [i, how] of SWEEPS.entries()) {
                 const share = (KILLS - kills) / (SWEEPS.length - i);
-                const before = kills, start = Date.now();
-                kills += await sweep(w, books, how, share, random);
-                console.log(`${how.join(':')}: ${kills - before} kills, ${Date.now() - start} ms`);
+                const start = Date.now();
+                const done = await sweep(w, books, how, share, random);
+                kills += done.kills;
+                whole = done.points;
+                console.log(`${how.join(':')}: ${done.kills} kills, ${Date.now() - start} ms`);
             }
-            assert.ok(kills >= KILLS * 0.97, `only ${kills} kills`);
+            /* Some lives made fewer calls than the one that was measured, and so outlived theirs. */
+            for (let more = 0; kills < KILLS && more < KILLS; more++) {
+                kills += await die(w, books, SWEEPS.at(-1), 1 + random(whole));
+            }
+            assert.ok(kills >= KILLS, `only ${kills} kills`);
             await w.bailiff.start();
             const gate = freshGate(w), runtime = freshRuntime(w);
             runtime.calls = books.running;
