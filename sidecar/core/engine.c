@@ -490,11 +490,10 @@ static void on_store_state(struct engine *e)
     (void)record_now(e, &r, true);
 }
 
-/* The wall clock as of the start plus what has passed since: what neither
- * this nor the clock itself calls old was not jumped over. */
-static int64_t steady_wall_ms(const struct engine *e)
+int64_t cautious_wall_ms(const struct engine *e)
 {
-    return e->start_wall_ms + (e->in->now_ms - e->start_ms);
+    int64_t steady = e->start_wall_ms + (e->in->now_ms - e->start_ms);
+    return steady < e->in->wall_ms ? steady : e->in->wall_ms;
 }
 
 /* Old entries go in small steps, not in every tick of a busy time; a token of
@@ -502,8 +501,7 @@ static int64_t steady_wall_ms(const struct engine *e)
 static void jti_tick(struct engine *e)
 {
     int64_t keep_ms = e->conf->limits.jti_keep_ms;
-    int64_t steady = steady_wall_ms(e), wall = e->in->wall_ms;
-    int64_t before_s = ((steady < wall ? steady : wall) - keep_ms) / 1000;
+    int64_t before_s = (cautious_wall_ms(e) - keep_ms) / 1000;
     struct dedupe_id id;
     if (keep_ms <= 0 || e->dedupe.count == 0 || before_s <= 0)
         return;
@@ -531,6 +529,7 @@ static void on_tick(struct engine *e)
     review_tick(e);
     feed_tick(e);
     jti_tick(e);
+    credential_tick(e);
     limit_tick(e);
     schedule_tick(e);
 }

@@ -47,6 +47,7 @@ _Static_assert(PENDING_ANSWERS_MAX *ANSWER_OUTS_MAX < STEP_OUT_MAX,
 /* A credential an agent holds. */
 struct credential {
     struct list_link link; /* in subject->credentials */
+    struct heap_link due;  /* in engine->credentials_due: when it expires */
     struct subject *agent;
     struct span id, issuer, runtime_key, sealed; /* in this allocation */
     bool refresh;
@@ -208,6 +209,7 @@ struct engine {
     struct base_state bases[ENGINE_BASES_MAX];
     struct feed_state feeds[ENGINE_FEEDS_MAX];
     size_t credential_count;
+    struct heap credentials_due; /* wall time; not those that say nothing */
     unsigned char hash_seed[32];
     struct engine_stats stats;
 };
@@ -221,6 +223,9 @@ struct span keep(struct engine *e, struct span s); /* copy into the step */
 uint64_t new_id(struct engine *e);
 uint64_t epoch_of(const struct engine *e, uint64_t stamp);
 void wake_at(struct engine *e, int64_t ms);
+/* The earlier of the wall clock and the one of the start plus what has passed
+ * since: what neither calls old was not jumped over. */
+int64_t cautious_wall_ms(const struct engine *e);
 /* Fills time and digests and writes the record: into the row (journaled), or
  * straight to the log. Returns the ticket of a direct record; 0 when memory is
  * out and there will be none. */
@@ -393,7 +398,13 @@ void finish_job(struct engine *e, struct job *j, enum job_state state);
 void undo_jobs(struct engine *e);
 /* An operator lets a withheld job go. */
 void let_go(struct engine *e, struct job *j);
+void revoke_one(struct engine *e, const struct credential *cr,
+                const struct cause *c, struct span rule,
+                const struct policy_step *step);
+
+/* engine_credential.c */
 void on_credential(struct engine *e);
+void credential_tick(struct engine *e);
 void credential_free(struct engine *e, struct credential *c);
 int credential_new(struct engine *e, struct subject *agent,
                    const struct in_credential *in, struct span runtime_key,

@@ -186,9 +186,9 @@ void arm_job(struct engine *e, struct job *j, int64_t within_ms,
     }
 }
 
-static void revoke_one(struct engine *e, const struct credential *cr,
-                       const struct cause *c, struct span rule,
-                       const struct policy_step *step)
+void revoke_one(struct engine *e, const struct credential *cr,
+                const struct cause *c, struct span rule,
+                const struct policy_step *step)
 {
     struct job *j = start_job(e, JOB_REVOKE, cr->agent, c, rule, cr->id);
     if (j == NULL)
@@ -349,121 +349,6 @@ void finish_job(struct engine *e, struct job *j, enum job_state state)
     job_end(&e->jobs, j, state);
     if (state == JOB_FAILED || state == JOB_REFUSED)
         run_otherwise(e, j); /* it has room now */
-}
-
-/* ---------------------------------------------------------- credentials */
-
-void credential_free(struct engine *e, struct credential *c)
-{
-    list_remove(&c->link);
-    e->credential_count--;
-    mem_wipe((void *)(uintptr_t)c->sealed.p, c->sealed.n);
-    mem_release(e->mem, c);
-}
-
-int credential_new(struct engine *e, struct subject *agent,
-                   const struct in_credential *in, struct span runtime_key,
-                   struct credential **ret)
-{
-    if (e->credential_count >= e->conf->limits.credentials_max)
-        return RC_LIMIT;
-    LIST_EACH (k, next, &subject_rare(agent)->credentials) {
-        struct credential *old = container_of(k, struct credential, link);
-        if (span_eq(old->id, in->credential_id))
-            credential_free(e, old); /* registered again: replaced */
-    }
-    struct subject_rare *rare = subject_rare_get(e->mem, agent);
-    if (rare == NULL)
-        return RC_NO_MEMORY;
-    struct credential *c =
-        mem_alloc(e->mem, sizeof *c + in->credential_id.n + in->issuer.n +
-                              runtime_key.n + in->sealed.n);
-    if (c == NULL)
-        return RC_NO_MEMORY;
-    unsigned char *at = (unsigned char *)(c + 1);
-    c->agent = agent;
-    c->id = mem_place(&at, in->credential_id);
-    c->issuer = mem_place(&at, in->issuer);
-    c->runtime_key = mem_place(&at, runtime_key);
-    c->sealed = mem_place(&at, in->sealed);
-    c->refresh = in->refresh;
-    c->expires_wall_ms = in->expires_wall_ms;
-    list_push(&rare->credentials, &c->link);
-    e->credential_count++;
-    *ret = c;
-    return 0;
-}
-
-static void done(struct engine *e, uint64_t token, int rc, const char *text)
-{
-    struct out *o = emit(e, OUT_DONE);
-    o->done.token = token;
-    o->done.rc = rc;
-    o->done.text = span_str(text);
-}
-
-/* A credential of an agent that is suspended already is revoked at once by
- * what suspended it: the hold's rule is asked again for its revoke step. The
- * agent's others have had their jobs. */
-static void revoke_if_held(struct engine *e, const struct credential *cr)
-{
-    const struct hold *h = hold_strictest(cr->agent, SPAN(""));
-    if (h == NULL || h->kind != HOLD_SUSPENDED)
-        return;
-    struct span name = span_str((const char *)h->rule);
-    const struct policy_rule *r = policy_find_rule(e->policy, name);
-    if (r == NULL || rule_audits(e, r))
-        return;
-    const struct cause c = {.type = h->event,
-                            .jti = keep(e, span_str((const char *)h->cause)),
-                            .may = MAY_ALL,
-                            .feed_lost = true};
-    const uint64_t withheld = e->stats.withheld;
-    for (unsigned k = 0; k < r->step_count; k++) {
-        const struct cause asked = limit_cause(e, cr->agent, &c, &r->steps[k]);
-        if (r->steps[k].kind == STEP_REVOKE)
-            revoke_one(e, cr, &asked, r->name, &r->steps[k]);
-    }
-    if (e->stats.withheld != withheld)
-        limit_withheld(e, cr->agent, &c, r);
-}
-
-void on_credential(struct engine *e)
-{
-    const struct in_credential *in = &e->in->credential;
-    const struct engine_caller *who = &e->conf->callers[in->caller];
-    int base = find_base(e, in->base, who);
-    enum subject_kind kind;
-    struct subject *s;
-    struct runtime *rt = NULL;
-    struct credential *c = NULL;
-    if (!caller_may(e, in->caller, base, in->uri) ||
-        kind_of_uri(e, (unsigned)base, in->uri, &kind) < 0) {
-        done(e, in->token, RC_DENIED, reason_text(REASON_CALLER_NOT_ALLOWED));
-        return;
-    }
-    int rc = subject_get(&e->subjects, (unsigned)base, e->conf->bases[base].url,
-                         in->uri, kind, &s);
-    if (rc == 0)
-        rc = runtime_get(&e->calls, who, in->caller, in->runtime, &rt);
-    if (rc == 0)
-        rc = credential_new(e, s, in, map_key(&rt->link), &c);
-    if (c == NULL) {
-        done(e, in->token, rc, reason_text(REASON_LIMIT_REACHED));
-        return;
-    }
-    struct record r = record_of(RECORD_ACTION);
-    r.agent = in->uri;
-    r.base = base_url(e, s);
-    r.caller = who->name;
-    r.runtime = in->runtime;
-    r.action = SPAN("credential");
-    r.target = in->credential_id;
-    r.outcome = SPAN("registered");
-    record_row(e, &r);
-    fact_credential(e, c, false);
-    revoke_if_held(e, c);
-    ack_when_stored(e, in->token);
 }
 
 /* ---------------------------------------------------------- failed steps */

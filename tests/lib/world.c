@@ -702,6 +702,7 @@ uint64_t world_credential(struct world *w, const char *uri, const char *id,
     in.credential.issuer = SPAN("https://as.example");
     in.credential.runtime = SPAN("r1");
     in.credential.refresh = refresh;
+    in.credential.expires_wall_ms = w->expires;
     in.credential.sealed = world_text(w, "sealed-%s", id);
     (void)world_step(w, in);
     return in.credential.token;

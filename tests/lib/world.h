@@ -57,6 +57,8 @@ struct world {
     uint64_t seed;
     uint64_t next_token;
     bool auto_store, auto_log;
+    int64_t
+        expires;  /* wall: of credentials registered from now on; 0: unknown */
     bool failing; /* allocations fail on purpose: limits of checks */
     int rc;       /* of the last step */
     unsigned char random[32];

@@ -75,6 +75,73 @@ static void test_deadlines(void **state)
     world_close(w);
 }
 
+static uint64_t token_for(struct world *w, const char *id, int64_t lifetime_ms)
+{
+    w->expires = lifetime_ms == 0 ? 0 : w->wall + lifetime_ms;
+    return world_credential(w, A1, id, false);
+}
+
+/* A credential that has expired for a day by both clocks is forgotten. */
+static void test_credentials_expire(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy);
+    (void)token_for(w, "short", HOUR_MS);
+    (void)token_for(w, "unknown", 0);
+    w->wall += 10 * YEAR_MS;
+    world_pass(w, 20 * HOUR_MS);
+    CHECK_UINT(w->e->credential_count, 2);
+    w->wall -= 10 * YEAR_MS;
+    world_pass(w, 4 * HOUR_MS);
+    CHECK_UINT(w->e->credential_count, 2);
+    world_pass(w, 2 * HOUR_MS);
+    CHECK_UINT(w->e->credential_count, 1);
+    CHECK_UINT(world_records(w, "\"credential\"", "\"expired\""), 1);
+    CHECK_INT(world_restart(w), 0);
+    CHECK_UINT(w->e->credential_count, 1);
+    (void)stop(w);
+    CHECK_SPAN(world_job(w, JOB_REVOKE)->credential_id, SPAN("unknown"));
+    world_close(w);
+}
+
+/* A machine that boots with a wrong clock has an hour to set it. */
+static void test_credentials_of_a_wrong_start(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy);
+    (void)token_for(w, "t", HOUR_MS);
+    w->wall += 10 * YEAR_MS;
+    CHECK_INT(world_restart(w), 0);
+    world_pass(w, HOUR_MS / 2);
+    CHECK_UINT(w->e->credential_count, 1);
+    w->wall -= 10 * YEAR_MS;
+    world_pass(w, 10 * HOUR_MS);
+    CHECK_UINT(w->e->credential_count, 1);
+    world_pass(w, 20 * HOUR_MS);
+    CHECK_UINT(w->e->credential_count, 0);
+    world_close(w);
+}
+
+/* A full table has room for a new one when another has expired. */
+static void test_credentials_make_room(void **state)
+{
+    (void)state;
+    struct world *w = world_open(policy);
+    w->conf.limits.credentials_max = 2;
+    CHECK(world_acked(w, token_for(w, "long", 30 * HOUR_MS)));
+    CHECK(world_acked(w, token_for(w, "short", HOUR_MS)));
+    CHECK(!world_acked(w, token_for(w, "refused", HOUR_MS)));
+    CHECK_UINT(w->e->credential_count, 2);
+    world_pass(w, 2 * HOUR_MS);
+    CHECK(world_acked(w, token_for(w, "new", HOUR_MS)));
+    CHECK(!world_acked(w, token_for(w, "again refused", HOUR_MS)));
+    (void)stop(w);
+    CHECK_UINT(w->job_count, 2);
+    CHECK_SPAN(w->jobs[0].credential_id, SPAN("long"));
+    CHECK_SPAN(w->jobs[1].credential_id, SPAN("new"));
+    world_close(w);
+}
+
 /* Audit mode that has ended does not come back with the clock. */
 static void test_audit_ends_once(void **state)
 {
@@ -103,6 +170,9 @@ int main(void)
         cmocka_unit_test(test_jump_forgets_nothing),
         cmocka_unit_test(test_times_of_events),
         cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_credentials_expire),
+        cmocka_unit_test(test_credentials_of_a_wrong_start),
+        cmocka_unit_test(test_credentials_make_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
