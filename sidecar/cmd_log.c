@@ -31,7 +31,7 @@ struct args {
     struct span path;
     const char *config;
     const char *key, *checkpoint, *agent, *kind, *since, *lines, *seq;
-    bool json;
+    bool would, json;
 };
 
 static int write_out(struct buf *out)
@@ -229,11 +229,19 @@ static bool member_is(const struct doc *d, struct span key, const char *want)
            (span_eq(have, span_str(want)) || span_glob(span_str(want), have));
 }
 
+/* Not carried out: audit mode, or only a candidate says so. */
+static bool is_would(const struct doc *d)
+{
+    const struct doc *would = doc_get(d, SPAN("would"));
+    return would != NULL && would->kind == DOC_BOOL && would->truth;
+}
+
 static bool is_wanted(const struct query *q, const struct doc *d)
 {
     int64_t at;
     if (!member_is(d, SPAN("agent"), q->args->agent) ||
-        !member_is(d, SPAN("kind"), q->args->kind))
+        !member_is(d, SPAN("kind"), q->args->kind) ||
+        (q->args->would && !is_would(d)))
         return false;
     return q->args->since == NULL ||
            (time_parse(doc_text(d, SPAN("time")), &at) && at >= q->since_ms);
@@ -256,6 +264,9 @@ static void put_record(struct query *q, const struct doc *d)
         buf_printf(q->out, "  %s=", keys[i]);
         term_put(q->out, s);
     }
+    if (is_would(d) &&
+        !span_starts(doc_text(d, SPAN("outcome")), SPAN("would")))
+        buf_put_str(q->out, "  would=true");
     buf_put_u8(q->out, '\n');
 }
 
@@ -342,9 +353,23 @@ static bool parse_since(const char *text, int64_t *ret_ms)
     return true;
 }
 
+/* A pattern that no kind can match is a slip, not an empty answer. */
+static bool is_kind(struct span pattern)
+{
+    for (unsigned k = 0; k < RECORD_KIND_COUNT; k++)
+        if (span_glob(pattern, span_str(record_kind_word(k))))
+            return true;
+    return false;
+}
+
 static int query_log(const struct args *a, struct buf *out)
 {
     struct query q = {.args = a, .out = out};
+    if (a->kind != NULL && !is_kind(span_str(a->kind)))
+        return cli_usage(
+            "log query: there is no kind '%s'; kinds are listed in "
+            "docs/decision-log.md: gate, verdict, action, ...",
+            a->kind);
     if (a->since != NULL && !parse_since(a->since, &q.since_ms))
         return cli_usage(
             "log query: --since wants a time such as "
@@ -432,13 +457,11 @@ static int check_options(const struct args *a, const char *verb)
 {
     const struct {
         const char *value, *name, *verbs;
-    } rows[] = {{a->key, "key", "verify"},
-                {a->checkpoint, "checkpoint", "verify"},
-                {a->agent, "agent", "query"},
-                {a->kind, "kind", "query"},
-                {a->since, "since", "query"},
-                {a->lines, "lines", "tail"},
-                {a->seq, "seq", "query and proof"}};
+    } rows[] = {
+        {a->key, "key", "verify"},    {a->checkpoint, "checkpoint", "verify"},
+        {a->agent, "agent", "query"}, {a->kind, "kind", "query"},
+        {a->since, "since", "query"}, {a->would ? "" : NULL, "would", "query"},
+        {a->lines, "lines", "tail"},  {a->seq, "seq", "query and proof"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].value != NULL && strstr(rows[i].verbs, verb) == NULL)
             return cli_usage("log %s: --%s is for %s", verb, rows[i].name,
@@ -478,15 +501,11 @@ int cmd_log(int argc, char **argv)
     struct args a = {.json = false};
     const char *words[2] = {NULL, NULL};
     const struct cli_option options[] = {
-        {"key", 'k', NULL, &a.key},
-        {"checkpoint", 0, NULL, &a.checkpoint},
-        {"agent", 'a', NULL, &a.agent},
-        {"kind", 0, NULL, &a.kind},
-        {"since", 's', NULL, &a.since},
-        {"lines", 'n', NULL, &a.lines},
-        {"seq", 0, NULL, &a.seq},
-        {"json", 'j', &a.json, NULL},
-        {"config", 'c', NULL, &a.config},
+        {"key", 'k', NULL, &a.key},     {"checkpoint", 0, NULL, &a.checkpoint},
+        {"agent", 'a', NULL, &a.agent}, {"kind", 0, NULL, &a.kind},
+        {"since", 's', NULL, &a.since}, {"lines", 'n', NULL, &a.lines},
+        {"seq", 0, NULL, &a.seq},       {"would", 0, &a.would, NULL},
+        {"json", 'j', &a.json, NULL},   {"config", 'c', NULL, &a.config},
         {NULL, 0, NULL, NULL},
     };
     int n = cli_parse(argc, argv, options, words, 2);

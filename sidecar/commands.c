@@ -134,6 +134,7 @@ const struct command commands[] = {
     {"decision log", "log", cmd_log, "verify query tail proof schema",
      "usage: bailiff log verify [DIR|FILE] [--key KEY] [--checkpoint FILE]\n"
      "       bailiff log query [DIR|FILE] [--agent A] [--kind K] [--since T]\n"
+     "                         [--would]\n"
      "       bailiff log tail [DIR] [--lines N]\n"
      "       bailiff log proof [DIR] --seq N\n"
      "       bailiff log schema",
@@ -152,6 +153,8 @@ const struct command commands[] = {
      "  -a, --agent A       only this agent; * stands for any text\n"
      "      --kind K        only this kind: gate, verdict, action, ...\n"
      "  -s, --since T       a time, or a duration: 2h\n"
+     "      --would         only what audit mode left undone, and what a\n"
+     "                      candidate would do\n"
      "      --seq N         proof: the record; query: from this record on\n"
      "  -n, --lines N       tail: how many; default 20\n"
      "  -j, --json          the result, or the records themselves, as JSON\n",
