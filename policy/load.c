@@ -114,6 +114,16 @@ static const struct member *find_member(const struct member *table,
     return NULL;
 }
 
+static const char *known_members(const struct member *table, unsigned count,
+                                 char to[FAIL_TEXT_MAX])
+{
+    size_t at = (size_t)snprintf(to, FAIL_TEXT_MAX, "known here:");
+    for (unsigned i = 0; i < count && at < FAIL_TEXT_MAX; i++)
+        at +=
+            (size_t)snprintf(to + at, FAIL_TEXT_MAX - at, " %s", table[i].key);
+    return to;
+}
+
 static void refuse_unknown(struct loader *l, const struct doc *d,
                            const char *what, const struct member *table,
                            unsigned count)
@@ -125,13 +135,8 @@ static void refuse_unknown(struct loader *l, const struct doc *d,
             continue;
         for (unsigned i = 0; i < count; i++)
             near_try(&n, span_str(table[i].key));
-        near_advice(&n, advice);
-        if (advice[0] == 0) {
-            size_t at = (size_t)snprintf(advice, sizeof advice, "known here:");
-            for (unsigned i = 0; i < count && at < sizeof advice; i++)
-                at += (size_t)snprintf(advice + at, sizeof advice - at, " %s",
-                                       table[i].key);
-        }
+        if (near_advice(&n, advice)[0] == 0)
+            (void)known_members(table, count, advice);
         load_key_error(l, it, advice, "unknown key '%.*s' in %s",
                        PRSPAN(it->key), what);
     }
@@ -141,8 +146,9 @@ bool load_members(struct loader *l, const struct doc *d, const char *what,
                   const struct member *table, unsigned count, void *to)
 {
     if (d->kind != DOC_MAP) {
-        load_error(l, d, NULL, "%s must be a map, not %s", what,
-                   doc_kind_word(d->kind));
+        char advice[FAIL_TEXT_MAX];
+        load_error(l, d, known_members(table, count, advice),
+                   "%s must be a map, not %s", what, doc_kind_word(d->kind));
         return false;
     }
     for (unsigned i = 0; i < count; i++) {
@@ -252,28 +258,36 @@ void load_texts(struct loader *l, const struct doc *d, void *field)
             at[to->count++] = load_copy(l, it->text);
 }
 
+void load_refuse(struct loader *l, const struct doc *d, const char *what,
+                 const char *advice)
+{
+    if (d->kind != DOC_NULL && d->text.n > 0)
+        load_error(l, d, advice, "%s cannot be '%.*s'", what, PRSPAN(d->text));
+    else
+        load_error(l, d, advice, "%s must be text, not %s", what,
+                   d->kind == DOC_TEXT ? "empty" : doc_kind_word(d->kind));
+}
+
 bool load_word(struct loader *l, const struct doc *d, const char *what,
                const char *const *words, unsigned *ret)
 {
     struct near n = {.word = load_near(l, d->text)};
     char advice[FAIL_TEXT_MAX];
-    if (!load_is_text(l, d, what))
-        return false;
     for (unsigned i = 0; words[i] != NULL; i++) {
-        if (span_eq(d->text, span_str(words[i]))) {
+        if (d->kind == DOC_TEXT && span_eq(d->text, span_str(words[i]))) {
             *ret = i;
             return true;
         }
         near_try(&n, span_str(words[i]));
     }
-    near_advice(&n, advice);
-    if (advice[0] == 0) {
-        size_t at = (size_t)snprintf(advice, sizeof advice, "one of:");
+    if (near_advice(&n, advice)[0] == 0) {
+        size_t at = (size_t)snprintf(advice, sizeof advice, "%s",
+                                     words[1] == NULL ? "only:" : "one of:");
         for (unsigned i = 0; words[i] != NULL && at < sizeof advice; i++)
             at += (size_t)snprintf(advice + at, sizeof advice - at, " %s",
                                    words[i]);
     }
-    load_error(l, d, advice, "%s cannot be '%.*s'", what, PRSPAN(d->text));
+    load_refuse(l, d, what, advice);
     return false;
 }
 

@@ -66,6 +66,9 @@ void load_texts(struct loader *l, const struct doc *d, void *names_field);
 /* Texts that must be names of actions. */
 void load_action_names(struct loader *l, const struct doc *d, void *field);
 bool load_is_text(struct loader *l, const struct doc *d, const char *what);
+/* Notes that `what` cannot be this value; `advice` says what it can be. */
+void load_refuse(struct loader *l, const struct doc *d, const char *what,
+                 const char *advice);
 /* One of the words (NULL ends them); false after a note. */
 bool load_word(struct loader *l, const struct doc *d, const char *what,
                const char *const *words, unsigned *ret);

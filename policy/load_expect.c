@@ -119,8 +119,8 @@ static void load_tool_words(struct loader *l, const struct doc *d, void *field)
 
 static void load_standing(struct loader *l, const struct doc *d, void *field)
 {
-    static const char *const words[] = {"may_act", "stale", "held",
-                                        "unknown", "gone",  NULL};
+    static const char *const words[] = {"may_act", "inactive", "stale", "held",
+                                        "unknown", "gone",     NULL};
     struct test_expect *e = field;
     unsigned i;
     e->standing_line = d->line;

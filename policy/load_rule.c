@@ -4,6 +4,8 @@
  */
 #include "policy/load.h"
 
+#include <stdio.h>
+
 #define CHANGES                                                                \
     (EVENT_BIT(EVENT_CREATE) | EVENT_BIT(EVENT_PATCH) | EVENT_BIT(EVENT_PUT) | \
      EVENT_BIT(EVENT_REFRESHED))
@@ -11,10 +13,39 @@
 
 /* ---- events ---- */
 
+/* What stands behind the last ':' or '.': drafts, URIs and other products put
+ * all sorts of things before it. */
+static struct span last_part(struct span name)
+{
+    size_t at = name.n;
+    while (at > 0 && name.p[at - 1] != ':' && name.p[at - 1] != '.')
+        at--;
+    return span_sub(name, at, name.n);
+}
+
+/* A name that is nearly this one, or whose last part is; else what there is. */
+static const char *event_advice(struct loader *l, struct span name,
+                                char to[FAIL_TEXT_MAX])
+{
+    struct near n = {.word = load_near(l, name)};
+    for (unsigned i = 0; event_family_name(i) != NULL; i++)
+        near_try(&n, span_str(event_family_name(i)));
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
+        near_try(&n, span_str(event_type_name((enum event_type)t)));
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT && n.best.n == 0; t++) {
+        struct span known = span_str(event_type_name((enum event_type)t));
+        if (span_ieq(last_part(known), last_part(name)))
+            n.best = known;
+    }
+    if (near_advice(&n, to)[0] != 0)
+        return to;
+    return "create patch put delete activate deactivate; families: feed.* "
+           "caep.* risc.*; schedules: {every: 90d} {idle: 30d}";
+}
+
 static void add_event(struct loader *l, const struct doc *d,
                       struct policy_rule *r)
 {
-    struct near n = {.word = load_near(l, d->text)};
     char advice[FAIL_TEXT_MAX];
     enum event_type type;
     if (d->kind == DOC_MAP) {
@@ -36,12 +67,8 @@ static void add_event(struct loader *l, const struct doc *d,
         r->events |= EVENT_BIT(type);
         return;
     }
-    for (unsigned i = 0; event_family_name(i) != NULL; i++)
-        near_try(&n, span_str(event_family_name(i)));
-    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
-        near_try(&n, span_str(event_type_name((enum event_type)t)));
-    load_error(l, d, near_advice(&n, advice), "there is no event '%.*s'",
-               PRSPAN(d->text));
+    load_error(l, d, event_advice(l, d->text, advice),
+               "there is no event '%.*s'", PRSPAN(d->text));
 }
 
 static void load_events(struct loader *l, const struct doc *d, void *field)
@@ -252,6 +279,23 @@ static void load_rule(struct loader *l, const struct doc *d,
         check_rule(l, d, r);
 }
 
+/* `name` stands twice in this list of rules or gate rules: where before? */
+static void same_name(struct loader *l, const struct doc *list,
+                      const struct doc *name, const char *what)
+{
+    DOC_EACH (it, list) {
+        const struct doc *other = doc_get(it, SPAN("name"));
+        char advice[FAIL_TEXT_MAX];
+        if (other == NULL || !span_eq(other->text, name->text))
+            continue;
+        (void)snprintf(advice, sizeof advice, "the other one is in line %u",
+                       other->line);
+        load_error(l, name, advice, "%s are named '%.*s'", what,
+                   PRSPAN(name->text));
+        return;
+    }
+}
+
 /* Names first: a release may name a rule that stands below it. */
 static void collect_rule_names(struct loader *l, const struct doc *d)
 {
@@ -264,8 +308,7 @@ static void collect_rule_names(struct loader *l, const struct doc *d)
         if (name == NULL || name->text.n == 0)
             continue;
         if (load_has_name(&l->rule_names, name->text))
-            load_error(l, name, NULL, "two rules are named '%.*s'",
-                       PRSPAN(name->text));
+            same_name(l, d, name, "two rules");
         else
             at[l->rule_names.count++] = name->text;
     }
@@ -275,7 +318,8 @@ void load_rules(struct loader *l, const struct doc *d, void *policy)
 {
     struct policy *p = policy;
     if (d->kind != DOC_LIST) {
-        load_error(l, d, NULL, "rules must be a list");
+        load_error(l, d, "start each rule with '- name: ...'",
+                   "rules must be a list");
         return;
     }
     struct policy_rule *r =
@@ -327,8 +371,7 @@ static void check_gate_name(struct loader *l, const struct doc *list,
         const struct doc *other = doc_get(it, SPAN("name"));
         if (other == NULL || !span_eq(other->text, name->text))
             continue;
-        load_error(l, name, NULL, "two gate rules are named '%.*s'",
-                   PRSPAN(name->text));
+        same_name(l, list, name, "two gate rules");
         return;
     }
 }
@@ -337,7 +380,8 @@ void load_gates(struct loader *l, const struct doc *d, void *policy)
 {
     struct policy *p = policy;
     if (d->kind != DOC_LIST) {
-        load_error(l, d, NULL, "gate must be a list");
+        load_error(l, d, "start each gate rule with '- name: ...'",
+                   "gate must be a list");
         return;
     }
     struct policy_gate *g =

@@ -4,6 +4,9 @@
  */
 #include "policy/load.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <string.h>
 
 static void load_review_by(struct loader *l, const struct doc *d, void *field)
@@ -144,14 +147,15 @@ static const struct member call_members[] = {
 
 static void load_calls(struct loader *l, const struct doc *d, void *field)
 {
-    static const char *const words[] = {"all", NULL};
     struct tool_set *to = field;
-    unsigned i;
     if (d->kind == DOC_MAP) {
         if (has_one(l, d, "calls"))
             (void)LOAD_MEMBERS(l, d, "calls", call_members, to);
-    } else if (load_word(l, d, "calls", words, &i)) {
+    } else if (d->kind == DOC_TEXT && span_eq(d->text, SPAN("all"))) {
         to->all = true;
+    } else {
+        load_refuse(l, d, "calls",
+                    "all, {class: money} or {tools: [\"payments.*\"]}");
     }
 }
 
@@ -167,10 +171,10 @@ static void load_cancel(struct loader *l, const struct doc *d, void *field)
     s->kind = STEP_CANCEL;
     if (d->kind == DOC_NULL)
         s->tools.all = true;
-    else if (d->kind == DOC_TEXT)
-        load_calls(l, d, &s->tools);
-    else
+    else if (d->kind == DOC_MAP)
         (void)LOAD_MEMBERS(l, d, "cancel", cancel_members, s);
+    else
+        load_calls(l, d, &s->tools);
 }
 
 /* ---- revoke, purge ---- */
@@ -338,7 +342,12 @@ static void unknown_step(struct loader *l, const struct doc *d,
         near_try(&n, span_str(steps[i].name));
     for (unsigned i = 0; i < l->p->action_count; i++)
         near_try(&n, l->p->actions[i].name);
-    near_advice(&n, advice);
+    const size_t at = strlen(near_advice(&n, advice));
+    (void)snprintf(advice + at, sizeof advice - at, "%s",
+                   at > 0 ? " an action needs an entry under actions"
+                          : "steps are hold refresh cancel revoke purge "
+                            "release notify; an action needs an entry under "
+                            "actions");
     if (is_key)
         load_key_error(l, d, advice, "'%.*s' is no step and no action",
                        PRSPAN(name));

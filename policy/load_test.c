@@ -705,7 +705,8 @@ void load_tests(struct loader *l, const struct doc *d, void *field)
 {
     struct policy *p = field;
     if (d->kind != DOC_LIST) {
-        load_error(l, d, NULL, "tests must be a list");
+        load_error(l, d, "start each test with '- name: ...'",
+                   "tests must be a list");
         return;
     }
     struct policy_test *t =

@@ -73,11 +73,10 @@ void load_when_old(struct loader *l, const struct doc *d, void *field)
     int64_t *to = field;
     if (d->kind == DOC_MAP)
         (void)LOAD_MEMBERS(l, d, "when_old", allow_members, to);
-    else if (load_is_text(l, d, "when_old") && span_eq(d->text, SPAN("deny")))
+    else if (d->kind == DOC_TEXT && span_eq(d->text, SPAN("deny")))
         *to = 0;
-    else if (d->kind == DOC_TEXT && d->text.n > 0)
-        load_error(l, d, "deny, or {allow_for: 5m}",
-                   "when_old cannot be '%.*s'", PRSPAN(d->text));
+    else
+        load_refuse(l, d, "when_old", "deny, or {allow_for: 5m}");
 }
 
 static void load_when_changed(struct loader *l, const struct doc *d,
@@ -159,13 +158,14 @@ static const struct member silent_members[] = {
 
 static void load_silent(struct loader *l, const struct doc *d, void *field)
 {
-    static const char *const words[] = {"never", NULL};
     struct policy *p = field;
-    unsigned i;
     if (d->kind == DOC_MAP)
         (void)LOAD_MEMBERS(l, d, "feed_silent", silent_members, p);
-    else if (load_word(l, d, "feed_silent", words, &i))
+    else if (d->kind == DOC_TEXT && span_eq(d->text, SPAN("never")))
         p->feed_silent_ms = 0;
+    else
+        load_refuse(l, d, "feed_silent",
+                    "never, or {after: 10m, then: refresh}");
 }
 
 static const struct member default_members[] = {

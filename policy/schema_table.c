@@ -400,7 +400,7 @@ static const struct schema_key expect[] = {
     {"rules", "@name|(@name", false, "Rules that matched.", NULL},
     {"pending", "@name|(@name", false, "Rules that wait for a read.", NULL},
     {"calls", "@text|(@text", false, "Tools whose calls still run.", NULL},
-    {"standing", "=may_act|=stale|=held|=unknown|=gone", false,
+    {"standing", "=may_act|=inactive|=stale|=held|=unknown|=gone", false,
      "May the agent act?", NULL},
     {"gate", "@gate_question|[@gate_question", false, "Questions to the gate.",
      NULL},

@@ -3,6 +3,8 @@
  * Names in conditions that are nearly a known one. Servers have attributes of
  * their own, so a name that resembles none is left alone.
  */
+#include <stdio.h>
+
 #include "policy/filter_node.h"
 #include "policy/near.h"
 #include "policy/warn_note.h"
@@ -94,7 +96,10 @@ static const char *const of_event[] = {"feed",
                                        "reason",
                                        NULL};
 
-static const char *const of_call[] = {"run_id", NULL};
+/* What other policy languages put before the attribute. */
+static const char *const prefixes[] = {
+    "agent", "user",     "group",    "subject",    "principal",
+    "actor", "resource", "identity", "attributes", NULL};
 
 static void find_near(struct near *n, struct span word,
                       const char *const *known)
@@ -120,10 +125,48 @@ static void warn_word(struct warner *w, const struct doc *d, struct span word,
                     "'%.*s' is no known name of %s", PRSPAN(word), what);
 }
 
+/* `agent.active` is the sub-attribute `active` of an attribute `agent`. */
+static bool warn_prefix(struct warner *w, const struct doc *d,
+                        const struct attr_path *path)
+{
+    char advice[FAIL_TEXT_MAX];
+    unsigned i = 0;
+    while (prefixes[i] != NULL && !span_ieq(path->attr, span_str(prefixes[i])))
+        i++;
+    if (prefixes[i] == NULL || path->urn.n > 0 || path->sub.n == 0)
+        return false;
+    (void)snprintf(advice, sizeof advice,
+                   "a condition is about the subject itself: write '%.*s'",
+                   PRSPAN(path->sub));
+    warn_inside(w, d, path->attr, advice,
+                "'%.*s' is read as an attribute of the subject",
+                PRSPAN(path->attr));
+    return true;
+}
+
+/* A call has its run and nothing else, and `tool` has no parts: such a term is
+ * never fulfilled. */
+static bool warn_call(struct warner *w, const struct doc *d,
+                      const struct attr_path *path)
+{
+    const bool call = span_ieq(path->attr, SPAN("call")) &&
+                      !span_ieq(path->sub, SPAN("run_id"));
+    if (path->urn.n > 0 || path->sub.n == 0 ||
+        (!call && !span_ieq(path->attr, SPAN("tool")) &&
+         !span_ieq(path->attr, SPAN("tool_class"))))
+        return false;
+    warn_inside(w, d, path->attr,
+                "of a call there are tool, tool_class and call.run_id",
+                "'%.*s.%.*s' is nothing that is known of a call",
+                PRSPAN(path->attr), PRSPAN(path->sub));
+    return true;
+}
+
 void warn_path_names(struct warner *w, const struct doc *d,
                      const struct attr_path *path)
 {
-    if (path->urn.n > 0 && !filter_urn_is_core(path->urn))
+    if ((path->urn.n > 0 && !filter_urn_is_core(path->urn)) ||
+        warn_prefix(w, d, path) || warn_call(w, d, path))
         return;
     warn_word(w, d, path->attr, tops, "an attribute");
     warn_word(w, d, path->sub, subs, "a sub-attribute");
@@ -140,7 +183,7 @@ void warn_term_names(struct warner *w, const struct doc *d,
     else if (term->source == FILTER_EVENT)
         warn_word(w, d, p->sub, of_event, "a member of an event");
     else if (term->source == FILTER_CALL)
-        warn_word(w, d, p->sub, of_call, "a member of a call");
+        (void)warn_call(w, d, p);
     else
         warn_path_names(w, d, p);
 }

@@ -5,10 +5,12 @@
 #include "sidecar/cmd_policy_tool.h"
 
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "policy/warn.h"
 #include "sidecar/base/json_out.h"
+#include "sidecar/base/time_text.h"
 #include "sidecar/cli.h"
 #include "sidecar/config/policy_file.h"
 #include "sidecar/config/yaml_doc.h"
@@ -22,6 +24,7 @@ struct work {
     const char *file; /* NULL: the built-in policy */
     const char *log;  /* check: what was asked for; NULL: not looked at */
     bool json, strict, warn;
+    int64_t now_ms;
     struct arena arena;
     struct buf out;
     struct term term;
@@ -133,6 +136,30 @@ static void put_built_in(struct work *w)
     buf_put_str(&w->out, open == 0 ? " nothing\n" : "\n");
 }
 
+/* One row for the policy and for each of its rules that has an audit mode. */
+static void put_audit(struct work *w, const char *what, struct span name,
+                      const struct policy_mode *mode)
+{
+    char until[TIME_TEXT_BYTES];
+    if (!mode->audit)
+        return;
+    time_text(mode->until_ms, until);
+    const bool over = !policy_audits(mode, w->now_ms);
+    buf_printf(&w->out, "audit mode%s: %s%s%.*s, %s %s\n",
+               over ? " is over" : "", what, name.n > 0 ? " " : "",
+               PRSPAN(name), over ? "enforced since" : "until", until);
+}
+
+static void put_audits(struct work *w)
+{
+    const struct policy *p = w->policy;
+    put_audit(w, "all rules and gate rules", SPAN(""), &p->mode);
+    for (unsigned i = 0; i < p->rule_count; i++)
+        put_audit(w, "rule", p->rules[i].name, &p->rules[i].mode);
+    for (unsigned i = 0; i < p->gate_count; i++)
+        put_audit(w, "gate rule", p->gates[i].name, &p->gates[i].mode);
+}
+
 static void put_summary(struct work *w, bool good)
 {
     const struct policy *p = w->policy;
@@ -144,6 +171,7 @@ static void put_summary(struct work *w, bool good)
         return;
     }
     put_built_in(w);
+    put_audits(w);
     buf_printf(&w->out, "%s: ", w->file);
     term_tone(&w->term, &w->out, warnings == 0 ? TONE_GOOD : TONE_WARN,
               SPAN("ok"));
@@ -157,6 +185,7 @@ static void put_summary(struct work *w, bool good)
 static int check(struct work *w)
 {
     w->warn = true;
+    w->now_ms = (int64_t)time(NULL) * 1000;
     const int code = load(w);
     if (code == EXIT_ENVIRONMENT)
         return code;
