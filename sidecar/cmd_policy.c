@@ -33,6 +33,56 @@ struct work {
     const struct policy *policy;
 };
 
+/* The mode of all rules, then of each rule, then of each gate rule; NULL behind
+ * the last. */
+static const struct policy_mode *mode_at(const struct policy *p, unsigned i,
+                                         const char **what, struct span *name)
+{
+    *what = i == 0 ? "all rules" : i <= p->rule_count ? "rule" : "gate rule";
+    *name = SPAN("");
+    if (i == 0)
+        return &p->mode;
+    if (--i < p->rule_count) {
+        *name = p->rules[i].name;
+        return &p->rules[i].mode;
+    }
+    i -= p->rule_count;
+    if (i >= p->gate_count)
+        return NULL;
+    *name = p->gates[i].name;
+    return &p->gates[i].mode;
+}
+
+/* Until when what is only written, and what is so no more: a day that was
+ * copied from an example and is over enforces at once. */
+static void put_audits(struct work *w, struct json_out *j)
+{
+    const struct policy_mode *m;
+    const char *what;
+    struct span name;
+    for (unsigned i = 0; (m = mode_at(w->policy, i, &what, &name)) != NULL;
+         i++) {
+        const bool now = policy_audits(m, w->now_ms);
+        char until[TIME_TEXT_BYTES];
+        if (!m->audit)
+            continue;
+        time_text(m->until_ms, until);
+        if (j == NULL) {
+            buf_printf(&w->out, "audit mode%s: %s%s%.*s, %s %s\n",
+                       now ? "" : " is over", what, name.n > 0 ? " " : "",
+                       PRSPAN(name), now ? "until" : "enforced since", until);
+            continue;
+        }
+        json_open_map(j, NULL);
+        json_str(j, "of", what);
+        if (name.n > 0)
+            json_text(j, "name", name);
+        json_str(j, "until", until);
+        json_bool(j, "over", !now);
+        json_close_map(j);
+    }
+}
+
 static void put_json(struct work *w, bool good)
 {
     struct json_out j;
@@ -61,6 +111,10 @@ static void put_json(struct work *w, bool good)
     for (unsigned t = 0; good && t < EVENT_TYPE_COUNT; t++)
         if ((policy_unhandled(w->policy) & EVENT_BIT(t)) != 0)
             json_str(&j, NULL, event_type_name((enum event_type)t));
+    json_close_list(&j);
+    json_open_list(&j, "audit");
+    if (good)
+        put_audits(w, &j);
     json_close_list(&j);
     json_close_map(&j);
     buf_put_str(&w->out, "\n");
@@ -136,30 +190,6 @@ static void put_built_in(struct work *w)
     buf_put_str(&w->out, open == 0 ? " nothing\n" : "\n");
 }
 
-/* One row for the policy and for each of its rules that has an audit mode. */
-static void put_audit(struct work *w, const char *what, struct span name,
-                      const struct policy_mode *mode)
-{
-    char until[TIME_TEXT_BYTES];
-    if (!mode->audit)
-        return;
-    time_text(mode->until_ms, until);
-    const bool over = !policy_audits(mode, w->now_ms);
-    buf_printf(&w->out, "audit mode%s: %s%s%.*s, %s %s\n",
-               over ? " is over" : "", what, name.n > 0 ? " " : "",
-               PRSPAN(name), over ? "enforced since" : "until", until);
-}
-
-static void put_audits(struct work *w)
-{
-    const struct policy *p = w->policy;
-    put_audit(w, "all rules and gate rules", SPAN(""), &p->mode);
-    for (unsigned i = 0; i < p->rule_count; i++)
-        put_audit(w, "rule", p->rules[i].name, &p->rules[i].mode);
-    for (unsigned i = 0; i < p->gate_count; i++)
-        put_audit(w, "gate rule", p->gates[i].name, &p->gates[i].mode);
-}
-
 static void put_summary(struct work *w, bool good)
 {
     const struct policy *p = w->policy;
@@ -171,7 +201,7 @@ static void put_summary(struct work *w, bool good)
         return;
     }
     put_built_in(w);
-    put_audits(w);
+    put_audits(w, NULL);
     buf_printf(&w->out, "%s: ", w->file);
     term_tone(&w->term, &w->out, warnings == 0 ? TONE_GOOD : TONE_WARN,
               SPAN("ok"));

@@ -30,7 +30,7 @@ struct run {
     struct policy_report_file *files;
     struct policy_report report;
     struct policy_notes notes;
-    unsigned wrong; /* files that cannot be tested */
+    struct span *wrong; /* room for each of the files */
 };
 
 /* ---- loading ---- */
@@ -50,7 +50,8 @@ static int load(struct run *r, const char *path, struct policy_report_file *to)
         (void)cli_fail(&f);
     if (rc < 0 && r->notes.error_count == 0)
         return EXIT_ENVIRONMENT;
-    r->wrong += rc < 0;
+    if (rc < 0)
+        r->wrong[r->report.wrong_count++] = span_str(path);
     return rc < 0 ? EXIT_NO : EXIT_YES;
 }
 
@@ -145,8 +146,10 @@ static int run_all(struct run *r)
 {
     unsigned loaded = 0;
     r->files = mem_array(&r->arena.mem, r->args->file_count, sizeof *r->files);
-    if (r->files == NULL)
+    r->wrong = mem_array(&r->arena.mem, r->args->file_count, sizeof *r->wrong);
+    if (r->files == NULL || r->wrong == NULL)
         return EXIT_ENVIRONMENT;
+    r->report.wrong = r->wrong;
     for (unsigned i = 0; i < r->args->file_count; i++) {
         int code = load(r, r->args->files[i], &r->files[loaded]);
         if (code == EXIT_ENVIRONMENT)
@@ -166,7 +169,8 @@ static int run_all(struct run *r)
         policy_report_text(&r->report, &r->term, &r->out);
     if (r->args->junit != NULL && write_junit(r) != EXIT_YES)
         return EXIT_ENVIRONMENT;
-    return r->report.failed > 0 || r->wrong > 0 || covers_too_little(r)
+    return r->report.failed > 0 || r->report.wrong_count > 0 ||
+                   covers_too_little(r)
                ? EXIT_NO
                : EXIT_YES;
 }

@@ -70,10 +70,14 @@ void policy_report_text(const struct policy_report *r, const struct term *term,
             coverage_put(r->files[i].coverage, r->files[i].file.policy_path,
                          term, out);
     char text[64];
+    const bool bad = r->failed > 0 || r->wrong_count > 0;
     int n = snprintf(text, sizeof text, "%u passed, %u failed", r->passed,
                      r->failed);
-    term_tone(term, out, r->failed > 0 ? TONE_BAD : TONE_GOOD,
+    term_tone(term, out, bad ? TONE_BAD : TONE_GOOD,
               span_of(text, n < 0 ? 0 : (size_t)n));
+    if (r->wrong_count > 0)
+        buf_printf(out, ", %u file%s with errors", r->wrong_count,
+                   r->wrong_count == 1 ? "" : "s");
     buf_put_str(out, "\n");
 }
 
@@ -107,9 +111,13 @@ void policy_report_json(const struct policy_report *r, struct buf *out)
     struct json_out j;
     json_out_init(&j, out);
     json_open_map(&j, NULL);
-    json_bool(&j, "ok", r->failed == 0);
+    json_bool(&j, "ok", r->failed == 0 && r->wrong_count == 0);
     json_u64(&j, "passed", r->passed);
     json_u64(&j, "failed", r->failed);
+    json_open_list(&j, "files_with_errors");
+    for (unsigned i = 0; i < r->wrong_count; i++)
+        json_text(&j, NULL, r->wrong[i]);
+    json_close_list(&j);
     json_open_list(&j, "files");
     for (unsigned i = 0; i < r->file_count; i++) {
         const struct policy_report_file *f = &r->files[i];
@@ -186,6 +194,11 @@ void policy_report_tap(const struct policy_report *r, struct buf *out)
                 tap_failures(out, f, one);
         }
     }
+    for (unsigned i = 0; i < r->wrong_count; i++) {
+        buf_put_str(out, "Bail out! errors in ");
+        tap_text(out, r->wrong[i]);
+        buf_put_str(out, "\n");
+    }
 }
 
 /* ---- JUnit ---- */
@@ -253,13 +266,29 @@ static unsigned failed_of(const struct policy_report_file *f)
     return n;
 }
 
+/* Readers count suites: what could not run must not look like nothing to do. */
+static void junit_wrong(struct buf *out, struct span path)
+{
+    buf_put_str(out, "  <testsuite");
+    xml_attribute(out, "name", path);
+    buf_put_str(out,
+                " tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\" "
+                "time=\"0\">\n    <testcase name=\"the file has no errors\"");
+    xml_attribute(out, "classname", path);
+    buf_put_str(
+        out,
+        " time=\"0\">\n      <error type=\"file\" message=\"none of its "
+        "tests ran\"/>\n    </testcase>\n  </testsuite>\n");
+}
+
 void policy_report_junit(const struct policy_report *r, struct buf *out)
 {
     buf_printf(out,
                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
                "<testsuites name=\"bailiff policy test\" tests=\"%u\" "
-               "failures=\"%u\" errors=\"0\" time=\"0\">\n",
-               r->passed + r->failed, r->failed);
+               "failures=\"%u\" errors=\"%u\" time=\"0\">\n",
+               r->passed + r->failed + r->wrong_count, r->failed,
+               r->wrong_count);
     for (unsigned i = 0; i < r->file_count; i++) {
         const struct policy_report_file *f = &r->files[i];
         buf_put_str(out, "  <testsuite");
@@ -272,5 +301,7 @@ void policy_report_junit(const struct policy_report *r, struct buf *out)
             junit_case(out, f, f->results[k]);
         buf_put_str(out, "  </testsuite>\n");
     }
+    for (unsigned i = 0; i < r->wrong_count; i++)
+        junit_wrong(out, r->wrong[i]);
     buf_put_str(out, "</testsuites>\n");
 }

@@ -20,6 +20,8 @@ struct policy_report_file {
 struct policy_report {
     const struct policy_report_file *files;
     unsigned file_count;
+    const struct span *wrong; /* files with errors: none of their tests ran */
+    unsigned wrong_count;
     unsigned passed, failed;
     bool verbose, coverage;
 };

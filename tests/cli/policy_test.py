@@ -66,6 +66,42 @@ def test_policy_test_is_well_formed():
     check(sum(n.startswith("not ok ") for n in lines) == 5, lines)
 
 
+def test_policy_test_of_files_with_errors():
+    """Tests that could not run are not tests that passed, in any form."""
+    wrong = "tests/golden/policy_test/wrong.yaml"
+    good = "examples/policy.yaml"
+    r = bailiff("policy", "test", good, wrong)
+    want(r, 1, "1 passed, 0 failed, 1 file with errors\n")
+    answer = bailiff("policy", "test", "--json", good, wrong)
+    check(answer.code == 1, answer.code)
+    told = json.loads(answer.out)
+    check(told["ok"] is False and told["passed"] == 1, told)
+    check(told["files_with_errors"] == [wrong], told)
+    want(bailiff("policy", "test", "--tap", good, wrong), 1,
+         "1..1\nok 1", f"\nBail out! errors in {wrong}\n")
+    with tempfile.TemporaryDirectory() as d:
+        bailiff("policy", "test", good, wrong, "--junit", f"{d}/out.xml")
+        root = xml.etree.ElementTree.parse(f"{d}/out.xml").getroot()
+    check((root.get("tests"), root.get("errors")) == ("2", "1"), root.attrib)
+    check(len(root.findall(".//testcase/error")) == 1, "error")
+
+
+def test_policy_test_about_nobody():
+    """A question about no agent is denied, and proves nothing."""
+    text = ("apiVersion: bailiff/v1\nkind: Policy\nrules: []\ntests:\n"
+            "  - name: %s\n    given: {}\n    event: {deactivate: /Agents/8}\n"
+            "    expect: {%s}\n")
+    ask = "gate: {%stool: x, decision: deny}"
+    with tempfile.TemporaryDirectory() as d:
+        for expect in (ask % "", "hold: suspended"):
+            write(f"{d}/p.yaml", text % ("nobody", expect))
+            r = bailiff("policy", "test", f"{d}/p.yaml")
+            want(r, 1, "no agent is given to look at", "0 passed, 1 failed")
+            check("expected" not in r.out, r.out)
+        write(f"{d}/p.yaml", text % ("one", ask % "agent: /Agents/8, "))
+        want(bailiff("policy", "test", f"{d}/p.yaml"), 0, "1 passed, 0 failed")
+
+
 def test_policy_test_usage():
     example = "examples/policy.yaml"
     want(bailiff("policy", "test", example), 0, "1 passed, 0 failed\n")
