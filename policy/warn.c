@@ -91,40 +91,6 @@ void warn_event_names(event_mask events, char *to, size_t size)
 
 /* ---- what nothing uses ---- */
 
-static bool step_uses(const struct policy *p, const struct policy_step *s,
-                      unsigned action)
-{
-    if (s->kind == STEP_ACTION && s->action == (int)action)
-        return true;
-    for (unsigned i = 0; i < s->otherwise.count; i++)
-        if (span_eq(s->otherwise.at[i], p->actions[action].name))
-            return true;
-    return false;
-}
-
-static bool action_used(const struct policy *p, unsigned action)
-{
-    for (unsigned i = 0; i < p->rule_count; i++)
-        for (unsigned k = 0; k < p->rules[i].step_count; k++)
-            if (step_uses(p, &p->rules[i].steps[k], action))
-                return true;
-    for (unsigned k = 0; k < LIMIT_KIND_COUNT; k++)
-        for (unsigned i = 0; i < p->limits[k].beyond.count; i++)
-            if (span_eq(p->limits[k].beyond.at[i], p->actions[action].name))
-                return true;
-    return false;
-}
-
-static void warn_actions(struct warner *w)
-{
-    unsigned i = 0;
-    DOC_EACH (d, doc_get(w->root, SPAN("actions"))) {
-        if (!action_used(w->p, i++))
-            warn_at_key(w, d, NULL, "no rule uses the action '%.*s'",
-                        PRSPAN(d->key));
-    }
-}
-
 struct class_use {
     const struct policy *p;
     uint32_t used;

@@ -2,7 +2,8 @@
 /*
  * Private to the warnings: warn.c (the entry, what is unused or unhandled),
  * warn_rule.c (one rule), warn_gate.c (gate rules), warn_limit.c (limits),
- * warn_filter.c (conditions), warn_name.c (names in conditions).
+ * warn_action.c (actions), warn_filter.c (conditions), warn_name.c (names in
+ * conditions).
  */
 #ifndef POLICY_WARN_NOTE_H
 #define POLICY_WARN_NOTE_H
@@ -47,6 +48,7 @@ void warn_rule(struct warner *w, const struct doc *d,
 void warn_same_rules(struct warner *w);
 void warn_gates(struct warner *w);
 void warn_limits(struct warner *w);
+void warn_actions(struct warner *w);
 /* A `mode` of a rule or gate rule `d` that that of all rules makes vain. */
 void warn_mode(struct warner *w, const struct doc *d,
                const struct policy_mode *mode);

@@ -116,6 +116,24 @@ def test_readme_lists_every_document():
         check(f"]({name})" in page, "README.md does not name", name)
 
 
+def test_placeholders_are_the_same_everywhere():
+    """What actions fill in, what `policy check` knows, what the page lists."""
+    def names(path, start, end, pattern):
+        with open(os.path.join(ROOT, path)) as f:
+            text = f.read()
+        part = text[text.index(start):]
+        return set(re.findall(pattern, part[:part.index(end)]))
+    filled = names("sidecar/run/actions.c", "static unsigned fill_vars",
+                   "return n;", r'SPAN\("([a-z.]+)"\)')
+    check(len(filled) == 8, filled)
+    known = names("policy/warn_action.c", "placeholders[] = {", "NULL",
+                  r'"([a-z.]+)"')
+    check(known == filled, known ^ filled)
+    shown = names("docs/policy.md", "| placeholder |", "\n\n",
+                  r"\{\{([a-z.]+)\}\}")
+    check(shown - {"runtime.pod"} == filled, shown ^ filled)
+
+
 def test_documented_tests_of_policies_pass():
     """Blocks of policy.md with tests, and what the page says of when_old."""
     with open(os.path.join(ROOT, "docs/policy.md")) as f:
