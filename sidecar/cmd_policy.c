@@ -148,11 +148,6 @@ static int load(struct work *w)
     return rc < 0 ? EXIT_NO : EXIT_YES;
 }
 
-static const char *plural(unsigned n)
-{
-    return n == 1 ? "" : "s";
-}
-
 /* "caep." of "caep.risk-level-change", else the whole name. */
 static struct span family_of(unsigned type)
 {
@@ -197,7 +192,7 @@ static void put_summary(struct work *w, bool good)
     const struct policy_notes *n = &w->notes;
     if (!good) {
         buf_printf(&w->out, "%u error%s\n", n->error_count,
-                   plural(n->error_count));
+                   term_plural(n->error_count));
         return;
     }
     put_built_in(w);
@@ -206,9 +201,10 @@ static void put_summary(struct work *w, bool good)
     term_tone(&w->term, &w->out, warnings == 0 ? TONE_GOOD : TONE_WARN,
               SPAN("ok"));
     buf_printf(&w->out, ", %u rule%s, %u gate rule%s, ", p->rule_count,
-               plural(p->rule_count), p->gate_count, plural(p->gate_count));
+               term_plural(p->rule_count), p->gate_count,
+               term_plural(p->gate_count));
     if (warnings > 0)
-        buf_printf(&w->out, "%u warning%s, ", warnings, plural(warnings));
+        buf_printf(&w->out, "%u warning%s, ", warnings, term_plural(warnings));
     buf_printf(&w->out, "digest %s\n", p->digest_hex);
 }
 

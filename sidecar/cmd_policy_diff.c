@@ -206,9 +206,10 @@ static void put_gaps(struct work *w)
             container_of(k, struct difference_gap, link);
         buf_put_str(&w->out, gap->is_attribute ? "  attribute " : "  ");
         term_put(&w->out, gap->what);
-        buf_printf(&w->out, ": %llu questions, %llu statements\n",
-                   (unsigned long long)gap->questions,
-                   (unsigned long long)gap->statements);
+        buf_printf(
+            &w->out, ": %llu question%s, %llu statement%s\n",
+            (unsigned long long)gap->questions, term_plural(gap->questions),
+            (unsigned long long)gap->statements, term_plural(gap->statements));
     }
 }
 
@@ -219,10 +220,12 @@ static void put_head(struct work *w)
     time_text(c->first_ms, from);
     time_text(c->last_ms, to);
     buf_printf(&w->out,
-               "history  %s to %s: %llu questions, %llu statements, "
-               "%llu reads\n",
+               "history  %s to %s: %llu question%s, %llu statement%s, "
+               "%llu read%s\n",
                from, to, (unsigned long long)c->difference.questions,
-               (unsigned long long)c->events, (unsigned long long)c->reads);
+               term_plural(c->difference.questions),
+               (unsigned long long)c->events, term_plural(c->events),
+               (unsigned long long)c->reads, term_plural(c->reads));
     if (w->old == NULL)
         buf_put_str(&w->out, "old      what happened\n");
     else

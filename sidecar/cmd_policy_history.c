@@ -39,13 +39,13 @@ static bool is_true(const struct doc *d, struct span key)
     return b != NULL && b->kind == DOC_BOOL && b->truth;
 }
 
+/* `unpinned` says why nobody asks for a signature. */
 static void signature_line(struct operator* o, const char *name,
-                           const struct doc *s, bool pinned)
+                           const struct doc *s, bool pinned,
+                           struct span unpinned)
 {
     if (s == NULL) {
-        line(o, name,
-             pinned ? SPAN("none needed: it is built in")
-                    : SPAN("not signed: no keys are pinned"),
+        line(o, name, pinned ? SPAN("none needed: it is built in") : unpinned,
              TONE_PLAIN);
         return;
     }
@@ -83,10 +83,12 @@ static void print_status(struct operator* o, const struct doc *root)
                          is_true(root, SPAN("watch")) ? ", watched" : ""),
          TONE_PLAIN);
     signature_line(o, "signature", doc_get(root, SPAN("signature")),
-                   is_true(root, SPAN("pinned")));
+                   is_true(root, SPAN("pinned")),
+                   SPAN("not signed: bailiff.yaml has no policy.keys"));
     line(o, "config", operator_text(root, SPAN("config_digest")), TONE_PLAIN);
     signature_line(o, "", doc_get(root, SPAN("config_signature")),
-                   is_true(root, SPAN("config_pinned")));
+                   is_true(root, SPAN("config_pinned")),
+                   SPAN("not signed: started without --signed-by"));
     if (refusal != NULL)
         line(o, "refused",
              operator_printf(o, "%.*s: %.*s",

@@ -90,10 +90,10 @@ static int report(const struct work *w)
     uint64_t denied = count_denied(d);
     int n = snprintf(
         text, sizeof text,
-        "%llu questions replayed: %llu that were allowed would be denied, %llu "
-        "others answered differently, %llu not decidable\n",
-        (unsigned long long)d->questions, (unsigned long long)denied,
-        (unsigned long long)(d->changed - denied),
+        "%llu question%s replayed: %llu that were allowed would be denied, "
+        "otherwise answered differently: %llu, not decidable: %llu\n",
+        (unsigned long long)d->questions, term_plural(d->questions),
+        (unsigned long long)denied, (unsigned long long)(d->changed - denied),
         (unsigned long long)d->undecided);
     ignore_rc(term_write(STDERR_FILENO, span_of(text, (size_t)n)));
     return denied == 0 ? EXIT_YES : EXIT_NO;

@@ -7,6 +7,7 @@
 #include "policy/policy.h"
 #include "sidecar/base/json_out.h"
 #include "sidecar/base/time_text.h"
+#include "sidecar/term.h"
 
 #define KEY_MAX 1024
 #define SHOWN_MAX 20 /* groups and statements in comments */
@@ -285,8 +286,9 @@ static void put_classes(const struct classes *c, struct buf *out)
         buf_init(&pattern, mem_system(), KEY_MAX);
         buf_put(&pattern, prefix);
         buf_put_u8(&pattern, '*');
-        buf_printf(out, "  # asked for %llu times\n  %s: [",
-                   (unsigned long long)c->at[i].tally->count, c->at[i].name);
+        buf_printf(out, "  # asked for %llu time%s\n  %s: [",
+                   (unsigned long long)c->at[i].tally->count,
+                   term_plural(c->at[i].tally->count), c->at[i].name);
         json_out_init(&j, out);
         json_text(&j, NULL, buf_span(&pattern));
         buf_put_str(out, "]\n");
@@ -348,14 +350,16 @@ static void put_gate(struct draft *d, const struct classes *c, struct buf *out)
 {
     struct tally **groups = sorted(d, &d->groups);
     buf_put_str(out, "gate:\n");
-    buf_printf(out, "  # %zu agents in %zu groups were seen\n", d->agents.count,
-               d->groups.count);
+    buf_printf(out, "  # seen: %zu agent%s, %zu group%s\n", d->agents.count,
+               term_plural(d->agents.count), d->groups.count,
+               term_plural(d->groups.count));
     for (size_t i = 0; groups != NULL && groups[i] != NULL && i < SHOWN_MAX;
          i++) {
         buf_put_str(out, "  #   ");
         put_comment_text(out, name_of(groups[i]));
-        buf_printf(out, ": %llu agents\n",
-                   (unsigned long long)groups[i]->count);
+        buf_printf(out, ": %llu agent%s\n",
+                   (unsigned long long)groups[i]->count,
+                   term_plural(groups[i]->count));
     }
     for (unsigned i = 0; i < c->count; i++) {
         put_shared(d, groups, name_of(c->at[i].tally), out);
@@ -380,11 +384,11 @@ int draft_write(struct draft *d, struct buf *out, struct fail *f)
     choose_classes(d, c);
     buf_put_str(out, "apiVersion: bailiff/v1\nkind: Policy\n");
     buf_printf(out,
-               "# Made from %s to %s: %llu questions (%llu allowed), %llu "
-               "statements.\n",
+               "# Made from %s to %s: %llu question%s (%llu allowed), %llu "
+               "statement%s.\n",
                from, to, (unsigned long long)d->questions,
-               (unsigned long long)d->allowed,
-               (unsigned long long)d->statements);
+               term_plural(d->questions), (unsigned long long)d->allowed,
+               (unsigned long long)d->statements, term_plural(d->statements));
     buf_put_str(out,
                 "# A start: it requires of every tool only that the agent "
                 "is active.\n");

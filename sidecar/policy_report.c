@@ -9,11 +9,6 @@ static bool has_values(const struct world_failure *f)
     return f->expected.n > 0 || f->got.n > 0;
 }
 
-static const char *plural(unsigned n)
-{
-    return n == 1 ? "" : "s";
-}
-
 /* ---- text ---- */
 
 static void put_failure(const struct policy_report_file *f,
@@ -47,7 +42,7 @@ static void put_result(const struct policy_report *r,
     term_put(out, one->test->name);
     if (r->verbose)
         buf_printf(out, " (line %u, %u check%s)", one->test->line, one->checks,
-                   plural(one->checks));
+                   term_plural(one->checks));
     buf_put_str(out, "\n");
     for (unsigned i = 0; i < one->failure_count; i++)
         put_failure(f, &one->failures[i], term, out);
@@ -77,7 +72,7 @@ void policy_report_text(const struct policy_report *r, const struct term *term,
               span_of(text, n < 0 ? 0 : (size_t)n));
     if (r->wrong_count > 0)
         buf_printf(out, ", %u file%s with errors", r->wrong_count,
-                   r->wrong_count == 1 ? "" : "s");
+                   term_plural(r->wrong_count));
     buf_put_str(out, "\n");
 }
 

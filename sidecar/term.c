@@ -201,3 +201,8 @@ void table_print(const struct table *t, const struct term *term,
     for (size_t i = 0; i + t->columns <= t->cell_count; i += t->columns)
         put_row(t, term, out, t->cells + i, widths);
 }
+
+const char *term_plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}

@@ -46,6 +46,9 @@ struct term_cell {
     enum tone tone;
 };
 
+/* "s" behind a noun, but not for one. */
+const char *term_plural(uint64_t n);
+
 struct table {
     struct mem *mem;
     const char *const *heads;

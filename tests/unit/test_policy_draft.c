@@ -76,7 +76,7 @@ static void what_was_seen_is_in_it(void **state)
     CHECK_SPAN(p->classes[0].patterns.at[0], SPAN("pay.*"));
     CHECK_UINT(p->gate_count, 2);
     CHECK_UINT(p->rule_count, 2);
-    CHECK(has(text, "4 questions (3 allowed), 1 statements"));
+    CHECK(has(text, "4 questions (3 allowed), 1 statement"));
     CHECK(has(text, "# every agent that used these is in: g1\n"));
     CHECK(has(text, "#   g1: 2 agents\n"));
     CHECK(has(text, "#   deactivate from hr: 1\n"));
