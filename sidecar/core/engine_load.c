@@ -211,16 +211,22 @@ static int load_policy_wall(struct engine *e, const struct fact *f)
     return 0;
 }
 
+/* Without it epochs would be given out a second time. */
+static int load_boot(struct engine *e, const struct fact *f)
+{
+    struct reader r = {.rest = f->value};
+    const uint64_t boot = take_u64(&r);
+    if (!reader_done(&r))
+        return RC_BROKEN;
+    if (boot > e->boot)
+        e->boot = boot;
+    return 0;
+}
+
 static int load_meta(struct engine *e, const struct fact *f)
 {
-    if (span_eq(f->key, SPAN("boot")) && f->value.n == 8) {
-        uint64_t boot = 0;
-        for (size_t i = 0; i < 8; i++)
-            boot = boot << 8 | f->value.p[i];
-        if (boot > e->boot)
-            e->boot = boot;
-        return 0;
-    }
+    if (span_eq(f->key, SPAN("boot")))
+        return load_boot(e, f);
     if (span_eq(f->key, SPAN("policy_wall")))
         return load_policy_wall(e, f);
     if (span_eq(f->key, SPAN("restored"))) {

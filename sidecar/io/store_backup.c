@@ -311,12 +311,13 @@ static int put_aside(struct span dir, const char *name, struct fail *f)
     return file_sync_dir(dir, f);
 }
 
+/* To the millisecond: who tries again at once, after a death, needs another. */
 static void name_aside(char ret[64], int64_t wall_ms)
 {
     char time[TIME_TEXT_BYTES];
     size_t n = 0;
     time_text(wall_ms, time);
-    for (const char *p = time; *p != 0 && *p != '.'; p++)
+    for (const char *p = time; *p != 0 && *p != 'Z'; p++)
         if (*p != ':' && *p != '-')
             time[n++] = *p;
     (void)snprintf(ret, 64, "bailiff.db.before-%.*s", (int)n, time);
@@ -330,8 +331,9 @@ static bool is_there(struct span dir, const char *name)
 
 static void clear_work(struct span work)
 {
-    static const char *const left[] = {"bailiff.db", "bailiff.db-wal",
-                                       "bailiff.db-shm", "bailiff.db.new"};
+    static const char *const left[] = {
+        "bailiff.db",     "bailiff.db-wal",         "bailiff.db-shm",
+        "bailiff.db.new", "bailiff.db.new-journal", "bailiff.db-journal"};
     char path[FILE_PATH_MAX];
     for (size_t i = 0; i < sizeof left / sizeof *left; i++)
         if (file_path(path, work, left[i], NULL) == 0)

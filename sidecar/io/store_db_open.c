@@ -434,11 +434,20 @@ static int copy_into(const char *from, const char *to, struct fail *f)
     return rc;
 }
 
+/* Half a copy helps nobody. */
+static void drop_copy(const char *fresh)
+{
+    char journal[FILE_PATH_MAX + 16];
+    (void)snprintf(journal, sizeof journal, "%s-journal", fresh);
+    ignore_rc(unlink(fresh)); /* mostly neither is there */
+    ignore_rc(unlink(journal));
+}
+
 int store_db_copy(const char *from, const char *to, struct fail *f)
 {
     char fresh[FILE_PATH_MAX + 8];
     (void)snprintf(fresh, sizeof fresh, "%s.new", to);
-    ignore_rc(unlink(fresh)); /* of a copy that was cut off */
+    drop_copy(fresh); /* one that was cut off */
     int fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail(f, file_rc(errno), "open %s: %s", fresh,
@@ -451,6 +460,6 @@ int store_db_copy(const char *from, const char *to, struct fail *f)
     if (rc == 0 && link(fresh, to) != 0) /* never replaces */
         rc = fail(f, errno == EEXIST ? RC_EXISTS : file_rc(errno), "%s: %s", to,
                   strerrordesc_np(errno));
-    ignore_rc(unlink(fresh)); /* half a copy helps nobody */
+    drop_copy(fresh);
     return rc;
 }

@@ -9,6 +9,7 @@ import { audited } from '../e2e/peers/scenario.mjs';
 import { sleep, until } from '../e2e/peers/wait.mjs';
 import { World } from '../e2e/peers/world.mjs';
 import { allowed, Books, freshGate, freshRuntime } from './lib/books.mjs';
+import { sequence } from './lib/sequence.mjs';
 import { Switch } from './lib/shim.mjs';
 
 const KILLS = Number(process.env.FAULT_KILLS ?? 310);
@@ -22,15 +23,6 @@ const SWEEPS = [
     ['write', 'checkpoint', 'torn'], ['write+send', 'socket:', 'kill'],
     ['write+send', 'socket:', 'after'], ['any', '', 'kill'],
 ];
-
-/** A repeatable sequence of numbers below `n` (a linear congruence). */
-function sequence(seed) {
-    let state = seed;
-    return (n) => {
-        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-        return (state >>> 8) % n;
-    };
-}
 
 /** One life's work; whatever fails because the program died is no matter. */
 async function work(w, books, round) {

@@ -4,34 +4,18 @@
 // synced, and the program starts on what is left. What was acknowledged before
 // the cut must be in force; the log must verify, without its torn tail.
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { join } from 'node:path';
 import { sleep, until } from '../e2e/peers/wait.mjs';
 import { World } from '../e2e/peers/world.mjs';
 import { freshGate, suspended } from './lib/books.mjs';
-import { Disk, readTrace } from './lib/power.mjs';
+import { Disk, filesOf, readTrace } from './lib/power.mjs';
+import { sequence } from './lib/sequence.mjs';
 import { shim } from './lib/shim.mjs';
 
 const CUTS = Number(process.env.FAULT_CUTS ?? 60);
 const SEED = Number(process.env.FAULT_SEED ?? 1);
-
-function sequence(seed) {
-    let state = seed;
-    return (n) => {
-        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-        return (state >>> 8) % n;
-    };
-}
-
-/** Files below `dir`, relative, without shared memory and locks. */
-function filesOf(dir, below = '') {
-    return readdirSync(join(dir, below), { withFileTypes: true }).flatMap((e) => {
-        const path = below ? `${below}/${e.name}` : e.name;
-        if (e.isDirectory()) return filesOf(dir, path);
-        return /-shm$|lock$/.test(e.name) ? [] : [[path, readFileSync(join(dir, path))]];
-    });
-}
 
 /** A life of 40 statements; each remembers how long the trace was when it was acknowledged. */
 async function record(w, trace) {

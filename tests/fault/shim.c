@@ -225,7 +225,8 @@ static int strike_fd(enum kind kind, int fd)
 /* ---- what reaches the disk ---- */
 
 /* One line per operation below FAULT_ROOT, the bytes of a write behind it:
- *   w PATH OFFSET LENGTH | t PATH LENGTH | s PATH | c PATH | r FROM TO | u PATH
+ *   w PATH OFFSET LENGTH | t PATH LENGTH | s PATH | c PATH | r FROM TO |
+ *   l FROM TO | u PATH
  * PATH is relative; `s` of a directory makes names durable. */
 static void trace(const char *head, const void *bytes, size_t n)
 {
@@ -380,17 +381,41 @@ int ftruncate64(int fd, off64_t n)
     return ftruncate(fd, n);
 }
 
-int rename(const char *from, const char *to)
+static int name_with(long number, char op, const char *from, const char *to)
 {
     sigset_t before;
     int what = strike(KIND_NAME, from);
-    STRUCK(what, syscall(SYS_rename, from, to));
+    STRUCK(what, syscall(number, from, to));
     begin_trace(&before);
-    int rc = (int)syscall(SYS_rename, from, to);
+    int rc = (int)syscall(number, from, to);
     if (rc == 0)
-        trace_names('r', from, to);
+        trace_names(op, from, to);
     end_trace(&before);
     return rc;
+}
+
+int rename(const char *from, const char *to)
+{
+    return name_with(SYS_rename, 'r', from, to);
+}
+
+int link(const char *from, const char *to)
+{
+    return name_with(SYS_link, 'l', from, to);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    int what = strike(KIND_NAME, path);
+    STRUCK(what, syscall(SYS_mkdir, path, mode));
+    return (int)syscall(SYS_mkdir, path, mode);
+}
+
+int rmdir(const char *path)
+{
+    int what = strike(KIND_NAME, path);
+    STRUCK(what, syscall(SYS_rmdir, path));
+    return (int)syscall(SYS_rmdir, path);
 }
 
 int unlink(const char *path)

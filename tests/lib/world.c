@@ -554,6 +554,18 @@ uint64_t world_ask(struct world *w, const char *uri, const char *tool)
     return world_ask_as(w, 0, uri, tool, INT64_MAX);
 }
 
+uint64_t world_ask_in(struct world *w, const char *run, const char *uri,
+                      const char *tool)
+{
+    return ask(w,
+               (struct in_ask){.base = -1,
+                               .uri = span_str(uri),
+                               .tool = span_str(tool),
+                               .run_id = span_str(run),
+                               .deadline_ms = INT64_MAX},
+               false);
+}
+
 uint64_t world_begin(struct world *w, const char *uri, const char *tool,
                      const char *call_id)
 {

@@ -125,6 +125,8 @@ bool world_acked(const struct world *w, uint64_t token);
 uint64_t world_ask(struct world *w, const char *uri, const char *tool);
 uint64_t world_ask_as(struct world *w, unsigned caller, const char *uri,
                       const char *tool, int64_t deadline_ms);
+uint64_t world_ask_in(struct world *w, const char *run, const char *uri,
+                      const char *tool);
 uint64_t world_begin(struct world *w, const char *uri, const char *tool,
                      const char *call_id);
 const struct out_answer *world_answer(const struct world *w, uint64_t token);

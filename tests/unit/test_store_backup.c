@@ -137,7 +137,7 @@ static void restored_numbers_are_new(void **state)
     CHECK_INT(store_restore(&conf, &back, &f), RC_EXISTS);
     conf.force = true;
     CHECK_OK(store_restore(&conf, &back, &f), &f);
-    CHECK_STR(back.aside, "bailiff.db.before-20260921T141320");
+    CHECK_STR(back.aside, "bailiff.db.before-20260921T141320.000");
     CHECK_UINT(back.log_input, 9);
     CHECK_UINT(back.report.last_seq, 5);
     read_state(&d, &s, &last);

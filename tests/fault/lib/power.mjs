@@ -4,10 +4,19 @@
 // what was not, any part may be: for names a prefix (file systems journal them
 // in order), for the decision log a prefix of the bytes (it only grows), for the
 // database any set of 512-byte sectors.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const SECTOR = 512;
+
+/** Files below `dir`, relative, without shared memory and locks. */
+export function filesOf(dir, below = '') {
+    return readdirSync(join(dir, below), { withFileTypes: true }).flatMap((e) => {
+        const path = below ? `${below}/${e.name}` : e.name;
+        if (e.isDirectory()) return filesOf(dir, path);
+        return /-shm$|lock$/.test(e.name) ? [] : [[path, readFileSync(join(dir, path))]];
+    });
+}
 
 /** Parses a trace into operations {op, path, to?, at?, bytes?}. */
 export function readTrace(file, upto = Infinity) {
@@ -88,6 +97,7 @@ export class Disk {
     play({ op, path, to, at, bytes }) {
         if (op === 'c') this.#rename({ path, inode: new Inode() });
         else if (op === 'r') this.#rename({ path: to, inode: this.#names.get(path), from: path });
+        else if (op === 'l') this.#rename({ path: to, inode: this.#names.get(path) });
         else if (op === 'u') this.#rename({ path, inode: null });
         else if (op === 's' && !this.#names.has(path)) this.#syncNames(path);
         else if (op === 's') this.#names.get(path).sync();
