@@ -26,4 +26,10 @@ struct rule_set policy_gates_on(const struct policy *p, struct span tool,
                                 uint32_t tool_classes,
                                 uint16_t room[POLICY_GATES_MAX]);
 
+/* Those of `on` that can decide: one whose requirement an earlier one has, too,
+ * never denies before that one does. `on` may be in `room`. */
+struct rule_set policy_gates_deciding(const struct policy *p,
+                                      struct rule_set on, int64_t wall_ms,
+                                      uint16_t room[POLICY_GATES_MAX]);
+
 #endif

@@ -51,15 +51,6 @@ static bool any_glob(const struct names *patterns, struct span tool)
     return false;
 }
 
-uint32_t policy_tool_classes(const struct policy *p, struct span tool)
-{
-    uint32_t bits = 0;
-    for (unsigned i = 0; i < p->class_count; i++)
-        if (any_glob(&p->classes[i].patterns, tool))
-            bits |= UINT32_C(1) << i;
-    return bits;
-}
-
 bool policy_tools_match(const struct policy *p, const struct tool_set *s,
                         struct span tool, uint32_t tool_classes)
 {
@@ -223,6 +214,7 @@ void policy_gate_tool(const struct policy *p, struct span tool, int64_t wall_ms,
         if (!policy_audits(&g->mode, wall_ms))
             want_fresh(p, g, ret);
     }
+    ret->rules = policy_gates_deciding(p, ret->rules, wall_ms, room);
     if (ret->max_age_ms == INT64_MAX) { /* no enforced rule names it */
         ret->max_age_ms = p->max_age_ms;
         ret->old_allow_for_ms = p->old_allow_for_ms;

@@ -335,8 +335,9 @@ int64_t policy_gates_change_ms(const struct policy *p, int64_t wall_ms);
 /* What the gate rules say about a tool, whoever asks. */
 struct gate_tool {
     uint32_t classes;
-    bool reads_call;       /* some requirement looks at the call */
-    struct rule_set rules; /* gate rules that name it */
+    bool reads_call; /* some requirement looks at the call */
+    /* Gate rules that name it; of those that require the same the first. */
+    struct rule_set rules;
     /* Strictest of all enforced rules that name it, or the defaults. */
     int64_t max_age_ms, old_allow_for_ms;
 };
