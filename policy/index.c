@@ -60,7 +60,7 @@ static void add_on(const struct policy *p, struct policy_index *x, add_fn *add)
 {
     for (unsigned i = 0; i < p->rule_count; i++) {
         const struct policy_rule *r = &p->rules[i];
-        if (policy_only_releases(r))
+        if (r->only_releases)
             continue;
         for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
             if ((r->events & EVENT_BIT(t)) != 0)

@@ -129,19 +129,11 @@ bool policy_limit_withholds(enum limit_kind k)
     return k == LIMIT_REVOKE || k == LIMIT_PURGE || k == LIMIT_HTTP;
 }
 
-bool policy_only_releases(const struct policy_rule *r)
-{
-    for (unsigned i = 0; i < r->step_count; i++)
-        if (r->steps[i].kind != STEP_RELEASE)
-            return false;
-    return r->step_count > 0;
-}
-
 enum tri policy_rule_match(const struct policy_rule *r,
                            const struct rule_question *q)
 {
     if ((r->events & EVENT_BIT(q->type)) == 0 || r->subject != q->subject ||
-        policy_only_releases(r))
+        r->only_releases)
         return TRI_NO;
     if (r->feeds.count > 0 && !has_name(&r->feeds, q->feed))
         return TRI_NO;

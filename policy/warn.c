@@ -232,7 +232,7 @@ event_mask policy_unhandled(const struct policy *p)
         ALL_TYPES & ~(EVENTS_WITHOUT_SUBJECT | EVENTS_OF_SCHEDULES);
     for (unsigned i = 0; i < p->rule_count; i++) {
         const struct policy_rule *r = &p->rules[i];
-        if (r->subject == SUBJECT_AGENT && !policy_only_releases(r))
+        if (r->subject == SUBJECT_AGENT && !r->only_releases)
             open &= ~r->events;
     }
     return open;
