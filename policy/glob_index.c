@@ -53,9 +53,10 @@ static int by_literal(const void *x, const void *y, void *ctx)
 {
     const struct glob_ref *a = x, *b = y;
     (void)ctx;
-    return a->from_end != b->from_end
-               ? a->from_end - b->from_end
-               : order(literal(a), literal(b), a->from_end);
+    if (a->from_end != b->from_end)
+        return a->from_end - b->from_end;
+    int first = order(literal(a), literal(b), a->from_end);
+    return first != 0 ? first : span_cmp(a->pattern, b->pattern);
 }
 
 static bool leads(const struct glob_ref *up, const struct glob_ref *r)
@@ -72,6 +73,7 @@ static void link_up(struct glob_ref *at, uint32_t count)
         at[i].up = i;
         while (at[i].up > 0 && !leads(&at[at[i].up - 1], &at[i]))
             at[i].up = at[at[i].up - 1].up;
+        at[i].again = span_eq(at[i].pattern, at[i - 1].pattern);
     }
 }
 
@@ -99,18 +101,30 @@ static uint32_t not_after(const struct glob_ref *at, uint32_t count,
     return low;
 }
 
-static void find(const struct glob_ref *at, uint32_t count, struct span text,
-                 bool from_end, uint64_t *bits)
+static size_t find(const struct glob_ref *at, uint32_t count, struct span text,
+                   bool from_end, uint64_t *bits)
 {
-    uint32_t i = not_after(at, count, text, from_end);
-    for (; i > 0; i = at[i - 1].up)
-        if (span_glob(at[i - 1].pattern, text))
-            bits[at[i - 1].owner / 64] |= UINT64_C(1) << at[i - 1].owner % 64;
+    size_t looked_at = 0;
+    bool tried = false, matches = false;
+    for (uint32_t i = not_after(at, count, text, from_end); i > 0;) {
+        const struct glob_ref *r = &at[i - 1];
+        if (!tried) {
+            matches = span_glob(r->pattern, text);
+            looked_at += r->pattern.n + text.n;
+        }
+        if (matches)
+            bits[r->owner / 64] |= UINT64_C(1) << r->owner % 64;
+        looked_at++;
+        tried = r->again;
+        i = r->up;
+    }
+    return looked_at;
 }
 
-void glob_index_find(const struct glob_index *x, struct span text,
-                     uint64_t *bits)
+size_t glob_index_find(const struct glob_index *x, struct span text,
+                       uint64_t *bits)
 {
-    find(x->at, x->from_start, text, false, bits);
-    find(x->at + x->from_start, x->count - x->from_start, text, true, bits);
+    return find(x->at, x->from_start, text, false, bits) +
+           find(x->at + x->from_start, x->count - x->from_start, text, true,
+                bits);
 }

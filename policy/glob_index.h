@@ -19,6 +19,7 @@ struct glob_ref {
     uint32_t up;
     uint16_t owner;
     bool from_end;
+    bool again; /* the same pattern as the next one before it */
 };
 
 struct glob_index {
@@ -33,8 +34,9 @@ void glob_index_add(struct glob_index *x, struct span pattern, uint16_t owner);
 /* After the last pattern, before the first question. */
 void glob_index_seal(struct glob_index *x);
 
-/* Sets bit `owner` of `bits` for every pattern that matches the text. */
-void glob_index_find(const struct glob_index *x, struct span text,
-                     uint64_t *bits);
+/* Sets bit `owner` of `bits` for every pattern that matches the text. Returns
+ * how much it had to look at: patterns, and bytes where it tried them. */
+size_t glob_index_find(const struct glob_index *x, struct span text,
+                       uint64_t *bits);
 
 #endif

@@ -268,16 +268,18 @@ static void mark_set(uint64_t bits[WORDS], const struct rule_set *set)
         (void)mark(bits, set->at[i]);
 }
 
-uint32_t policy_tool_classes(const struct policy *p, struct span tool)
+uint32_t policy_classes_on(const struct policy *p, struct span tool,
+                           size_t *looked_at)
 {
     uint64_t bits = 0;
-    glob_index_find(&p->index->class_patterns, tool, &bits);
+    *looked_at += glob_index_find(&p->index->class_patterns, tool, &bits);
     return (uint32_t)bits;
 }
 
 struct rule_set policy_gates_on(const struct policy *p, struct span tool,
                                 uint32_t tool_classes,
-                                uint16_t room[POLICY_GATES_MAX])
+                                uint16_t room[POLICY_GATES_MAX],
+                                size_t *looked_at)
 {
     const struct policy_index *x = p->index;
     uint64_t bits[WORDS] = {0};
@@ -285,7 +287,7 @@ struct rule_set policy_gates_on(const struct policy *p, struct span tool,
     mark_set(bits, &x->of_all);
     for (uint32_t c = tool_classes; c != 0; c &= c - 1)
         mark_set(bits, &x->of_class[__builtin_ctz(c)]);
-    glob_index_find(&x->gate_patterns, tool, bits);
+    *looked_at += glob_index_find(&x->gate_patterns, tool, bits);
     for (unsigned i = 0; i < WORDS; i++)
         for (uint64_t w = bits[i]; w != 0; w &= w - 1)
             room[found.count++] =

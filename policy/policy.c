@@ -51,6 +51,12 @@ static bool any_glob(const struct names *patterns, struct span tool)
     return false;
 }
 
+uint32_t policy_tool_classes(const struct policy *p, struct span tool)
+{
+    size_t looked_at = 0;
+    return policy_classes_on(p, tool, &looked_at);
+}
+
 bool policy_tools_match(const struct policy *p, const struct tool_set *s,
                         struct span tool, uint32_t tool_classes)
 {
@@ -196,10 +202,11 @@ static void want_fresh(const struct policy *p, const struct policy_gate *g,
 void policy_gate_tool(const struct policy *p, struct span tool, int64_t wall_ms,
                       uint16_t room[POLICY_GATES_MAX], struct gate_tool *ret)
 {
+    size_t looked_at = 0;
     *ret = (struct gate_tool){.max_age_ms = INT64_MAX,
                               .old_allow_for_ms = INT64_MAX};
-    ret->classes = policy_tool_classes(p, tool);
-    ret->rules = policy_gates_on(p, tool, ret->classes, room);
+    ret->classes = policy_classes_on(p, tool, &looked_at);
+    ret->rules = policy_gates_on(p, tool, ret->classes, room, &looked_at);
     for (unsigned i = 0; i < ret->rules.count; i++) {
         const struct policy_gate *g = &p->gates[ret->rules.at[i]];
         ret->reads_call = ret->reads_call || g->reads_call;

@@ -263,7 +263,7 @@ static void warn_unhandled(struct warner *w)
 void policy_warn(const struct policy *p, const struct doc *root,
                  struct policy_notes *notes)
 {
-    struct warner w = {p, root, notes};
+    struct warner w = {.p = p, .root = root, .notes = notes};
     const struct policy_rule *r = p->rules;
     warn_unhandled(&w);
     DOC_EACH (d, doc_get(root, SPAN("rules")))

@@ -50,7 +50,7 @@ static void seal(struct patterns *s, struct mem *m)
 static void compare_with_scan(const struct patterns *s, struct span text)
 {
     uint64_t bits[PATTERNS_MAX / 64 + 1] = {0};
-    glob_index_find(&s->index, text, bits);
+    (void)glob_index_find(&s->index, text, bits);
     for (unsigned i = 0; i < s->count; i++)
         if ((bits[i / 64] >> i % 64 & 1) != span_glob(s->at[i], text)) {
             print_error("pattern '%.*s', text '%.*s'\n", PRSPAN(s->at[i]),
@@ -97,9 +97,9 @@ static void finds_one(void **state)
         uint64_t bits[1] = {0};
         check_row(rows[i].pattern);
         if (rows[i].no != NULL)
-            glob_index_find(&s.index, span_str(rows[i].no), bits);
+            (void)glob_index_find(&s.index, span_str(rows[i].no), bits);
         CHECK_UINT(bits[0], 0);
-        glob_index_find(&s.index, span_str(rows[i].yes), bits);
+        (void)glob_index_find(&s.index, span_str(rows[i].yes), bits);
         CHECK_UINT(bits[0], 1);
         mem_release(mem_system(), s.index.at);
     }
@@ -177,13 +177,15 @@ static void compare_gates(const struct policy *p, struct span tool,
     uint16_t room[POLICY_GATES_MAX];
     struct gate_tool t;
     unsigned named = 0;
+    size_t looked_at = 0;
     const uint32_t classes = scan_classes(p, tool);
     active.truth = below(2) == 0;
     doc_append(&resource, &active);
     if (below(2) == 0)
         doc_append(&resource, &title);
     CHECK_UINT(policy_tool_classes(p, tool), classes);
-    const struct rule_set on = policy_gates_on(p, tool, classes, room);
+    const struct rule_set on =
+        policy_gates_on(p, tool, classes, room, &looked_at);
     for (unsigned i = 0; i < p->gate_count; i++)
         if (policy_tools_match(p, &p->gates[i].tools, tool, classes)) {
             CHECK(named < on.count);
