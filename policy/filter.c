@@ -530,6 +530,14 @@ static int parse_op(struct parser *p, struct span path, enum filter_op *ret)
                PRSPAN(excerpt(word)), PRSPAN(excerpt(path)));
 }
 
+/* `event.x` is a member, not a part of one. */
+static bool is_plain(const struct filter *t)
+{
+    return t->op == OP_EQ && t->value.kind == DOC_TEXT && !t->value.is_time &&
+           (t->path.sub.n == 0 ||
+            (!t->in_element && t->source != FILTER_RESOURCE));
+}
+
 static int parse_test(struct parser *p, const struct attr_path *path,
                       struct span written, struct filter **ret)
 {
@@ -547,6 +555,7 @@ static int parse_test(struct parser *p, const struct attr_path *path,
         TRY(parse_literal(p, t->op, &t->value));
         TRY(check_types(p, t, value_at));
     }
+    t->plain = is_plain(t);
     *ret = t;
     return 0;
 }

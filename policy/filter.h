@@ -95,8 +95,10 @@ void filter_explain(const struct filter *flt, const struct filter_env *env,
 /* "all of", "one of", "not" for a term of several; NULL for a comparison. */
 const char *filter_joint_word(const struct filter *term);
 
-/* The same terms in the same order; names without regard to case. */
-bool filter_same(const struct filter *a, const struct filter *b);
+/* The same terms in the same order; names without regard to case. Adds to
+ * *looked_at how many terms that took. */
+bool filter_same(const struct filter *a, const struct filter *b,
+                 size_t *looked_at);
 
 /* NO when it can never hold, YES when it always holds, as far as terms that
  * stand beside their own negation tell; else UNKNOWN. */

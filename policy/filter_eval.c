@@ -190,6 +190,8 @@ static enum tri test_holds(const struct filter *t, const struct filter_env *env,
                            const struct doc *v)
 {
     bool holds;
+    if (t->plain && v != NULL && v->kind == DOC_TEXT && v->text.n > 0)
+        return text_equal(v->text, t->value.text, t->exact) ? TRI_YES : TRI_NO;
     if (t->value.kind == DOC_NULL && t->op != OP_PR)
         holds = term_holds(t, OP_PR, v) == (t->op == OP_NE);
     else if (t->op != OP_PR && env->absent_is_unknown &&

@@ -42,8 +42,10 @@ static bool same_value(const struct filter_value *a,
 
 /* Bounded by FILTER_DEPTH_MAX. */
 // NOLINTNEXTLINE(misc-no-recursion)
-bool filter_same(const struct filter *a, const struct filter *b)
+bool filter_same(const struct filter *a, const struct filter *b,
+                 size_t *looked_at)
 {
+    ++*looked_at;
     if (a->kind != b->kind)
         return false;
     if (a->kind == FILTER_TEST)
@@ -53,15 +55,16 @@ bool filter_same(const struct filter *a, const struct filter *b)
         return false;
     const struct filter *x = a->first, *y = b->first;
     for (; x != NULL && y != NULL; x = x->next, y = y->next)
-        if (!filter_same(x, y))
+        if (!filter_same(x, y, looked_at))
             return false;
     return x == NULL && y == NULL;
 }
 
 static bool is_negation(const struct filter *a, const struct filter *b)
 {
+    size_t looked_at = 0;
     if (a->kind == FILTER_NOT)
-        return filter_same(a->first, b);
+        return filter_same(a->first, b, &looked_at);
     return a->kind == FILTER_TEST && b->kind == FILTER_TEST && a->op == OP_NE &&
            b->op == OP_EQ && same_path(&a->path, &b->path) &&
            same_value(&a->value, &b->value);

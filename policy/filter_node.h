@@ -45,16 +45,18 @@ struct filter_value {
     int64_t time_ms;
 };
 
+/* What evaluation looks at always stands close together. */
 struct filter {
     enum filter_kind kind;
     enum filter_op op;           /* TEST */
     enum filter_source source;   /* TEST, ELEMENT */
     bool in_element;             /* TEST: path starts at an element */
     bool exact;                  /* TEST: compares with case */
-    struct attr_path path;       /* TEST, ELEMENT */
-    struct filter_value value;   /* TEST */
+    bool plain;                  /* TEST: eq with one text, no time */
     struct filter *first, *last; /* children */
     struct filter *next;         /* sibling */
+    struct filter_value value;   /* TEST */
+    struct attr_path path;       /* TEST, ELEMENT */
 };
 
 /* "eq". Never NULL. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/index.h"
 
+#include "policy/glob_index.h"
 #include "sidecar/base/map.h"
 
 struct rule_entry {
@@ -10,26 +11,19 @@ struct rule_entry {
     uint16_t rule;
 };
 
-/* A gate rule that a tool or a pattern belongs to. */
-struct gate_ref {
-    struct gate_ref *next;
-    struct span pattern;
-    uint16_t gate;
-};
-
-/* A tool that gate rules name in full. */
-struct tool_entry {
+/* A requirement, by its text. */
+struct require_entry {
     struct map_link link;
-    struct gate_ref *gates;
+    uint16_t first; /* gate rule that has it */
 };
 
 struct policy_index {
     struct rule_set on[EVENT_TYPE_COUNT][SUBJECT_KIND_COUNT];
     struct map rules; /* struct rule_entry */
-    struct map tools; /* struct tool_entry */
-    struct gate_ref *patterns;
+    struct glob_index class_patterns, gate_patterns;
     struct rule_set of_class[POLICY_CLASSES_MAX];
     struct rule_set of_all;
+    const uint16_t *same; /* by gate rule: the first with its requirement */
 };
 
 /* Keys are the policy author's: who asks cannot make them collide. */
@@ -66,7 +60,7 @@ static void add_on(const struct policy *p, struct policy_index *x, add_fn *add)
 {
     for (unsigned i = 0; i < p->rule_count; i++) {
         const struct policy_rule *r = &p->rules[i];
-        if (policy_only_releases(r))
+        if (r->only_releases)
             continue;
         for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
             if ((r->events & EVENT_BIT(t)) != 0)
@@ -139,41 +133,37 @@ static int index_names(struct mem *m, const struct policy *p,
 
 /* ---- gate rules by tool ---- */
 
-static int add_tool(struct mem *m, struct policy_index *x, struct gate_ref *ref)
+static void add_patterns(struct glob_index *x, const struct names *patterns,
+                         unsigned owner)
 {
-    struct map_link *k = map_find(&x->tools, ref->pattern);
-    struct tool_entry *e =
-        k == NULL ? NULL : container_of(k, struct tool_entry, link);
-    if (e == NULL) {
-        e = mem_alloc(m, sizeof *e);
-        if (e == NULL)
-            return RC_NO_MEMORY;
-        map_set_key(&e->link, ref->pattern);
-        TRY(map_insert(&x->tools, &e->link));
-    }
-    ref->next = e->gates;
-    e->gates = ref;
+    for (unsigned i = 0; i < patterns->count; i++)
+        glob_index_add(x, patterns->at[i], (uint16_t)owner);
+}
+
+static int index_classes(struct mem *m, const struct policy *p,
+                         struct glob_index *x)
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < p->class_count; i++)
+        count += p->classes[i].patterns.count;
+    TRY(glob_index_init(m, count, x));
+    for (unsigned i = 0; i < p->class_count; i++)
+        add_patterns(x, &p->classes[i].patterns, i);
+    glob_index_seal(x);
     return 0;
 }
 
-static int add_patterns(struct mem *m, struct policy_index *x,
-                        const struct names *patterns, unsigned gate)
+static int index_patterns(struct mem *m, const struct policy *p,
+                          struct glob_index *x)
 {
-    if (patterns->count == 0)
-        return 0;
-    struct gate_ref *at = mem_array(m, patterns->count, sizeof *at);
-    if (at == NULL)
-        return RC_NO_MEMORY;
-    for (unsigned i = 0; i < patterns->count; i++) {
-        at[i].pattern = patterns->at[i];
-        at[i].gate = (uint16_t)gate;
-        if (span_find(at[i].pattern, '*', 0) == at[i].pattern.n) {
-            TRY(add_tool(m, x, &at[i]));
-        } else {
-            at[i].next = x->patterns;
-            x->patterns = &at[i];
-        }
-    }
+    size_t count = 0;
+    for (unsigned i = 0; i < p->gate_count; i++)
+        count += p->gates[i].tools.patterns.count;
+    TRY(glob_index_init(m, count, x));
+    for (unsigned i = 0; i < p->gate_count; i++)
+        if (!p->gates[i].tools.all)
+            add_patterns(x, &p->gates[i].tools.patterns, i);
+    glob_index_seal(x);
     return 0;
 }
 
@@ -192,6 +182,29 @@ static void add_classes(const struct policy *p, struct policy_index *x,
     }
 }
 
+static int index_requirements(struct mem *m, const struct policy *p,
+                              struct policy_index *x)
+{
+    struct map by_text;
+    uint16_t *same = mem_array(m, p->gate_count, sizeof *same);
+    struct require_entry *at = mem_array(m, p->gate_count, sizeof *at);
+    if (same == NULL || at == NULL)
+        return RC_NO_MEMORY;
+    map_init(&by_text, m, seed, POLICY_GATES_MAX);
+    for (unsigned i = 0; i < p->gate_count; i++) {
+        struct map_link *k = map_find(&by_text, p->gates[i].require_text);
+        if (k == NULL) {
+            k = &at[i].link;
+            at[i].first = (uint16_t)i;
+            map_set_key(k, p->gates[i].require_text);
+            TRY(map_insert(&by_text, k));
+        }
+        same[i] = container_of(k, struct require_entry, link)->first;
+    }
+    x->same = same;
+    return 0;
+}
+
 static int index_gates(struct mem *m, const struct policy *p,
                        struct policy_index *x)
 {
@@ -200,10 +213,9 @@ static int index_gates(struct mem *m, const struct policy *p,
     for (unsigned c = 0; c < p->class_count; c++)
         TRY(make_room(m, &x->of_class[c]));
     add_classes(p, x, fill_one);
-    for (unsigned i = 0; i < p->gate_count; i++)
-        if (!p->gates[i].tools.all)
-            TRY(add_patterns(m, x, &p->gates[i].tools.patterns, i));
-    return 0;
+    TRY(index_classes(m, p, &x->class_patterns));
+    TRY(index_patterns(m, p, &x->gate_patterns));
+    return index_requirements(m, p, x);
 }
 
 int policy_index_build(struct mem *m, struct policy *p)
@@ -212,7 +224,6 @@ int policy_index_build(struct mem *m, struct policy *p)
     if (x == NULL)
         return RC_NO_MEMORY;
     map_init(&x->rules, m, seed, POLICY_RULES_MAX);
-    map_init(&x->tools, m, seed, (size_t)POLICY_GATES_MAX * POLICY_LIST_MAX);
     TRY(index_events(m, p, x));
     TRY(index_names(m, p, x));
     TRY(index_gates(m, p, x));
@@ -243,44 +254,58 @@ const struct policy_rule *policy_find_rule(const struct policy *p,
 
 #define WORDS (POLICY_GATES_MAX / 64)
 
-static void mark(uint64_t bits[WORDS], unsigned gate)
+static bool mark(uint64_t bits[WORDS], unsigned gate)
 {
-    bits[gate / 64] |= UINT64_C(1) << gate % 64;
+    const uint64_t bit = UINT64_C(1) << gate % 64;
+    const bool fresh = (bits[gate / 64] & bit) == 0;
+    bits[gate / 64] |= bit;
+    return fresh;
 }
 
 static void mark_set(uint64_t bits[WORDS], const struct rule_set *set)
 {
     for (unsigned i = 0; i < set->count; i++)
-        mark(bits, set->at[i]);
+        (void)mark(bits, set->at[i]);
 }
 
-static void mark_patterns(const struct policy_index *x, struct span tool,
-                          uint64_t bits[WORDS])
+uint32_t policy_classes_on(const struct policy *p, struct span tool,
+                           size_t *looked_at)
 {
-    struct map_link *k = map_find(&x->tools, tool);
-    const struct gate_ref *it =
-        k == NULL ? NULL : container_of(k, struct tool_entry, link)->gates;
-    for (; it != NULL; it = it->next)
-        mark(bits, it->gate);
-    for (it = x->patterns; it != NULL; it = it->next)
-        if (span_glob(it->pattern, tool))
-            mark(bits, it->gate);
+    uint64_t bits = 0;
+    *looked_at += glob_index_find(&p->index->class_patterns, tool, &bits);
+    return (uint32_t)bits;
 }
 
 struct rule_set policy_gates_on(const struct policy *p, struct span tool,
                                 uint32_t tool_classes,
-                                uint16_t room[POLICY_GATES_MAX])
+                                uint16_t room[POLICY_GATES_MAX],
+                                size_t *looked_at)
 {
     const struct policy_index *x = p->index;
     uint64_t bits[WORDS] = {0};
     struct rule_set found = {room, 0};
     mark_set(bits, &x->of_all);
-    for (unsigned c = 0; c < p->class_count; c++)
-        if ((tool_classes >> c & 1) != 0)
-            mark_set(bits, &x->of_class[c]);
-    mark_patterns(x, tool, bits);
-    for (unsigned i = 0; i < p->gate_count; i++)
-        if ((bits[i / 64] >> i % 64 & 1) != 0)
-            room[found.count++] = (uint16_t)i;
+    for (uint32_t c = tool_classes; c != 0; c &= c - 1)
+        mark_set(bits, &x->of_class[__builtin_ctz(c)]);
+    *looked_at += glob_index_find(&x->gate_patterns, tool, bits);
+    for (unsigned i = 0; i < WORDS; i++)
+        for (uint64_t w = bits[i]; w != 0; w &= w - 1)
+            room[found.count++] =
+                (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(w));
     return found;
+}
+
+struct rule_set policy_gates_deciding(const struct policy *p,
+                                      struct rule_set on, int64_t wall_ms,
+                                      uint16_t room[POLICY_GATES_MAX])
+{
+    uint64_t seen[2][WORDS] = {{0}};
+    struct rule_set left = {room, 0};
+    for (unsigned i = 0; i < on.count; i++) {
+        const uint16_t gate = on.at[i];
+        const bool audits = policy_audits(&p->gates[gate].mode, wall_ms);
+        if (mark(seen[audits], p->index->same[gate]))
+            room[left.count++] = gate;
+    }
+    return left;
 }

@@ -21,9 +21,20 @@ struct rule_set policy_rules_on(const struct policy *p, enum event_type type,
  * rule's. */
 struct rule_set policy_rules_ending(const struct policy *p, struct span set_by);
 
-/* Gate rules that name the tool; the set is in `room`. */
+/* policy_tool_classes; adds to *looked_at what glob_index_find says. */
+uint32_t policy_classes_on(const struct policy *p, struct span tool,
+                           size_t *looked_at);
+
+/* Gate rules that name the tool; the set is in `room`. Adds to *looked_at. */
 struct rule_set policy_gates_on(const struct policy *p, struct span tool,
                                 uint32_t tool_classes,
-                                uint16_t room[POLICY_GATES_MAX]);
+                                uint16_t room[POLICY_GATES_MAX],
+                                size_t *looked_at);
+
+/* Those of `on` that can decide: one whose requirement an earlier one has, too,
+ * never denies before that one does. `on` may be in `room`. */
+struct rule_set policy_gates_deciding(const struct policy *p,
+                                      struct rule_set on, int64_t wall_ms,
+                                      uint16_t room[POLICY_GATES_MAX]);
 
 #endif

@@ -102,7 +102,7 @@ void check_schedule(struct loader *l, const struct doc *d,
     if (r->subject != SUBJECT_AGENT || r->applies_to != APPLIES_SUBJECT)
         load_error(l, events, "leave out subject and applies_to",
                    "a schedule is about the agent itself");
-    if (policy_only_releases(r))
+    if (r->only_releases)
         load_error(l, events, "events: [activate, refreshed]",
                    "a schedule releases nothing: only reads do");
     if (l->p->schedule_count++ == POLICY_SCHEDULES_MAX)

@@ -270,12 +270,22 @@ static void check_rule(struct loader *l, const struct doc *d,
                      "any qualifying read releases these holds");
 }
 
+static bool all_release(const struct policy_rule *r)
+{
+    for (unsigned i = 0; i < r->step_count; i++)
+        if (r->steps[i].kind != STEP_RELEASE)
+            return false;
+    return r->step_count > 0;
+}
+
 static void load_rule(struct loader *l, const struct doc *d,
                       struct policy_rule *r)
 {
     r->line = d->line;
     r->subject = l->p->rule_subject;
-    if (LOAD_MEMBERS(l, d, "a rule", rule_members, r))
+    const bool whole = LOAD_MEMBERS(l, d, "a rule", rule_members, r);
+    r->only_releases = all_release(r);
+    if (whole)
         check_rule(l, d, r);
 }
 

@@ -53,11 +53,8 @@ static bool any_glob(const struct names *patterns, struct span tool)
 
 uint32_t policy_tool_classes(const struct policy *p, struct span tool)
 {
-    uint32_t bits = 0;
-    for (unsigned i = 0; i < p->class_count; i++)
-        if (any_glob(&p->classes[i].patterns, tool))
-            bits |= UINT32_C(1) << i;
-    return bits;
+    size_t looked_at = 0;
+    return policy_classes_on(p, tool, &looked_at);
 }
 
 bool policy_tools_match(const struct policy *p, const struct tool_set *s,
@@ -138,19 +135,11 @@ bool policy_limit_withholds(enum limit_kind k)
     return k == LIMIT_REVOKE || k == LIMIT_PURGE || k == LIMIT_HTTP;
 }
 
-bool policy_only_releases(const struct policy_rule *r)
-{
-    for (unsigned i = 0; i < r->step_count; i++)
-        if (r->steps[i].kind != STEP_RELEASE)
-            return false;
-    return r->step_count > 0;
-}
-
 enum tri policy_rule_match(const struct policy_rule *r,
                            const struct rule_question *q)
 {
     if ((r->events & EVENT_BIT(q->type)) == 0 || r->subject != q->subject ||
-        policy_only_releases(r))
+        r->only_releases)
         return TRI_NO;
     if (r->feeds.count > 0 && !has_name(&r->feeds, q->feed))
         return TRI_NO;
@@ -213,16 +202,18 @@ static void want_fresh(const struct policy *p, const struct policy_gate *g,
 void policy_gate_tool(const struct policy *p, struct span tool, int64_t wall_ms,
                       uint16_t room[POLICY_GATES_MAX], struct gate_tool *ret)
 {
+    size_t looked_at = 0;
     *ret = (struct gate_tool){.max_age_ms = INT64_MAX,
                               .old_allow_for_ms = INT64_MAX};
-    ret->classes = policy_tool_classes(p, tool);
-    ret->rules = policy_gates_on(p, tool, ret->classes, room);
+    ret->classes = policy_classes_on(p, tool, &looked_at);
+    ret->rules = policy_gates_on(p, tool, ret->classes, room, &looked_at);
     for (unsigned i = 0; i < ret->rules.count; i++) {
         const struct policy_gate *g = &p->gates[ret->rules.at[i]];
         ret->reads_call = ret->reads_call || g->reads_call;
         if (!policy_audits(&g->mode, wall_ms))
             want_fresh(p, g, ret);
     }
+    ret->rules = policy_gates_deciding(p, ret->rules, wall_ms, room);
     if (ret->max_age_ms == INT64_MAX) { /* no enforced rule names it */
         ret->max_age_ms = p->max_age_ms;
         ret->old_allow_for_ms = p->old_allow_for_ms;

@@ -93,18 +93,20 @@ enum applies_to {
     APPLIES_CHILDREN
 };
 
+/* What every event of a type asks of very many rules stands first. */
 struct policy_rule {
-    struct span name;
     event_mask events;
-    int64_t every_ms, idle_ms; /* with EVENT_SCHEDULED, EVENT_IDLE */
     enum subject_kind subject;
-    enum applies_to applies_to;
-    const struct attr_path *changed; /* empty: any change */
-    unsigned changed_count;
+    bool only_releases;     /* every step is a release */
+    unsigned changed_count; /* 0: any change */
+    const struct attr_path *changed;
     const struct filter *where; /* NULL: always */
+    struct names feeds;         /* empty: any feed */
+    struct span name;
+    enum applies_to applies_to;
+    int64_t every_ms, idle_ms; /* with EVENT_SCHEDULED, EVENT_IDLE */
     struct span where_text;
     const struct filter *agents_where; /* which of applies_to; NULL: all */
-    struct names feeds;                /* empty: any feed */
     struct policy_mode mode;
     const struct policy_step *steps;
     unsigned step_count;
@@ -318,9 +320,6 @@ bool policy_limit_forbids(const struct policy *p, enum limit_kind k,
 /* Cannot be undone: revoke, purge, and actions but for those of `beyond`. */
 bool policy_limit_withholds(enum limit_kind k);
 
-/* True when every step is a release. */
-bool policy_only_releases(const struct policy_rule *r);
-
 /* True when some step of the rule is a release of `hold` set by `rule_name`. */
 bool policy_releases(const struct policy_rule *r, enum hold_kind hold,
                      struct span rule_name);
@@ -335,8 +334,9 @@ int64_t policy_gates_change_ms(const struct policy *p, int64_t wall_ms);
 /* What the gate rules say about a tool, whoever asks. */
 struct gate_tool {
     uint32_t classes;
-    bool reads_call;       /* some requirement looks at the call */
-    struct rule_set rules; /* gate rules that name it */
+    bool reads_call; /* some requirement looks at the call */
+    /* Gate rules that name it; of those that require the same the first. */
+    struct rule_set rules;
     /* Strictest of all enforced rules that name it, or the defaults. */
     int64_t max_age_ms, old_allow_for_ms;
 };

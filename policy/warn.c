@@ -198,7 +198,7 @@ event_mask policy_unhandled(const struct policy *p)
         ALL_TYPES & ~(EVENTS_WITHOUT_SUBJECT | EVENTS_OF_SCHEDULES);
     for (unsigned i = 0; i < p->rule_count; i++) {
         const struct policy_rule *r = &p->rules[i];
-        if (r->subject == SUBJECT_AGENT && !policy_only_releases(r))
+        if (r->subject == SUBJECT_AGENT && !r->only_releases)
             open &= ~r->events;
     }
     return open;
@@ -229,7 +229,7 @@ static void warn_unhandled(struct warner *w)
 void policy_warn(const struct policy *p, const struct doc *root,
                  struct policy_notes *notes)
 {
-    struct warner w = {p, root, notes};
+    struct warner w = {.p = p, .root = root, .notes = notes};
     const struct policy_rule *r = p->rules;
     warn_unhandled(&w);
     DOC_EACH (d, doc_get(root, SPAN("rules")))

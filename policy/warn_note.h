@@ -14,7 +14,16 @@ struct warner {
     const struct policy *p;
     const struct doc *root;
     struct policy_notes *notes;
+    size_t looked_at; /* names, terms, patterns: to compare rules in pairs */
 };
+
+/* Far beyond what a policy needs that was not made to have no end of pairs;
+ * one that was is warned of less. */
+#define WARN_LOOKED_AT_MAX ((size_t)2 << 20)
+static inline bool warn_looks_on(const struct warner *w)
+{
+    return w->looked_at < WARN_LOOKED_AT_MAX;
+}
 
 /* Events that are about no agent and so ask no rule. */
 #define EVENTS_WITHOUT_SUBJECT                                                 \

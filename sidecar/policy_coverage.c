@@ -158,7 +158,7 @@ void coverage_event(struct coverage *c, enum event_type type,
         const struct policy_rule *r = &c->policy->rules[i];
         const struct filter_env blind = {.event = payload};
         const struct filter_env known = {.event = payload, .resource = read};
-        if (r->where == NULL || r->subject != kind || policy_only_releases(r) ||
+        if (r->where == NULL || r->subject != kind || r->only_releases ||
             (r->events & EVENT_BIT(type)) == 0)
             continue;
         const bool by_read = read != NULL &&
@@ -174,10 +174,9 @@ void coverage_read(struct coverage *c, enum subject_kind kind,
     const struct filter_env env = {.resource = resource};
     for (unsigned i = 0; i < c->policy->rule_count; i++) {
         const struct policy_rule *r = &c->policy->rules[i];
-        const bool asked =
-            c->rules[i].pending > 0 ||
-            (r->events & EVENT_BIT(EVENT_REFRESHED)) != 0 ||
-            (policy_only_releases(r) && (r->events & c->said) != 0);
+        const bool asked = c->rules[i].pending > 0 ||
+                           (r->events & EVENT_BIT(EVENT_REFRESHED)) != 0 ||
+                           (r->only_releases && (r->events & c->said) != 0);
         if (r->subject == kind && asked)
             mark(&c->rules[i].where, r->where, &env);
     }

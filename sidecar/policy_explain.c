@@ -175,7 +175,7 @@ static void judge_where(const struct explain *w, const struct policy_rule *r,
     v->env = w->rule.env;
     v->match = r->where == NULL ? TRI_YES : filter_eval(r->where, &v->env);
     if (v->match != TRI_UNKNOWN || v->env.resource != NULL || w->data == NULL ||
-        policy_only_releases(r))
+        r->only_releases)
         return;
     with_data.resource = w->data;
     with_data.is_known = nothing_else;
@@ -189,7 +189,7 @@ static void judge_where(const struct explain *w, const struct policy_rule *r,
 static void judge(const struct explain *w, const struct policy_rule *r,
                   struct verdict *v)
 {
-    const bool releases = policy_only_releases(r);
+    const bool releases = r->only_releases;
     struct policy_rule asked = *r;
     if (releases && (r->events & EVENT_BIT(EVENT_REFRESHED)) != 0)
         asked.events |= EVENT_BIT(w->rule.type); /* the read that follows */
@@ -222,7 +222,7 @@ static void judge(const struct explain *w, const struct policy_rule *r,
 
 static const char *match_word(const struct policy_rule *r, enum tri v)
 {
-    const bool releases = policy_only_releases(r);
+    const bool releases = r->only_releases;
     return v == TRI_YES  ? releases ? "releases on the read" : "matched"
            : v == TRI_NO ? "not matched"
                          : "pending";

@@ -37,7 +37,7 @@ const struct doc *doc_iget(const struct doc *d, struct span key)
     if (d == NULL || d->kind != DOC_MAP)
         return NULL;
     DOC_EACH (it, d)
-        if (span_ieq(it->key, key))
+        if (it->key.n == key.n && span_ieq(it->key, key))
             return it;
     return NULL;
 }

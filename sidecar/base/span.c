@@ -8,11 +8,6 @@ struct span span_str(const char *s)
     return s == NULL ? (struct span){NULL, 0} : span_of(s, strlen(s));
 }
 
-bool span_eq(struct span a, struct span b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
 static unsigned char lower(unsigned char c)
 {
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c + ('a' - 'A')) : c;

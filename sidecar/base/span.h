@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct span {
     const unsigned char *p;
@@ -34,7 +35,10 @@ static inline struct span span_of(const void *p, size_t n)
 /* A span over a C string; NULL gives the empty span. */
 struct span span_str(const char *s);
 
-bool span_eq(struct span a, struct span b);
+static inline bool span_eq(struct span a, struct span b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
 
 /* ASCII case-insensitive equality (RFC 7643 2.1 names, HTTP tokens). */
 bool span_ieq(struct span a, struct span b);

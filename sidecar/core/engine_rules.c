@@ -407,12 +407,12 @@ static enum tri match(const struct engine *e, const struct policy_rule *r,
         q->env.resource = c->fresh;
         return policy_rule_match(r, q);
     }
-    const struct doc *data =
-        c->part == NULL ? NULL : doc_get(c->part->payload, SPAN("data"));
     q->env.resource = NULL;
     enum tri blind = policy_rule_match(r, q);
     if (blind != TRI_UNKNOWN)
         return blind;
+    const struct doc *data =
+        c->part == NULL ? NULL : doc_get(c->part->payload, SPAN("data"));
     const struct doc *over[] = {subject_attrs(e, s), data};
     for (unsigned i = 0; i < 2; i++) {
         const bool partial = i == 1 || s->read_input < e->policy_stamp;

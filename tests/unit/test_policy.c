@@ -116,8 +116,8 @@ static void example(void **state)
     CHECK(!policy_releases(rule(&l, "come-back"), HOLD_REVIEW, SPAN("stop")));
     CHECK(!policy_releases(rule(&l, "come-back"), HOLD_SUSPENDED,
                            SPAN("come-back")));
-    CHECK(policy_only_releases(rule(&l, "come-back")));
-    CHECK(!policy_only_releases(rule(&l, "stop")));
+    CHECK(rule(&l, "come-back")->only_releases);
+    CHECK(!rule(&l, "stop")->only_releases);
     CHECK_INT(p->gates[0].max_age_ms, 30000);
     CHECK_UINT(policy_feed_may(p, SPAN("hr")), MAY_ALL);
     CHECK_SPAN(p->feeds[0].meaning, SPAN("employment ended"));

@@ -222,6 +222,93 @@ static void many_gates(struct buf *b)
     }
 }
 
+/* Each two differ in what is compared last. */
+static void put_near_gates(struct buf *b, const char *more)
+{
+    buf_put_str(b, HEAD "gate:\n");
+    for (unsigned i = 0; i < POLICY_GATES_MAX && b->n < ROOM; i++) {
+        buf_printf(b, "  - {name: g%u, tools: [", i);
+        for (unsigned k = 0; k < 25; k++)
+            buf_printf(b, "'a%u*',", k);
+        buf_printf(b, "'u%u*']%s}\n", i, more);
+    }
+}
+
+static void near_gates(struct buf *b)
+{
+    put_near_gates(b, "");
+}
+
+static void audited_gates(struct buf *b)
+{
+    put_near_gates(b, ", mode: {audit: {until: 2027-02-01}}");
+}
+
+/* Neither begins nor ends with something. */
+static void open_patterns(struct buf *b)
+{
+    buf_put_str(b, HEAD "gate:\n");
+    for (unsigned i = 0; i < POLICY_GATES_MAX && b->n < ROOM; i++) {
+        buf_printf(b, "  - {name: g%u, tools: [t%u", i, i);
+        for (unsigned k = 0; k < 20; k++)
+            buf_printf(b, ",'*%u.%u*'", i, k);
+        buf_put_str(b, "]}\n");
+    }
+}
+
+/* Asked for every tool of every gate rule. */
+static void open_classes(struct buf *b)
+{
+    buf_put_str(b, HEAD "tool_classes:\n");
+    for (unsigned i = 0; i < 32; i++) {
+        buf_printf(b, "  c%u: [", i);
+        for (unsigned k = 0; k < 64; k++)
+            buf_printf(b, "%s'*aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab%u*'",
+                       k > 0 ? "," : "", k);
+        buf_put_str(b, "]\n");
+    }
+    buf_put_str(b, "gate:\n");
+    for (unsigned i = 0; i < POLICY_GATES_MAX; i++)
+        buf_printf(b,
+                   "  - {name: g%u, tools: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%u,c%u]}\n",
+                   i, i, i % 32);
+}
+
+static void near_lists(struct buf *b)
+{
+    buf_put_str(b, HEAD "rules:\n");
+    for (unsigned i = 0; i < POLICY_RULES_MAX && b->n < ROOM; i++) {
+        buf_printf(b, "  - {name: r%u, events: patch, do: [refresh], ", i);
+        for (unsigned k = 0; k < 40; k++)
+            buf_printf(b, k > 0 ? ",a%u" : "changed: [a%u", k);
+        buf_printf(b, ",u%u]}\n", i);
+    }
+}
+
+static void near_steps(struct buf *b)
+{
+    buf_put_str(b, HEAD "rules:\n");
+    for (unsigned i = 0; b->n < ROOM; i++) {
+        buf_printf(b, "  - {name: r%u, events: patch, do: [", i);
+        for (unsigned k = 0; k < 14; k++)
+            buf_printf(b, "{cancel: {tools: [a,b,c,d,e,f,g,h,s%u]}},", k);
+        buf_printf(b, "{cancel: {tools: [u%u]}}]}\n", i);
+    }
+}
+
+static void near_conditions(struct buf *b)
+{
+    buf_put_str(b, HEAD "rules:\n");
+    for (unsigned i = 0; i < POLICY_RULES_MAX && b->n < ROOM; i++) {
+        buf_printf(b, "  - {name: r%u, events: patch, do: [refresh], where: '",
+                   i);
+        for (unsigned k = 0; k < 20; k++)
+            buf_printf(b, "a%u pr or ", k);
+        buf_printf(b, "a eq %u'}\n", i);
+    }
+}
+
 /* Every pattern starts over at every letter. */
 static void hard_globs(struct buf *b)
 {
@@ -275,12 +362,14 @@ static const struct {
     {                                                                          \
 #name, name                                                            \
     }
-    X(deep_nesting), X(deep_blocks),  X(many_keys),   X(many_near_keys),
-    X(same_key),     X(tiny_tokens),  X(tiny_maps),   X(ambiguous),
-    X(anchors),      X(long_line),    X(long_number), X(comments),
-    X(tabs),         X(near_events),  X(near_names),  X(near_actions),
-    X(long_filters), X(unlike_terms), X(many_rules),  X(many_releases),
-    X(many_gates),   X(hard_globs),   X(many_tests),  X(many_given),
+    X(deep_nesting), X(deep_blocks),   X(many_keys),       X(many_near_keys),
+    X(same_key),     X(tiny_tokens),   X(tiny_maps),       X(ambiguous),
+    X(anchors),      X(long_line),     X(long_number),     X(comments),
+    X(tabs),         X(near_events),   X(near_names),      X(near_actions),
+    X(long_filters), X(unlike_terms),  X(many_rules),      X(many_releases),
+    X(many_gates),   X(hard_globs),    X(many_tests),      X(many_given),
+    X(near_gates),   X(audited_gates), X(open_patterns),   X(open_classes),
+    X(near_lists),   X(near_steps),    X(near_conditions),
 #undef X
 };
 
