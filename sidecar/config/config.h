@@ -77,6 +77,7 @@ struct config_feed {
     struct span scim_base; /* no trailing slash */
     struct config_auth scim_auth;
     uint32_t scim_rate_per_s, scim_concurrency; /* 50, 8 */
+    uint32_t scim_list_reads;                   /* 0: no list reads */
     struct {
         struct span segment;
         enum subject_kind kind;

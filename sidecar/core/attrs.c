@@ -134,6 +134,34 @@ void attrs_close(const struct attrs_table *t, struct attrs_place place)
     v->doc = place.doc;
 }
 
+static bool is_empty(const struct doc *d)
+{
+    return d->kind == DOC_NULL || (d->kind == DOC_LIST && d->count == 0);
+}
+
+/* What is inside of an extension schema counts as well. */
+static bool has_all(const struct doc *from, const struct doc *of)
+{
+    DOC_EACH (it, of)
+        if (!is_empty(it) && doc_iget(from, it->key) == NULL)
+            return false;
+    return true;
+}
+
+bool attrs_lacks(const struct attrs_table *t, const struct attrs *a,
+                 const struct doc *resource, struct names names)
+{
+    const struct doc *kept = attrs_show(t, a);
+    DOC_EACH (it, kept) {
+        if (is_empty(it) || !is_named(names, it->key))
+            continue;
+        const struct doc *has = doc_iget(resource, it->key);
+        if (has == NULL || (it->kind == DOC_MAP && !has_all(has, it)))
+            return true;
+    }
+    return kept == NULL;
+}
+
 void attrs_clear(const struct attrs_table *t)
 {
     arena_clear(&t->view->arena);

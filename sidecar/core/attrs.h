@@ -46,6 +46,10 @@ void attrs_fini(struct attrs_table *t);
  * ATTRS_BYTES_MAX, RC_NO_MEMORY. */
 int attrs_keep(struct attrs_table *t, const struct doc *resource,
                struct names names, struct attrs **ret) must_use;
+/* Is there something in the set, of those names, that the resource does not
+ * have? Empty counts as absent (RFC 7643 2.5). True without memory. */
+bool attrs_lacks(const struct attrs_table *t, const struct attrs *a,
+                 const struct doc *resource, struct names names);
 /* One user less; NULL is legal. */
 void attrs_drop(struct attrs_table *t, struct attrs *a);
 

@@ -33,7 +33,9 @@ struct engine;
 struct engine_base {
     struct span url; /* no trailing slash */
     struct span agent_segment, user_segment, group_segment; /* "Agents" */
-    unsigned reads_max; /* in flight at once; 0: no limit */
+    unsigned reads_max; /* requests in flight at once; 0: no limit */
+    unsigned list_max;  /* resources that one request may ask for; below 2:
+                           there are no list reads. Needs reads_max */
 };
 
 struct engine_feed {
@@ -172,14 +174,19 @@ struct in_credential {
     struct span sealed;      /* as sealed by the shell */
 };
 
-/* A SCIM read came back. */
+/* A SCIM read came back. What a list read says comes back for each resource.
+ * READ_UNLISTED: the list says nothing of this one, or not clearly, which means
+ * nothing. READ_LIST_FAILED: there is no list, so it is asked for none for a
+ * while. Both lead to a read of its own. */
 struct in_read_done {
     uint64_t read_id;
     enum read_result {
         READ_OK,
         READ_NOT_MODIFIED,
         READ_GONE,
-        READ_FAILED
+        READ_FAILED,
+        READ_UNLISTED,
+        READ_LIST_FAILED
     } result;
     struct span etag;           /* normalised */
     const struct doc *resource; /* READ_OK */
@@ -336,6 +343,9 @@ struct out_directive {
 
 struct out_read {
     uint64_t read_id;
+    uint64_t list; /* 0: a request of its own. Effects of one number follow one
+                      another and are one request; attributes and timeout are
+                      the same, the resources of one kind */
     unsigned base;
     struct span uri;
     struct span if_none_match; /* normalised ETag or empty */
@@ -457,6 +467,8 @@ struct engine_stats {
         jobs_open, jobs_confirmed, jobs_failed, targets_down, rows, records,
         holds_now, calls_now, subjects_now, credentials_now, jtis_now,
         relations_cut;
+    uint64_t reads_listed;         /* of reads_started, in list reads */
+    uint64_t reads_unlisted;       /* of those, read again on their own */
     uint64_t withheld;             /* steps that waited for a person, so far */
     uint64_t jobs_withheld;        /* of them now; not among jobs_open */
     uint64_t limits_passed;        /* now, one for each limit and source */

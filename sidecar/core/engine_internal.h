@@ -40,7 +40,8 @@ _Static_assert(PENDING_ANSWERS_MAX *ANSWER_OUTS_MAX < STEP_OUT_MAX,
 #define DEADLINE_MARGIN_MS 20
 #define READ_BACKOFF_FIRST_MS 250
 #define READ_BACKOFF_MAX_MS 30000
-#define READ_NARROW_MS 600000 /* after a failure: the policy's only */
+#define READ_NARROW_MS 600000    /* after a failure: the policy's only */
+#define READ_LIST_PAUSE_MS 60000 /* after one that failed */
 #define REVIEW_WITHIN_MS (INT64_C(24) * 3600 * 1000)
 #define UNKNOWN_KEPT_MS 5000 /* how long "no such agent" is believed */
 
@@ -104,9 +105,11 @@ struct base_state {
     uint64_t stamp;      /* all agents of the base: feed silence, ... */
     struct said related; /* about any group or person */
     struct list queues[READ_CLASS_COUNT]; /* wanted reads without a turn yet */
-    unsigned reading;                     /* reads in flight */
+    unsigned reading;                     /* requests in flight */
+    unsigned listing;                     /* of them for a list */
     unsigned read_turn;                   /* counts starts */
     int64_t wide_from_ms; /* until then reads ask for the policy's only */
+    int64_t list_from_ms; /* until then there are no list reads */
 };
 
 struct feed_state {
@@ -193,7 +196,8 @@ struct engine {
     struct limit_windows limits;
     struct schedule schedule;
     struct list rows;    /* struct row, by seq */
-    struct list reading; /* reads in flight: as many as the budgets allow */
+    struct list reading; /* in flight, as far as the budgets go; those of one
+                            list side by side */
     struct heap resting; /* no read before some time: struct read_state */
     struct list parked;
     struct heap parked_due;
@@ -427,6 +431,8 @@ struct subject *reader_of(struct list_link *k);
 void rest_until(struct engine *e, struct subject *s);
 /* Neither queued nor resting any more. */
 void leave_read_queue(struct engine *e, struct subject *s);
+/* No longer in flight; a list is when its last one is over. */
+void read_over(struct engine *e, struct subject *s);
 
 /* engine_read.c */
 void on_read_done(struct engine *e);

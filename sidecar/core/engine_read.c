@@ -34,14 +34,6 @@ static void rest(struct engine *e, struct subject *s)
         subject_tidy(e->mem, s);
 }
 
-static void read_over(struct engine *e, struct subject *s)
-{
-    s->rare->read.id = 0;
-    list_remove(&s->rare->read.link);
-    must(e->bases[s->base].reading > 0);
-    e->bases[s->base].reading--;
-}
-
 /* The shell ends every read; what it has lost ends here. */
 static void end_lost_reads(struct engine *e)
 {
@@ -553,6 +545,30 @@ static void after_read(struct engine *e, struct subject *s)
         rest(e, s);
 }
 
+/* Does the list leave open what became of it? Absence proves nothing: of a
+ * resource, or of what an earlier read has shown of it, because lists often
+ * leave out what is costly to show. */
+static bool left_open(const struct engine *e, const struct subject *s)
+{
+    const struct in_read_done *in = &e->in->read;
+    if (s->rare->read.list == 0)
+        return false;
+    if (in->result != READ_OK)
+        return in->result != READ_FAILED;
+    return s->attrs == NULL || attrs_lacks(&e->subjects.attrs, s->attrs,
+                                           in->resource, e->policy->attributes);
+}
+
+/* A read of its own decides, when it is its turn. */
+static void read_alone(struct engine *e, struct subject *s)
+{
+    if (e->in->read.result == READ_LIST_FAILED)
+        e->bases[s->base].list_from_ms = e->in->now_ms + READ_LIST_PAUSE_MS;
+    e->stats.reads_unlisted++;
+    s->rare->read.unlisted = true;
+    want_read(e, s);
+}
+
 /* The step has failed, nothing of it is durable: so it has proved nothing, and
  * what it has found will be news again. */
 static void not_taken(struct engine *e, struct subject *s, enum found before)
@@ -574,6 +590,11 @@ void on_read_done(struct engine *e)
     bool has_body = in->result == READ_OK ||
                     (in->result == READ_NOT_MODIFIED &&
                      s->rare->read.conditional && s->attrs != NULL);
+    if (left_open(e, s)) {
+        read_alone(e, s);
+        start_reads(e, base);
+        return;
+    }
     if (in->result == READ_GONE)
         read_gone(e, s);
     else if (!has_body)

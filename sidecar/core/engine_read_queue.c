@@ -10,6 +10,10 @@
  * Agents with waiting questions come first, then those with running calls,
  * then the rest. Every READS_FAIR_EVERY-th start is the other way around, so
  * that nobody waits for ever.
+ *
+ * Each is read alone while the budget has room. The last place in it takes as
+ * many as a list holds, where the server has lists; but one place is never
+ * taken by a list, so that a question does not wait for a long answer.
  */
 #include <string.h>
 
@@ -54,7 +58,7 @@ static struct names ask_attributes(struct engine *e, const struct subject *s,
     return read->wide ? e->history.asked : own;
 }
 
-static void start_read(struct engine *e, struct subject *s)
+static void start_read(struct engine *e, struct subject *s, uint64_t list)
 {
     struct read_state *read = &s->rare->read;
     const struct names asked = ask_attributes(e, s, read);
@@ -63,11 +67,12 @@ static void start_read(struct engine *e, struct subject *s)
     /* What this step has put into its row came before the read. */
     read->start_row = e->seq + 1 + (e->facts.n > 0);
     read->start_ms = e->in->now_ms;
-    read->wanted = read->conditional = false;
+    read->list = list;
+    read->wanted = read->conditional = read->unlisted = false;
     list_push(&e->reading, &read->link);
-    e->bases[s->base].reading++;
     struct out *o = emit(e, OUT_READ);
     o->read.read_id = read->id;
+    o->read.list = list;
     o->read.base = s->base;
     o->read.uri = s->uri;
     o->read.timeout_ms = e->policy->refresh_timeout_ms;
@@ -76,7 +81,7 @@ static void start_read(struct engine *e, struct subject *s)
     o->read.after_ms = st.event_open ? st.event_ms : 0;
     if (s->kind != SUBJECT_GROUP) {
         o->read.attributes = asked;
-        if (may_be_the_same(e, s)) {
+        if (list == 0 && may_be_the_same(e, s)) {
             o->read.if_none_match = span_str((const char *)s->etag);
             read->conditional = true;
         }
@@ -84,6 +89,7 @@ static void start_read(struct engine *e, struct subject *s)
         o->read.attributes = with_members(e, asked);
     }
     e->stats.reads_started++;
+    e->stats.reads_listed += list != 0;
     /* The shell ends every read; this is the net beneath it. */
     wake_at(e, e->in->now_ms + 2 * e->policy->refresh_timeout_ms);
 }
@@ -133,6 +139,84 @@ static bool has_budget(const struct engine *e, unsigned base)
     return !e->stopping && (max == 0 || e->bases[base].reading < max);
 }
 
+/* ------------------------------------------------------------------ lists */
+
+/* First of the queue, and may it be read together with others? Somebody of whom
+ * nothing is known is not: nobody could tell what the list leaves out. */
+static struct subject *first_for_list(struct list *q)
+{
+    struct subject *s = list_empty(q) ? NULL : reader_of(q->head.next);
+    if (s == NULL || s->kind == SUBJECT_GROUP || s->attrs == NULL ||
+        s->rare->read.unlisted || class_of(s) != s->rare->read.class)
+        return NULL;
+    return s;
+}
+
+static bool list_is_due(const struct engine *e, unsigned base)
+{
+    const struct base_state *b = &e->bases[base];
+    const struct engine_base *conf = &e->conf->bases[base];
+    unsigned most = conf->reads_max > 1 ? conf->reads_max - 1 : 1;
+    return conf->list_max > 1 && b->reading + 1 == conf->reads_max &&
+           b->listing < most && e->in->now_ms >= b->list_from_ms;
+}
+
+/* The first of the queue, and those behind it that go into the same list. */
+static void start_list(struct engine *e, struct list *q, struct subject *s)
+{
+    const unsigned base = s->base, kind = s->kind;
+    const uint64_t list = new_id(e);
+    e->bases[base].listing++;
+    for (unsigned n = 0; n < e->conf->bases[base].list_max; n++) {
+        leave_read_queue(e, s);
+        start_read(e, s, list);
+        s = first_for_list(q);
+        if (s == NULL || s->kind != kind)
+            break;
+    }
+}
+
+/* One request: a list only where there are two for it. */
+static void start_request(struct engine *e, unsigned base, struct list *q)
+{
+    struct subject *s = reader_of(q->head.next);
+    const bool may = list_is_due(e, base) && first_for_list(q) == s;
+    e->bases[base].reading++;
+    leave_read_queue(e, s);
+    struct subject *second = may ? first_for_list(q) : NULL;
+    if (second == NULL || second->kind != s->kind)
+        start_read(e, s, 0);
+    else
+        start_list(e, q, s);
+}
+
+/* Those of one list are side by side in e->reading. */
+static bool list_goes_on(const struct engine *e, const struct subject *s)
+{
+    const struct read_state *read = &s->rare->read;
+    struct list_link *const beside[] = {read->link.prev, read->link.next};
+    for (unsigned i = 0; i < 2; i++) {
+        struct list_link *k = beside[i];
+        if (k != &e->reading.head &&
+            container_of(k, struct read_state, link)->list == read->list)
+            return true;
+    }
+    return false;
+}
+
+void read_over(struct engine *e, struct subject *s)
+{
+    struct read_state *read = &s->rare->read;
+    struct base_state *b = &e->bases[s->base];
+    if (read->list == 0 || !list_goes_on(e, s)) {
+        must(b->reading > 0 && b->listing >= (read->list != 0));
+        b->reading--;
+        b->listing -= read->list != 0;
+    }
+    read->id = 0;
+    list_remove(&read->link);
+}
+
 void start_reads(struct engine *e, unsigned base)
 {
     struct base_state *b = &e->bases[base];
@@ -145,8 +229,7 @@ void start_reads(struct engine *e, unsigned base)
             continue;
         }
         b->read_turn++;
-        leave_read_queue(e, s);
-        start_read(e, s);
+        start_request(e, base, q);
     }
 }
 

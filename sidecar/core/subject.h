@@ -72,6 +72,7 @@ struct read_state {
     struct list_link link;  /* in engine->reading, or queued for its base */
     struct heap_link later; /* in engine->resting, until not_before_ms */
     uint64_t id;            /* 0: none in flight */
+    uint64_t list;          /* the list it is read in; 0: alone */
     uint64_t start_input;
     uint64_t start_row; /* the first row that came after it */
     int64_t start_ms;
@@ -82,6 +83,7 @@ struct read_state {
     bool queued;           /* waits for the budget */
     bool conditional;      /* sent with If-None-Match */
     bool wanted;           /* somebody needs a read when it may start */
+    bool unlisted;         /* a list has said nothing of it: alone, then */
     bool last_failed;
     bool wide; /* asked for the candidate's attributes too */
 };

@@ -7,7 +7,8 @@
  *      `--deadline, cancel--> ENDED, which waits for the timer
  *
  * Every state but ENDED suspends. A call counts against its base's concurrency
- * from AUTHORIZING on.
+ * from AUTHORIZING on. A list read is a call like others, but no status other
+ * than 200 means anything to it.
  */
 #include "sidecar/io/scim.h"
 
@@ -28,6 +29,7 @@ struct base {
     unsigned waiting_n, running;
     int64_t allowed_us;   /* when the next read is due at an even pace */
     int64_t paused_until; /* Retry-After */
+    bool versions_seen, versions_differ; /* is meta.version the ETag? */
 };
 
 struct scim {
@@ -56,13 +58,18 @@ struct scim_call {
     scim_done_fn done;
     void *ctx;
     struct buf url, etag;
-    struct span id; /* in url */
+    struct span id;       /* in url */
+    struct scim_ids *ids; /* a list read, else NULL */
+    struct buf query;     /* its body */
     int64_t deadline_ms;
     struct oauth_want want;
     struct fetch_call *fetch;
     struct work_item item;
     struct span body; /* in the arena */
     bool retried, cancelled;
+    bool same_version; /* the answer's ETag is its meta.version */
+    struct scim_listed *listed;
+    unsigned foreign;
     struct scim_result result;
 };
 
@@ -101,6 +108,8 @@ static void call_free(struct scim_call *c)
 {
     buf_fini(&c->url);
     buf_fini(&c->etag);
+    buf_fini(&c->query);
+    mem_release(mem_system(), c->ids);
     scim_arena_free(c->result.arena);
     mem_release(mem_system(), c);
 }
@@ -119,6 +128,7 @@ static void finish(struct scim_call *c)
         r->found = r->gone = r->not_modified = false;
     s->stats.answered += r->rc == 0;
     s->stats.failed += r->rc != 0;
+    s->stats.lists_failed += r->rc != 0 && c->ids != NULL;
     s->calls--;
     c->done(c->ctx, r);
     call_free(c);
@@ -165,21 +175,60 @@ static int arena_new(struct scim_call *c)
     return 0;
 }
 
+static int parse_one(struct scim_call *c, struct mem *m)
+{
+    struct scim_result *r = &c->result;
+    TRY(scim_answer_parse(m, c->body, c->id, &r->doc, &r->fail));
+    struct span version = scim_version(m, r->doc);
+    if (r->etag.n == 0)
+        r->etag = version;
+    c->same_version = version.n > 0 && span_eq(version, r->etag);
+    return 0;
+}
+
+static int parse_list(struct scim_call *c, struct mem *m)
+{
+    struct scim_result *r = &c->result;
+    r->etag = SPAN(""); /* of the list, if any: of no resource */
+    c->listed = mem_array(m, c->ids->count, sizeof *c->listed);
+    if (c->listed == NULL)
+        return fail(&r->fail, RC_NO_MEMORY, "no memory for a list");
+    return scim_list_parse(m, c->body, c->ids, c->listed, &c->foreign,
+                           &r->fail);
+}
+
 static void parse_run(struct work_item *w)
 {
     struct scim_call *c = container_of(w, struct scim_call, item);
-    struct scim_result *r = &c->result;
-    struct mem *m = &r->arena->mem;
-    r->rc = scim_answer_parse(m, c->body, c->id, &r->doc, &r->fail);
-    if (r->rc == 0 && r->etag.n == 0)
-        r->etag = scim_etag(
-            m, doc_text(doc_iget(r->doc, SPAN("meta")), SPAN("version")));
+    struct mem *m = &c->result.arena->mem;
+    c->result.rc = c->ids == NULL ? parse_one(c, m) : parse_list(c, m);
+}
+
+/* RFC 7644 3.14: the version of a resource is its ETag. Servers that make one
+ * of them up otherwise exist, and then a version that nobody has seen before
+ * would prove nothing. So it counts in a list only when all reads before had
+ * both the same. */
+static void take_versions(struct scim_call *c)
+{
+    struct base *b = c->base;
+    if (c->ids == NULL) {
+        b->versions_seen = true;
+        b->versions_differ = b->versions_differ || !c->same_version;
+        return;
+    }
+    for (unsigned i = 0; i < c->ids->count; i++)
+        if (!b->versions_seen || b->versions_differ)
+            c->listed[i].etag = SPAN("");
+    c->s->stats.foreign += c->foreign;
+    c->result.listed = c->listed;
 }
 
 static void parse_done(struct work_item *w)
 {
     struct scim_call *c = container_of(w, struct scim_call, item);
     c->result.found = c->result.rc == 0;
+    if (c->result.found)
+        take_versions(c);
     finish(c);
 }
 
@@ -247,6 +296,8 @@ static void note_pause(struct scim_call *c, const struct fetch_call *fc)
 static int judge(struct scim_call *c, const struct fetch_result *r,
                  struct fail *f)
 {
+    if (c->ids != NULL && r->status != 200)
+        return scim_status_fail(r->status, f);
     switch (r->status) {
         case 200:
             if (aged(c->fetch))
@@ -311,21 +362,24 @@ static void on_probed(void *ctx, struct fetch_call *fc,
     finish_fail(c, rc, &f);
 }
 
-static int start_get(struct scim_call *c, struct span url,
-                     struct span authorization, fetch_done_fn done,
-                     struct fail *f)
+static void put_header(struct fetch_req *req, struct span name,
+                       struct span value)
+{
+    req->headers[req->header_count++] = (struct fetch_header){name, value};
+}
+
+static int send_request(struct scim_call *c, struct span url,
+                        struct span authorization, fetch_done_fn done,
+                        struct fail *f)
 {
     const struct config_trust *t = &c->base->feed->trust;
     int64_t left = c->deadline_ms - now_ms(c->s);
     if (left <= 0)
         return fail(f, RC_TIMEOUT, "no time left for the read");
     struct fetch_req req = {
-        .method = SPAN("GET"),
+        .method = c->ids == NULL ? SPAN("GET") : SPAN("POST"),
         .url = url,
-        .headers = {{SPAN("Accept"), SPAN("application/scim+json, "
-                                          "application/json;q=0.8")},
-                    {SPAN("Cache-Control"), SPAN("no-cache")}},
-        .header_count = 2,
+        .body = buf_span(&c->query),
         .timeout_ms = (uint32_t)left,
         .body_bytes_max = SCIM_BODY_BYTES_MAX,
         .allow_http = t->allow_http,
@@ -333,12 +387,15 @@ static int start_get(struct scim_call *c, struct span url,
         .cert_file = t->cert_file,
         .key_file = t->key_file,
     };
+    put_header(&req, SPAN("Accept"),
+               SPAN("application/scim+json, application/json;q=0.8"));
+    put_header(&req, SPAN("Cache-Control"), SPAN("no-cache"));
+    if (c->ids != NULL)
+        put_header(&req, SPAN("Content-Type"), SPAN("application/scim+json"));
     if (c->etag.n > 0 && done == on_read)
-        req.headers[req.header_count++] =
-            (struct fetch_header){SPAN("If-None-Match"), buf_span(&c->etag)};
+        put_header(&req, SPAN("If-None-Match"), buf_span(&c->etag));
     if (authorization.n > 0)
-        req.headers[req.header_count++] =
-            (struct fetch_header){SPAN("Authorization"), authorization};
+        put_header(&req, SPAN("Authorization"), authorization);
     return fetch_start(c->s->fetch, &req, done, c, &c->fetch, f);
 }
 
@@ -349,7 +406,7 @@ static int probe(struct scim_call *c, struct span authorization, struct fail *f)
     buf_put(&url, c->base->feed->scim_base);
     buf_put_str(&url, "/ServiceProviderConfig");
     int rc = buf_ok(&url)
-                 ? start_get(c, buf_span(&url), authorization, on_probed, f)
+                 ? send_request(c, buf_span(&url), authorization, on_probed, f)
                  : fail(f, RC_NO_MEMORY, "no memory for a probe");
     buf_fini(&url);
     return rc;
@@ -364,7 +421,7 @@ static void on_authorized(struct oauth_want *w, int rc, struct span header,
         rc = probe(c, header, &f);
     } else if (rc == 0) {
         c->state = READING;
-        rc = start_get(c, buf_span(&c->url), header, on_read, &f);
+        rc = send_request(c, buf_span(&c->url), header, on_read, &f);
     }
     if (rc < 0)
         finish_fail(c, rc, &f);
@@ -420,6 +477,7 @@ static void launch(struct scim *s, struct base *b, struct scim_call *c)
     b->running++;
     list_push(&s->running, &c->link);
     s->stats.started++;
+    s->stats.lists += c->ids != NULL;
     authorize(c);
 }
 
@@ -509,6 +567,18 @@ static int prepare(struct scim_call *c, const struct scim_req *req,
     return 0;
 }
 
+static int prepare_list(struct scim_call *c, const struct scim_req *req,
+                        struct fail *f)
+{
+    must(req->uri_count <= SCIM_LIST_MAX);
+    TRY(scim_ids_new(mem_system(), req->uris, req->uri_count, &c->ids, f));
+    TRY(scim_search_put(&c->query, c->ids, req->attributes, f));
+    buf_put(&c->url, c->base->feed->scim_base);
+    buf_put(&c->url, c->ids->type);
+    buf_put_str(&c->url, "/.search");
+    return buf_ok(&c->url) ? 0 : fail(f, RC_INVALID, "too long a URL");
+}
+
 int scim_read(struct scim *s, const struct scim_req *req, scim_done_fn done,
               void *ctx, struct scim_call **ret, struct fail *f)
 {
@@ -527,7 +597,8 @@ int scim_read(struct scim *s, const struct scim_req *req, scim_done_fn done,
     c->ctx = ctx;
     buf_init(&c->url, mem_system(), URL_BYTES_MAX);
     buf_init(&c->etag, mem_system(), 1024);
-    int rc = prepare(c, req, f);
+    buf_init(&c->query, mem_system(), FETCH_REQUEST_BODY_MAX);
+    int rc = req->uri_count > 0 ? prepare_list(c, req, f) : prepare(c, req, f);
     if (rc < 0) {
         call_free(c);
         return rc;

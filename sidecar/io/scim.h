@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Reads of SCIM resources (RFC 7644 3.4.1), one GET each, budgeted per server:
- * so many at a time and per second (with jitter), first come, first served. An
- * answer is parsed on a worker thread. What it means for an agent is decided
- * elsewhere. Loop thread only.
+ * Reads of SCIM resources, one GET each (RFC 7644 3.4.1) or many in one query
+ * (3.4.3), budgeted per server: so many requests at a time and per second (with
+ * jitter), first come, first served. An answer is parsed on a worker thread.
+ * What it means for an agent is decided elsewhere. Loop thread only.
  */
 #ifndef SIDECAR_IO_SCIM_H
 #define SIDECAR_IO_SCIM_H
@@ -19,6 +19,7 @@
 #define SCIM_ARENA_BYTES_MAX (24 * 1024 * 1024)
 #define SCIM_RATE_DEFAULT 50
 #define SCIM_CONCURRENCY_DEFAULT 8
+#define SCIM_LIST_MAX 200       /* resources in one query */
 #define SCIM_PAUSE_MAX_MS 60000 /* Retry-After is believed up to */
 
 struct scim;
@@ -26,6 +27,8 @@ struct scim_call;
 
 struct scim_stats {
     uint64_t started, answered, failed, retried_401, paused;
+    uint64_t lists, lists_failed; /* of started, failed */
+    uint64_t foreign;             /* resources in lists that nobody asked for */
     unsigned waiting, running;
 };
 
@@ -38,38 +41,52 @@ int scim_add(struct scim *s, const struct config_feed *feed, unsigned lane,
              unsigned *ret_base, struct fail *f) must_use;
 
 struct scim_req {
-    unsigned base;          /* from scim_add */
-    struct span uri;        /* "/Agents/7": segments of [A-Za-z0-9._~-] */
-    struct span etag;       /* If-None-Match; empty: unconditional */
+    unsigned base;           /* from scim_add */
+    struct span uri;         /* "/Agents/7": segments of [A-Za-z0-9._~-] */
+    const struct span *uris; /* or a list read of these, up to SCIM_LIST_MAX */
+    unsigned uri_count;
+    struct span etag;       /* If-None-Match; empty: unconditional. No list */
     struct span attributes; /* "active,groups"; `meta` is added. Empty: all */
     uint32_t timeout_ms;    /* from scim_read on, waiting included */
 };
 
+/* What a list says of one resource. */
+struct scim_listed {
+    const struct doc *doc; /* NULL: nothing, or nothing clear; a read of its own
+                              must say */
+    struct span etag;      /* its version; empty when that is not known to be
+                              its ETag */
+    bool seen;             /* scim_list_parse: its id was there */
+};
+
 /*
- * rc 0: exactly one of found, gone, not_modified is set. Otherwise nothing is
- * known about the resource: RC_TIMEOUT, RC_UNAVAILABLE (also 429, 5xx, and 404
- * or 410 while the server does not answer for itself), RC_REFUSED (401, 403,
- * other 4xx), RC_PROTOCOL (redirects, another id, an answer from a cache, 304
- * to nothing), RC_SYNTAX, RC_TOO_LARGE, RC_UNTRUSTED, RC_CANCELLED.
+ * rc 0: exactly one of found, gone, not_modified is set, for a list read it is
+ * found. Otherwise nothing is known about the resource: RC_TIMEOUT,
+ * RC_UNAVAILABLE (also 429, 5xx, and 404 or 410 while the server does not
+ * answer for itself), RC_REFUSED (401, 403, other 4xx), RC_PROTOCOL (redirects,
+ * another id, an answer from a cache, 304 to nothing), RC_SYNTAX, RC_TOO_LARGE,
+ * RC_UNTRUSTED, RC_CANCELLED.
  */
 struct scim_result {
     int rc;
-    unsigned status;        /* 0: no answer */
-    bool found;             /* doc is the resource and has the asked id */
-    bool gone;              /* 404 or 410, and ServiceProviderConfig answers */
-    bool not_modified;      /* 304 */
-    struct span etag;       /* W/"..."; empty when there is none */
-    const struct doc *doc;  /* in `arena` */
-    struct arena *arena;    /* see scim_take_arena */
-    int64_t started_ms;     /* loop time before the request left */
-    int64_t retry_after_ms; /* -1: not said */
+    unsigned status;       /* 0: no answer */
+    bool found;            /* doc is the resource and has the asked id */
+    bool gone;             /* 404 or 410, and ServiceProviderConfig answers */
+    bool not_modified;     /* 304 */
+    struct span etag;      /* W/"..."; empty when there is none */
+    const struct doc *doc; /* in `arena`; NULL for a list */
+    const struct scim_listed *listed; /* in `arena`: one for each URI */
+    struct arena *arena;              /* see scim_take_arena */
+    int64_t started_ms;               /* loop time before the request left */
+    int64_t retry_after_ms;           /* -1: not said */
     struct fail fail;
 };
 
 typedef void (*scim_done_fn)(void *ctx, struct scim_result *r);
 
 /* `done` exactly once, never before this returns. RC_INVALID for a URI or
- * attributes that do not belong into a URL (7644-R18), RC_LIMIT. */
+ * attributes that do not belong into a URL (7644-R18), RC_LIMIT. A list leaves
+ * such a URI out, and is RC_INVALID when none is left. */
 int scim_read(struct scim *s, const struct scim_req *req, scim_done_fn done,
               void *ctx, struct scim_call **ret, struct fail *f) must_use;
 

@@ -238,6 +238,7 @@ static void apply_all(struct app *a)
     struct out o;
     while (engine_next(a->engine, &o))
         apply(a, &o);
+    outbound_read_list(a);
 }
 
 static int one_step(struct app *a, struct in *in)

@@ -115,6 +115,8 @@ struct app_mark {
     uint64_t ticket, row;
 };
 
+struct app_list; /* outbound.c */
+
 struct app {
     uv_loop_t loop;
     const char *config_path;
@@ -135,6 +137,7 @@ struct app {
     struct jwks *jwks;
     struct scim *scim;
     unsigned scim_base[ENGINE_BASES_MAX];
+    struct app_list *list; /* of this step's reads, until it is sent */
     struct grpc_health *health;
     struct server *gate[CONFIG_LISTEN_MAX], *push[CONFIG_LISTEN_MAX];
     struct server *admin, *metrics;
@@ -246,7 +249,10 @@ void intake_blocked(struct waiter *w);
 
 /* outbound.c --------------------------------------------------------------- */
 
+/* What is in a list waits for the rest of it. */
 void outbound_read(struct app *a, const struct out_read *o);
+/* After the effects of a step: sends the list that is gathered, if any. */
+void outbound_read_list(struct app *a);
 void outbound_job(struct app *a, const struct out_job *o);
 
 /* candidate_host.c: the candidate policy ------------------------------------

@@ -42,6 +42,7 @@ static unsigned base_of(struct engine_conf *c, const struct config_feed *f)
         .user_segment = segment_of(f, SUBJECT_USER),
         .group_segment = segment_of(f, SUBJECT_GROUP),
         .reads_max = reads_max(f),
+        .list_max = f->scim_list_reads,
     };
     return c->base_count++;
 }

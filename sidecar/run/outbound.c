@@ -16,13 +16,19 @@ struct reading {
     uint64_t read_id;
 };
 
+static void tell_read(struct app *a, uint64_t read_id, struct in *in)
+{
+    in->kind = IN_READ_DONE;
+    in->read.read_id = read_id;
+    ignore_rc(app_step(a, in)); /* a read that finds no memory is read again */
+}
+
 static void read_done(struct reading *r, struct in *in)
 {
     struct app *a = r->app;
-    in->kind = IN_READ_DONE;
-    in->read.read_id = r->read_id;
+    uint64_t read_id = r->read_id;
     mem_release(mem_system(), r);
-    ignore_rc(app_step(a, in)); /* a read that finds no memory is read again */
+    tell_read(a, read_id, in);
 }
 
 /* Engine and events compare ETags bare: without W/ and quotes. */
@@ -71,7 +77,7 @@ static void read_refused(struct reading *r, const char *why)
     read_done(r, &in);
 }
 
-void outbound_read(struct app *a, const struct out_read *o)
+static void read_one(struct app *a, const struct out_read *o)
 {
     struct reading *r = mem_alloc(mem_system(), sizeof *r);
     struct buf names, etag;
@@ -98,6 +104,100 @@ void outbound_read(struct app *a, const struct out_read *o)
         read_refused(r, "the read could not be started");
     buf_fini(&names);
     buf_fini(&etag);
+}
+
+/* ------------------------------------------------------------- list reads */
+
+struct app_list {
+    struct app *app;
+    struct out_read first; /* borrowed until it is sent, like `uris` */
+    unsigned count;
+    struct span uris[SCIM_LIST_MAX];
+    uint64_t read_ids[SCIM_LIST_MAX];
+};
+
+/* The same for all. */
+static void list_over(struct app_list *l, enum read_result result)
+{
+    for (unsigned i = 0; i < l->count; i++) {
+        struct in in = {.read = {.result = result, .retry_after_ms = -1}};
+        tell_read(l->app, l->read_ids[i], &in);
+    }
+}
+
+static void list_taken(struct app_list *l, const struct scim_listed *listed)
+{
+    for (unsigned i = 0; i < l->count; i++) {
+        struct in in = {.read = {.retry_after_ms = -1}};
+        in.read.result = listed[i].doc == NULL ? READ_UNLISTED : READ_OK;
+        in.read.resource = listed[i].doc;
+        in.read.etag = bare_etag(listed[i].etag);
+        tell_read(l->app, l->read_ids[i], &in);
+    }
+}
+
+static void on_list(void *ctx, struct scim_result *s)
+{
+    struct app_list *l = ctx;
+    if (s->rc < 0 && s->rc != RC_CANCELLED)
+        log_warn(LOG_SCIM, "list_failed", kv_u64("resources", l->count),
+                 kv_u64("status", s->status), kv_why(&s->fail));
+    if (s->rc < 0)
+        list_over(l, READ_LIST_FAILED);
+    else
+        list_taken(l, s->listed);
+    mem_release(mem_system(), l);
+}
+
+void outbound_read_list(struct app *a)
+{
+    struct app_list *l = a->list;
+    struct buf names;
+    struct fail f;
+    if (l == NULL)
+        return;
+    a->list = NULL;
+    buf_init(&names, mem_system(), 16384);
+    join_names(&names, l->first.attributes);
+    const struct scim_req req = {
+        .base = a->scim_base[l->first.base],
+        .uris = l->uris,
+        .uri_count = l->count,
+        .attributes = buf_span(&names),
+        .timeout_ms = (uint32_t)l->first.timeout_ms,
+    };
+    if (a->scim == NULL || /* stopping */
+        scim_read(a->scim, &req, on_list, l, NULL, &f) < 0) {
+        list_over(l, READ_UNLISTED);
+        mem_release(mem_system(), l);
+    }
+    buf_fini(&names);
+}
+
+static void gather(struct app *a, const struct out_read *o)
+{
+    if (a->list != NULL && a->list->first.list != o->list)
+        outbound_read_list(a);
+    if (a->list == NULL)
+        a->list = mem_alloc(mem_system(), sizeof *a->list);
+    struct app_list *l = a->list;
+    if (l == NULL)
+        return; /* the engine's tick gives the read up */
+    if (l->count == 0) {
+        l->app = a;
+        l->first = *o;
+    }
+    must(l->count < SCIM_LIST_MAX);
+    l->uris[l->count] = o->uri;
+    l->read_ids[l->count++] = o->read_id;
+}
+
+void outbound_read(struct app *a, const struct out_read *o)
+{
+    if (o->list == 0)
+        read_one(a, o);
+    else
+        gather(a, o);
 }
 
 /* ------------------------------------------------------------------- jobs */

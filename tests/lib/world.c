@@ -85,8 +85,10 @@ static void configure(struct world *w)
     all[1] = SPAN("/Users/*");
     all[2] = SPAN("/Agents/1");
     struct engine_conf *c = &w->conf;
-    c->bases[0] = (struct engine_base){SPAN(WORLD_BASE), SPAN("Agents"),
-                                       SPAN("Users"), SPAN("Groups"), 0};
+    c->bases[0] = (struct engine_base){.url = SPAN(WORLD_BASE),
+                                       .agent_segment = SPAN("Agents"),
+                                       .user_segment = SPAN("Users"),
+                                       .group_segment = SPAN("Groups")};
     c->base_count = 1;
     c->feeds[0] =
         (struct engine_feed){SPAN("hr"), SPAN("https://idp.example"), 0};

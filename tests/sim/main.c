@@ -60,6 +60,7 @@ static void print_counters(const struct counters *n)
         ROW(duplicates),   ROW(equivocations),
         ROW(acked),        ROW(polls),
         ROW(reads),        ROW(qualified),
+        ROW(listed),       ROW(unlisted),
         ROW(not_yet),      ROW(not_modified),
         ROW(failed_reads), ROW(gone),
         ROW(asked),        ROW(allowed),

@@ -2,8 +2,9 @@
 /*
  * The truth, and the SCIM servers that show it: replicas lag (less than
  * `settle`), fail, are slow, say 404 while they are ill, leave the ETag out or
- * say 304 where nobody asked for it. The shell's part of a read is here too:
- * its timeout, and that a 404 counts only from a server that is well.
+ * say 304 where nobody asked for it. Their lists leave out resources, and what
+ * these have. The shell's part of a read is here too: its timeout, that a 404
+ * counts only from a server that is well, and what a list comes to for each.
  */
 #include "tests/sim/sim.h"
 
@@ -174,16 +175,17 @@ static void put_list(struct buf *b, const char *name, const char *prefix,
 }
 
 static const struct doc *resource_doc(struct sim *w, unsigned subject,
-                                      const struct version *v)
+                                      const struct version *v, bool bare)
 {
     struct buf b;
     const struct doc *d;
     unsigned at = subject % RESOURCES, base = subject - at, members = 0;
     const char *uri = uri_of(subject);
     buf_init(&b, &w->scratch.mem, 4096);
-    buf_printf(&b, "{\"id\":\"%s\",\"active\":%s,\"userType\":\"%s\"",
-               strrchr(uri, '/') + 1, v->active ? "true" : "false",
+    buf_printf(&b, "{\"id\":\"%s\",\"userType\":\"%s\"", strrchr(uri, '/') + 1,
                v->external ? "external" : "own");
+    if (!bare)
+        buf_printf(&b, ",\"active\":%s", v->active ? "true" : "false");
     if (at < AGENTS) {
         put_list(&b, "groups", "g", v->groups);
         put_list(&b, "owners", "u", v->owners);
@@ -213,12 +215,17 @@ static void read_done(struct sim *w, struct reading *r, enum read_result result)
     in.read.retry_after_ms = result == READ_FAILED ? copy.retry_ms : -1;
     in.read.why = result == READ_FAILED ? SPAN("503") : SPAN("");
     if (result == READ_OK)
-        in.read.resource = resource_doc(w, copy.subject, &copy.shown);
+        in.read.resource =
+            resource_doc(w, copy.subject, &copy.shown, copy.bare);
+    if (result == READ_OK && copy.bare)
+        result = READ_UNLISTED; /* proves as much */
     say(w, "read %s base%u: %s %s%s", uri_of(copy.subject),
         copy.subject / RESOURCES,
         result == READ_OK             ? "ok"
         : result == READ_NOT_MODIFIED ? "304"
         : result == READ_GONE         ? "gone"
+        : result == READ_UNLISTED     ? "unlisted"
+        : result == READ_LIST_FAILED  ? "no list"
                                       : "failed",
         etag,
         result != READ_OK   ? ""
@@ -228,10 +235,19 @@ static void read_done(struct sim *w, struct reading *r, enum read_result result)
     unsigned char found = w->m.s[copy.subject].found;
     model_read(w, &copy, result, etag, &copy.shown);
     w->n.failed_reads += result == READ_FAILED;
+    w->n.unlisted += result == READ_UNLISTED || result == READ_LIST_FAILED;
     w->n.gone += result == READ_GONE;
     w->n.not_modified += result == READ_NOT_MODIFIED;
     if (sidecar_step(w, &in) < 0 && w->p.alive)
         model_unread(w, copy.subject, found);
+}
+
+/* Lists are asked for again only after a minute: that is not often tried. */
+static enum read_result failure(struct sim *w, const struct reading *r)
+{
+    if (!r->listed)
+        return READ_FAILED;
+    return draw(w, 8) == 0 ? READ_LIST_FAILED : READ_UNLISTED;
 }
 
 static void read_timeout(struct sim *w, uint64_t id, uint64_t b)
@@ -241,7 +257,7 @@ static void read_timeout(struct sim *w, uint64_t id, uint64_t b)
         if (w->p.reads[i].id != id)
             continue;
         w->p.reads[i].retry_ms = -1;
-        read_done(w, &w->p.reads[i], READ_FAILED);
+        read_done(w, &w->p.reads[i], failure(w, &w->p.reads[i]));
         return;
     }
 }
@@ -257,6 +273,19 @@ static void read_answer(struct sim *w, uint64_t id, uint64_t b)
     }
 }
 
+/* One that is in a list, or is not. */
+static void list_at_server(struct sim *w, struct reading *r, bool ill)
+{
+    bool odd = !w->quiet && draw(w, 6) == 0;
+    r->bare = odd && draw(w, 2) == 0;
+    if (ill || chance(w, w->weather.server))
+        r->result = failure(w, r);
+    else if (!r->shown.exists || (odd && !r->bare))
+        r->result = READ_UNLISTED;
+    else
+        r->result = READ_OK;
+}
+
 static void at_server(struct sim *w, struct reading *r)
 {
     struct server *s = &w->servers[r->subject / RESOURCES];
@@ -269,6 +298,10 @@ static void at_server(struct sim *w, struct reading *r)
     r->shown = *v;
     r->with_etag = w->quiet || draw(w, 12) > 0;
     r->retry_ms = draw(w, 3) == 0 ? (int64_t)draw(w, 4000) : -1;
+    if (r->listed) {
+        list_at_server(w, r, ill);
+        return;
+    }
     if (ill || chance(w, w->weather.server))
         r->result = READ_FAILED; /* also its 404s: it is not well */
     else if (!v->exists)
@@ -305,10 +338,12 @@ void scim_read(struct sim *w, const struct out_read *o)
                           .subject = subject_of(o->base, o->uri),
                           .started = w->step,
                           .started_ms = w->now,
-                          .conditional = o->if_none_match.n > 0};
+                          .conditional = o->if_none_match.n > 0,
+                          .listed = o->list != 0};
     must(r->subject < SUBJECTS && o->if_none_match.n < sizeof r->etag);
     memcpy(r->etag, o->if_none_match.p, o->if_none_match.n);
     w->n.reads++;
+    w->n.listed += r->listed;
     int64_t ms = travel(w, PEER_SCIM + o->base);
     if (ms >= 0)
         later_here(w, ms, read_arrives, o->read_id, 0);

@@ -86,12 +86,12 @@ enum peer {
 struct counters {
     uint64_t steps, crashes, power_cuts, restarts, blocked, poisoned, asked,
         allowed, denied, statements, deliveries, duplicates, equivocations,
-        acked, polls, reads, qualified, not_yet, not_modified, failed_reads,
-        gone, jobs, confirmed, failed, refused, abandoned, begun, lost_calls,
-        directives, operator_commands, policies, partitions, clock_jumps,
-        copied_again, compared, lifted, held, put_off, commits, failed_commits,
-        stalls, allowed_old, sleeps, scheduled, idle, withheld, let_go, audited,
-        audits_over, waited, targets_down, targets_up;
+        acked, polls, reads, listed, unlisted, qualified, not_yet, not_modified,
+        failed_reads, gone, jobs, confirmed, failed, refused, abandoned, begun,
+        lost_calls, directives, operator_commands, policies, partitions,
+        clock_jumps, copied_again, compared, lifted, held, put_off, commits,
+        failed_commits, stalls, allowed_old, sleeps, scheduled, idle, withheld,
+        let_go, audited, audits_over, waited, targets_down, targets_up;
 };
 
 /* --------------------------------------------------------------- the store */
@@ -166,12 +166,13 @@ struct reading {
     unsigned subject;
     uint64_t started; /* step */
     int64_t started_ms;
-    bool conditional;
-    char etag[16]; /* that was sent */
+    bool conditional, listed; /* listed: one of many in one request */
+    char etag[16];            /* that was sent */
     /* what the server has answered */
     enum read_result result;
     struct version shown;
     bool with_etag;
+    bool bare; /* without what it has, as lists may be */
     int64_t retry_ms;
 };
 

@@ -139,6 +139,8 @@ static void fall_asleep(struct sim *w, uint64_t a, uint64_t b)
     int64_t ms = PERIOD_MS / 2 + (int64_t)draw(w, 2 * PERIOD_MS);
     for (size_t i = 0; i < w->due_count; i++)
         w->calendar[i].at += ms;
+    for (unsigned i = 0; i < READS_MAX; i++)
+        w->p.reads[i].id = 0; /* no connection outlives that */
     w->now += ms;
     w->until += ms;
     w->n.sleeps++;
@@ -268,6 +270,10 @@ static void configure(struct sim *w)
                                            .user_segment = SPAN("Users"),
                                            .group_segment = SPAN("Groups"),
                                            .reads_max = 2 + i * 6};
+    if (draw(w, 2) == 0) { /* a list takes more than one that waits */
+        c->bases[0].reads_max = 1;
+        c->bases[0].list_max = 4;
+    }
     for (unsigned i = 0; i < FEEDS; i++)
         c->feeds[i] = (struct engine_feed){
             span_str(feeds[i]), SPAN("https://issuer.example"), i < 2 ? 0 : 1};

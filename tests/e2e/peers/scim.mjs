@@ -2,7 +2,7 @@
 // A SCIM 2.0 service provider (RFC 7644) for /Agents, /Users and /Groups, with
 // ETags, projection and a set of faults that can be switched on.
 import { AGENT_SCHEMA } from './events.mjs';
-import { sendJson, TlsServer } from './http.mjs';
+import { bodyOf, sendJson, TlsServer } from './http.mjs';
 import { randomId } from './keys.mjs';
 import { now, sleep } from './wait.mjs';
 
@@ -13,10 +13,12 @@ const SCHEMAS = {
 };
 const ALWAYS = ['schemas', 'id', 'meta'];
 const TYPE = 'application/scim+json';
+const MESSAGES = 'urn:ietf:params:scim:api:messages:2.0';
 
 /** @typedef {{at: number, path: string, query: URLSearchParams, status?: number,
- *     etag?: string, conditional?: string}} ScimRead `at` is when it arrived;
- *     `status` and `etag` are there once it is answered */
+ *     etag?: string, conditional?: string, ids?: string[]}} ScimRead `at` is when
+ *     it arrived; `status` and `etag` are there once it is answered; `ids` are those
+ *     that a query asked for */
 
 export class Scim {
     bearer = `scim-${randomId()}`;
@@ -28,8 +30,10 @@ export class Scim {
      * What goes wrong from now on; null is good behaviour.
      * {slow: ms}, {status, headers?}, {garbage: true}, {truncated: true},
      * {redirect: url}, {wrongId: true}, {stale: true} (a replica that stays at
-     * the state of the moment this was set), {edit: (resource) => resource}.
-     * `only: 'Agents/7'` limits it to one path (relative to the base).
+     * the state of the moment this was set), {edit: (resource) => resource} (of a
+     * query: its ListResponse).
+     * `only: 'Agents/7'` limits it to one path (relative to the base);
+     * 'Agents/.search' is the query for many.
      */
     #fault = null;
     #now = new Map();
@@ -103,10 +107,10 @@ export class Scim {
         this.inFlight++;
         res.on('close', () => { this.inFlight--; });
         if (fault?.slow) await sleep(fault.slow);
-        this.#answer(req, res, url, path, fault ?? {});
+        await this.#answer(req, res, url, path, fault ?? {}, read);
     }
 
-    #answer(req, res, url, path, fault) {
+    #answer(req, res, url, path, fault, read) {
         if (fault.status) return this.#error(res, fault.status, 'fault', fault.headers);
         if (fault.redirect) {
             return this.#error(res, 308, 'moved', { location: fault.redirect + path });
@@ -114,9 +118,12 @@ export class Scim {
         if (req.headers.authorization !== `Bearer ${this.bearer}`) {
             return this.#error(res, 401, 'who are you?', { 'www-authenticate': 'Bearer' });
         }
+        const from = fault.stale ? this.#replica : this.#now;
+        if (req.method === 'POST' && path.endsWith('/.search')) {
+            return this.#search(req, res, path, from, fault, read);
+        }
         if (req.method !== 'GET') return this.#error(res, 501, 'this provider is only read');
         if (path === '/ServiceProviderConfig') return this.#send(res, 200, PROVIDER_CONFIG);
-        const from = fault.stale ? this.#replica : this.#now;
         if (path.split('/').length === 2) return this.#list(res, url, path, from);
         return this.#get(req, res, url, from.get(path), fault);
     }
@@ -136,22 +143,26 @@ export class Scim {
         return this.#send(res, 200, body, { etag: entry.etag });
     }
 
-    /** Lists a type; understands `id eq "..."` joined by `or`, or no filter. */
+    /** A query without URL parameters (RFC 7644 3.4.3). */
+    async #search(req, res, path, from, fault, read) {
+        const asked = JSON.parse(await bodyOf(req));
+        if (!asked.schemas?.includes(`${MESSAGES}:SearchRequest`)) {
+            return this.#error(res, 400, 'not a SearchRequest');
+        }
+        read.ids = idsOf(asked.filter);
+        const list = listOf(from, path.replace(/\/\.search$/, ''), read.ids,
+            asked.attributes?.join(','), asked.startIndex, asked.count);
+        if (fault.garbage) return res.writeHead(200, { 'content-type': TYPE }).end('<html>{');
+        if (fault.truncated) return this.#truncate(res, list);
+        return this.#send(res, 200, fault.edit ? fault.edit(structuredClone(list)) : list);
+    }
+
     #list(res, url, path, from) {
         const filter = url.searchParams.get('filter');
-        const ids = filter && [...filter.matchAll(/id eq "([^"]*)"/g)].map((m) => m[1]);
-        const found = [...from.entries()]
-            .filter(([uri, e]) => uri.startsWith(`${path}/`)
-                && (!ids || ids.includes(e.resource.id)))
-            .map(([, e]) => project(e.resource, url.searchParams.get('attributes')));
-        const start = Number(url.searchParams.get('startIndex') ?? 1);
-        const count = Number(url.searchParams.get('count') ?? 200);
-        const page = found.slice(start - 1, start - 1 + count);
-        this.#send(res, 200, {
-            schemas: ['urn:ietf:params:scim:api:messages:2.0:ListResponse'],
-            totalResults: found.length, startIndex: start, itemsPerPage: page.length,
-            Resources: page,
-        });
+        this.#send(res, 200, listOf(from, path, filter && idsOf(filter),
+            url.searchParams.get('attributes'),
+            Number(url.searchParams.get('startIndex') ?? 1),
+            Number(url.searchParams.get('count') ?? 200)));
     }
 
     #send(res, status, body, headers = {}) {
@@ -161,7 +172,7 @@ export class Scim {
 
     #error(res, status, detail, headers = {}) {
         this.#send(res, status, {
-            schemas: ['urn:ietf:params:scim:api:messages:2.0:Error'],
+            schemas: [`${MESSAGES}:Error`],
             status: String(status), detail,
         }, headers);
     }
@@ -186,6 +197,23 @@ const PROVIDER_CONFIG = {
 
 /** RFC 9110 weak comparison ignores the prefix. */
 const strong = (etag) => etag.replace(/^W\//, '');
+
+/** Understands `id eq "..."` joined by `or`. */
+const idsOf = (filter) => [...filter.matchAll(/id eq "([^"]*)"/g)].map((m) => m[1]);
+
+/** A page of the resources of a type: those of these ids, or all. */
+function listOf(from, path, ids, attributes, start = 1, count = 200) {
+    const found = ids
+        ? ids.map((id) => from.get(`${path}/${id}`)).filter((e) => e)
+        : [...from.entries()].filter(([uri]) => uri.startsWith(`${path}/`)).map(([, e]) => e);
+    const page = found.slice(start - 1, start - 1 + count)
+        .map((e) => project(e.resource, attributes));
+    return {
+        schemas: [`${MESSAGES}:ListResponse`],
+        totalResults: found.length, startIndex: start, itemsPerPage: page.length,
+        Resources: page,
+    };
+}
 
 /** RFC 7644 3.9: the listed attributes and those always returned. */
 function project(resource, attributes) {
