@@ -21,11 +21,6 @@ static void harden(void)
     (void)umask(0077);
 }
 
-static void dump_ring(void)
-{
-    log_ring_dump(STDERR_FILENO);
-}
-
 int cmd_run(int argc, char **argv)
 {
     const char *config = CONFIG_DEFAULT, *signed_by = NULL;
@@ -42,16 +37,17 @@ int cmd_run(int argc, char **argv)
     if (a == NULL)
         return EXIT_ENVIRONMENT;
     harden();
-    must_set_hook(dump_ring);
     int rc = app_open(a, config, signed_by, &f);
     int code = EXIT_ENVIRONMENT;
     if (rc >= 0)
         code = app_run(a);
-    else
+    log_flush();
+    if (rc < 0)
         (void)cli_fail(&f);
     app_close(a);
     if (rc >= 0)
         log_info(LOG_MAIN, "stopped", kv_i64("exit", code));
+    log_flush();
     mem_release(mem_system(), a);
     return code;
 }

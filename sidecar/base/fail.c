@@ -62,9 +62,13 @@ void must_set_hook(must_hook_fn hook)
 
 void must_failed(const char *cond, const char *file, int line, const char *fn)
 {
-    (void)fprintf(stderr, "bailiff: bug: %s failed at %s:%d in %s\n", cond,
-                  file, line, fn);
+    char text[FAIL_TEXT_MAX * 2];
+    (void)snprintf(text, sizeof text,
+                   "bailiff: bug: %s failed at %s:%d in %s\n", cond, file, line,
+                   fn);
     if (must_hook != NULL)
-        must_hook();
+        must_hook(text);
+    else
+        (void)fputs(text, stderr);
     abort();
 }

@@ -109,8 +109,8 @@ static inline bool rc_is_fatal(int rc)
 void must_failed(const char *cond, const char *file, int line, const char *fn)
     __attribute__((noreturn, cold));
 
-/* Set by main to dump the diagnostic ring before an abort. */
-typedef void (*must_hook_fn)(void);
+/* Set by main: prints the text, a line, and what else helps before an abort. */
+typedef void (*must_hook_fn)(const char *text);
 void must_set_hook(must_hook_fn hook);
 
 /* For errors that may be dropped; the comment beside it says why. */

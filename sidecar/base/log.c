@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sidecar/base/log_writer.h"
 #include "sidecar/base/time_text.h"
 
 struct bucket {
@@ -26,6 +27,7 @@ struct ring_line {
 static struct {
     pthread_mutex_t lock;
     int fd;
+    bool threaded; /* lines go to the writer's queue */
     enum log_level level;
     enum log_format format;
     struct bucket buckets[LOG_BUCKETS_MAX];
@@ -39,6 +41,8 @@ static struct {
     .level = LEVEL_INFO,
     .format = LOG_FORMAT_TEXT,
 };
+
+static struct log_writer writer;
 
 /* A line under construction; what does not fit is cut. */
 struct line {
@@ -297,6 +301,16 @@ static void format_terminal(struct line *l, const struct entry *e)
     put_kvs(l, e, false);
 }
 
+static void format(struct line *l, const struct entry *e)
+{
+    switch (out.format) {
+        case LOG_FORMAT_JSON: format_json(l, e); break;
+        case LOG_FORMAT_TERMINAL: format_terminal(l, e); break;
+        case LOG_FORMAT_AUTO:
+        case LOG_FORMAT_TEXT: format_text(l, e); break;
+    }
+}
+
 static void write_all(int fd, const char *p, size_t n)
 {
     while (n > 0) {
@@ -306,6 +320,14 @@ static void write_all(int fd, const char *p, size_t n)
         p += done;
         n -= (size_t)done;
     }
+}
+
+static void emit(const char *p, size_t n)
+{
+    if (out.threaded)
+        log_writer_put(&writer, p, n);
+    else
+        write_all(out.fd, p, n);
 }
 
 /* ---- rate limit ---- */
@@ -364,19 +386,12 @@ static void print(struct entry *e, const struct line *text)
     e->suppressed = b->suppressed;
     b->suppressed = 0;
     struct line l = {.n = 0};
-    switch (out.format) {
-        case LOG_FORMAT_JSON: format_json(&l, e); break;
-        case LOG_FORMAT_TERMINAL: format_terminal(&l, e); break;
-        case LOG_FORMAT_AUTO:
-        case LOG_FORMAT_TEXT:
-            if (e->suppressed == 0)
-                l = *text;
-            else
-                format_text(&l, e);
-            break;
-    }
+    if (e->suppressed == 0 && out.format == LOG_FORMAT_TEXT)
+        l = *text;
+    else
+        format(&l, e);
     l.text[l.n++] = '\n';
-    write_all(out.fd, l.text, l.n);
+    emit(l.text, l.n);
 }
 
 void log_write(enum log_level level, enum log_component component,
@@ -394,9 +409,13 @@ void log_write(enum log_level level, enum log_component component,
     (void)pthread_mutex_unlock(&out.lock);
 }
 
-static void dump_to_stderr(void)
+/* The last words of the process: nobody reading them must not keep it. */
+static void on_bug(const char *text)
 {
-    log_ring_dump(STDERR_FILENO);
+    log_flush();
+    emit(text, strlen(text));
+    log_ring_print();
+    log_flush();
 }
 
 void log_setup(int fd, enum log_level level, enum log_format format)
@@ -408,10 +427,38 @@ void log_setup(int fd, enum log_level level, enum log_format format)
     out.level = level;
     out.format = format;
     (void)pthread_mutex_unlock(&out.lock);
-    must_set_hook(dump_to_stderr);
+    must_set_hook(on_bug);
 }
 
-void log_ring_dump(int fd)
+/* The form does not change once there is a thread, so no lock is needed. */
+static size_t say_lost(uint64_t lost, char ret[LOG_WRITER_LOST_MAX])
+{
+    const struct kv kvs[] = {kv_u64("lines", lost), kv_end()};
+    struct entry e = {LEVEL_WARN, LOG_MAIN, "diagnostics_lost", kvs, 0, ""};
+    struct line l = {.n = 0};
+    time_text(clock_ms(CLOCK_REALTIME), e.time);
+    format(&l, &e);
+    l.text[l.n++] = '\n';
+    must(l.n <= LOG_WRITER_LOST_MAX);
+    memcpy(ret, l.text, l.n);
+    return l.n;
+}
+
+int log_start_writer(struct fail *f)
+{
+    must(!out.threaded);
+    TRY(log_writer_start(&writer, out.fd, say_lost, f));
+    out.threaded = true;
+    return 0;
+}
+
+void log_flush(void)
+{
+    if (out.threaded)
+        (void)log_writer_flush(&writer, LOG_FLUSH_MS);
+}
+
+void log_ring_print(void)
 {
     static const char head[] = "---- recent diagnostics, oldest first ----\n";
     static const char tail[] = "---- end of recent diagnostics ----\n";
@@ -419,15 +466,28 @@ void log_ring_dump(int fd)
     const bool locked = pthread_mutex_trylock(&out.lock) == 0;
     const uint64_t end = out.ring_next;
     uint64_t at = end > LOG_RING_LINES ? end - LOG_RING_LINES : 0;
-    write_all(fd, head, sizeof head - 1);
+    emit(head, sizeof head - 1);
     for (; at < end; at++) {
         const struct ring_line *r = &out.ring[at % LOG_RING_LINES];
-        write_all(fd, r->text, r->n < sizeof r->text ? r->n : sizeof r->text);
-        write_all(fd, "\n", 1);
+        char text[LOG_RING_TEXT_MAX + 1];
+        const size_t n = r->n < sizeof r->text ? r->n : sizeof r->text;
+        memcpy(text, r->text, n);
+        text[n] = '\n';
+        emit(text, n + 1);
     }
-    write_all(fd, tail, sizeof tail - 1);
+    emit(tail, sizeof tail - 1);
     if (locked)
         (void)pthread_mutex_unlock(&out.lock);
+}
+
+void log_lines(struct span text)
+{
+    while (text.n > 0) {
+        const unsigned char *end = memchr(text.p, '\n', text.n);
+        const size_t n = end == NULL ? text.n : (size_t)(end - text.p) + 1;
+        emit((const char *)text.p, n);
+        text = span_sub(text, n, text.n);
+    }
 }
 
 uint64_t log_dropped(void)
@@ -436,4 +496,9 @@ uint64_t log_dropped(void)
     const uint64_t n = out.dropped;
     (void)pthread_mutex_unlock(&out.lock);
     return n;
+}
+
+uint64_t log_lost(void)
+{
+    return out.threaded ? log_writer_lost(&writer) : 0;
 }

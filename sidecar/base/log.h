@@ -25,6 +25,7 @@
 #define LOG_BURST 20          /* lines of one (component, event) at once */
 #define LOG_REFILL_MS 1000    /* one more every */
 #define LOG_BUCKETS_MAX 256
+#define LOG_FLUSH_MS 1000 /* that a process waits at its end */
 
 /* id, word in lines, what it is about. */
 #define LOG_COMPONENT_MAP(X)                                                   \
@@ -142,11 +143,26 @@ bool log_level_from_name(struct span name, enum log_level *ret);
 bool log_format_from_name(struct span name, enum log_format *ret);
 const char *log_component_word(enum log_component c);
 
-/* Writes the ring to `fd`, oldest line first. Takes no memory and does not
- * wait for a lock that a crashed thread may hold. */
-void log_ring_dump(int fd);
+/* From now on a thread of its own writes the lines, and no caller waits for
+ * who reads them (sidecar/base/log_writer.h). Once, after log_setup(), which is
+ * not called again. */
+int log_start_writer(struct fail *f) must_use;
+
+/* Waits until the lines are written, at most LOG_FLUSH_MS: before the process
+ * ends. */
+void log_flush(void);
+
+/* Prints lines that are formatted already, such as the errors of a policy, as
+ * they are; not limited in rate, not in the ring. */
+void log_lines(struct span text);
+
+/* Prints the ring, oldest line first. Takes no memory and does not wait for a
+ * lock that a crashed thread may hold. */
+void log_ring_print(void);
 
 /* Lines dropped by the token buckets since the start. */
 uint64_t log_dropped(void);
+/* Lines lost because nobody read them, since the start. */
+uint64_t log_lost(void);
 
 #endif

@@ -439,6 +439,10 @@ static void put_engine(struct buf *b, const struct app *a)
              "Diagnostic lines dropped by rate limits");
     buf_printf(b, "bailiff_diagnostics_dropped_total %llu\n",
                (unsigned long long)log_dropped());
+    put_head(b, "bailiff_diagnostics_lost_total", "counter",
+             "Diagnostic lines lost because nobody read standard error");
+    buf_printf(b, "bailiff_diagnostics_lost_total %llu\n",
+               (unsigned long long)log_lost());
 }
 
 static bool log_broken(const struct app *a)

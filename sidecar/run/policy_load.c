@@ -173,7 +173,7 @@ void policy_load_report(struct policy_load *l)
     (void)snprintf(path, sizeof path, "%.*s",
                    PRSPAN(l->app->config->policy_file));
     policy_notes_print(l->notes, path, l->source, false, &text);
-    (void)fprintf(stderr, "%.*s", (int)text.n, (const char *)text.p);
+    log_lines(buf_span(&text));
     buf_fini(&text);
     name_first_error(l);
 }

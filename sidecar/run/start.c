@@ -373,7 +373,7 @@ static void on_signal(uv_signal_t *s, int signum)
     } else if (signum == SIGUSR1) {
         decision_log_reopen(a->log);
     } else if (signum == SIGUSR2) {
-        log_ring_dump(STDERR_FILENO);
+        log_ring_print();
     } else {
         log_info(LOG_MAIN, "stopping", kv_i64("signal", signum));
         app_stop(a);
@@ -485,6 +485,7 @@ int app_open(struct app *a, const char *config_path, const char *signed_by,
     TRY(load_config(a, config_path, f));
     log_setup(STDERR_FILENO, a->config->diagnostics_level,
               a->config->diagnostics_format);
+    TRY(log_start_writer(f));
     TRY(grpc_health_new(&a->health, f));
     grpc_services_set_health(health_of);
     TRY(open_signals(a, f));

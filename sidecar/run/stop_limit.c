@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/run/stop_limit.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <unistd.h>
@@ -19,13 +18,6 @@ struct stop_limit {
     bool over;
 };
 
-/* Who reads standard error may be what holds us up. */
-static bool can_say(void)
-{
-    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
-}
-
 static void run(void *ctx)
 {
     struct stop_limit *l = ctx;
@@ -40,9 +32,9 @@ static void run(void *ctx)
     uv_mutex_unlock(&l->mutex);
     if (over)
         return;
-    if (can_say())
-        log_error(LOG_MAIN, "stop_overdue", kv_str("phase", phase),
-                  kv_i64("exit", STOP_LIMIT_EXIT));
+    log_error(LOG_MAIN, "stop_overdue", kv_str("phase", phase),
+              kv_i64("exit", STOP_LIMIT_EXIT));
+    log_flush();
     _exit(STOP_LIMIT_EXIT);
 }
 

@@ -6,7 +6,9 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "adapters/json_doc.h"
@@ -17,6 +19,16 @@
 
 static char got[1 << 20];
 static size_t got_n;
+
+/* What is left in the pipe, into `got`. */
+static void read_all(int from)
+{
+    got_n = 0;
+    for (ssize_t n; (n = read(from, got + got_n, sizeof got - 1 - got_n)) > 0;)
+        got_n += (size_t)n;
+    got[got_n] = '\0';
+    CHECK(close(from) == 0);
+}
 
 /* What `run` writes to the log in this form ends up in `got`. */
 static void capture(enum log_level level, enum log_format format,
@@ -29,12 +41,7 @@ static void capture(enum log_level level, enum log_format format,
     run();
     log_setup(STDERR_FILENO, LEVEL_ERROR, LOG_FORMAT_TEXT);
     CHECK(close(ends[1]) == 0);
-    got_n = 0;
-    for (ssize_t n;
-         (n = read(ends[0], got + got_n, sizeof got - 1 - got_n)) > 0;)
-        got_n += (size_t)n;
-    got[got_n] = '\0';
-    CHECK(close(ends[0]) == 0);
+    read_all(ends[0]);
 }
 
 static unsigned count_lines(void)
@@ -254,22 +261,64 @@ static void dump(void)
 static void ring_keeps_the_last_lines(void **state)
 {
     (void)state;
-    int ends[2];
     dump();
-    CHECK(pipe(ends) == 0);
-    CHECK(fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) > 0);
-    log_ring_dump(ends[1]);
-    CHECK(close(ends[1]) == 0);
-    got_n = 0;
-    for (ssize_t n;
-         (n = read(ends[0], got + got_n, sizeof got - 1 - got_n)) > 0;)
-        got_n += (size_t)n;
-    got[got_n] = '\0';
-    CHECK(close(ends[0]) == 0);
+    capture(LEVEL_ERROR, LOG_FORMAT_TEXT, log_ring_print);
     CHECK_UINT(count_lines(), LOG_RING_LINES + 2);
     CHECK(strstr(got, "event=detail") != NULL); /* debug, never printed */
     CHECK(strstr(got, "n=265\n") != NULL);
     CHECK(strstr(got, "n=11\n") == NULL); /* overwritten */
+}
+
+static void two_lines_and_a_rest(void)
+{
+    log_lines(SPAN("policy:1:1: error\n\n  1 | x\nrest"));
+    log_lines(SPAN(""));
+}
+
+static void lines_are_printed_as_they_are(void **state)
+{
+    (void)state;
+    capture(LEVEL_ERROR, LOG_FORMAT_JSON, two_lines_and_a_rest);
+    CHECK_STR(got, "policy:1:1: error\n\n  1 | x\nrest");
+}
+
+/* In a process of its own: the thread of the writer stays. */
+static void bug_behind_a_pipe(int to, bool nobody_reads)
+{
+    struct fail f;
+    log_setup(to, LEVEL_INFO, LOG_FORMAT_TEXT);
+    CHECK_OK(log_start_writer(&f), &f);
+    log_info(LOG_MAIN, "before");
+    for (unsigned i = 0; nobody_reads && i < 24; i++)
+        log_ring_print();
+    must(to < 0);
+}
+
+/* A bug ends the process with what there is to say, and without a reader
+ * nonetheless. */
+static void last_words(void **state)
+{
+    (void)state;
+    for (unsigned nobody_reads = 0; nobody_reads < 2; nobody_reads++) {
+        int ends[2], how = 0;
+        dump();
+        CHECK(pipe(ends) == 0);
+        if (!nobody_reads)
+            CHECK(fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) > 0);
+        const pid_t pid = fork();
+        if (pid == 0) {
+            bug_behind_a_pipe(ends[1], nobody_reads != 0);
+            _exit(0);
+        }
+        CHECK(close(ends[1]) == 0);
+        CHECK(waitpid(pid, &how, 0) == pid);
+        CHECK(WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT);
+        read_all(ends[0]);
+        CHECK(strstr(got, "event=before") != NULL);
+        const char *bug = strstr(got, "bug: to < 0 failed");
+        CHECK((bug == NULL) == nobody_reads);
+        CHECK(nobody_reads || strstr(bug, "end of recent") != NULL);
+    }
 }
 
 static void *writer(void *ctx)
@@ -328,6 +377,8 @@ int main(void)
         cmocka_unit_test(flood_is_limited),
         cmocka_unit_test(suppressed_lines_are_counted),
         cmocka_unit_test(ring_keeps_the_last_lines),
+        cmocka_unit_test(lines_are_printed_as_they_are),
+        cmocka_unit_test(last_words),
         cmocka_unit_test(lines_of_threads_stay_whole),
         cmocka_unit_test(names),
         cmocka_unit_test(more_events_than_buckets),

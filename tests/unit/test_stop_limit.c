@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sidecar/base/log.h"
 #include "tests/lib/check.h"
 
 #define SAID_MAX 4096
@@ -28,6 +29,8 @@ static void stop_in(enum way way, int to)
     (void)dup2(to, STDERR_FILENO);
     if (way == NOBODY_READS)
         fill(STDERR_FILENO);
+    struct fail f;
+    CHECK_OK(log_start_writer(&f), &f);
     struct stop_limit *l = stop_limit_start(way == IN_TIME ? 600000 : 50);
     stop_limit_at(l, "readers");
     while (way != IN_TIME)

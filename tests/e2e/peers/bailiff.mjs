@@ -105,6 +105,9 @@ export class Bailiff {
 
     signal(name) { this.#process.kill(name); }
 
+    /** Whether anybody reads its standard error. */
+    listen(on) { this.#process.stderr[on ? 'resume' : 'pause'](); }
+
     /** SIGTERM; resolves with {code, signal, ms}. */
     async stop({ ms = 10000 } = {}) {
         const start = now();
