@@ -226,13 +226,15 @@ cov: ## line and branch coverage of policy/ and sidecar/core/
 D = $(DESTDIR)$(PREFIX)
 COMPLETIONS := bash-completion/completions/bailiff zsh/site-functions/_bailiff fish/vendor_completions.d/bailiff.fish
 install: all ## install under $(DESTDIR)$(PREFIX)
-	install -d $(D)/bin $(D)/lib/systemd/system $(D)/share/doc/bailiff/examples/policies $(D)/share/bash-completion/completions \
+	install -d $(D)/bin $(D)/lib/systemd/system $(D)/share/doc/bailiff/docs $(D)/share/doc/bailiff/examples/policies $(D)/share/bash-completion/completions \
 		$(D)/share/zsh/site-functions $(D)/share/fish/vendor_completions.d
 	install -m 755 $(B)/bailiff $(D)/bin/bailiff
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/bailiff.service > $(D)/lib/systemd/system/bailiff.service
 	chmod 644 $(D)/lib/systemd/system/bailiff.service
 	install -m 644 $(wildcard examples/*.yaml) $(D)/share/doc/bailiff/examples
 	install -m 644 $(wildcard examples/policies/*.yaml) $(D)/share/doc/bailiff/examples/policies
+	install -m 644 README.md $(D)/share/doc/bailiff
+	install -m 644 $(wildcard docs/*.md docs/*.json) $(D)/share/doc/bailiff/docs
 	$(B)/bailiff completion bash > $(D)/share/bash-completion/completions/bailiff
 	$(B)/bailiff completion zsh > $(D)/share/zsh/site-functions/_bailiff
 	$(B)/bailiff completion fish > $(D)/share/fish/vendor_completions.d/bailiff.fish

@@ -5,6 +5,7 @@
 #include "sidecar/cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "sidecar/config/config_rows.h"
 #include "sidecar/config/policy_file.h"
 #include "sidecar/io/checkpoint.h"
+#include "sidecar/io/decision_log_files.h"
 #include "sidecar/io/file.h"
 #include "sidecar/io/policy_sig.h"
 #include "sidecar/policy_world.h"
@@ -66,25 +68,56 @@ static void find(struct check *c, enum severity severity, const char *key,
 
 /* ---- files ---- */
 
+#define DIR_TEXT_MAX 128
+
+/* What is wrong with a directory that is there; "" when nothing is. */
+static enum severity judge_dir(const char *name, const struct stat *st,
+                               char text[DIR_TEXT_MAX])
+{
+    const unsigned mode = (unsigned)st->st_mode & 07777;
+    text[0] = 0;
+    if (!S_ISDIR(st->st_mode))
+        (void)snprintf(text, DIR_TEXT_MAX, "not a directory");
+    else if ((mode & 022) != 0)
+        (void)snprintf(text, DIR_TEXT_MAX,
+                       "others can write into it (mode %04o); chmod go-w",
+                       mode);
+    else if (faccessat(AT_FDCWD, name, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+        (void)snprintf(text, DIR_TEXT_MAX, "user %u cannot write into it: %s",
+                       (unsigned)geteuid(), strerrordesc_np(errno));
+    if (text[0] != 0)
+        return FINDING_ERROR;
+    if (st->st_uid != geteuid())
+        (void)snprintf(text, DIR_TEXT_MAX,
+                       "belongs to user %u: `bailiff run` must be run as them",
+                       (unsigned)st->st_uid);
+    else if ((mode & 055) != 0)
+        (void)snprintf(text, DIR_TEXT_MAX,
+                       "others can look into it (mode %04o); chmod 0700", mode);
+    return text[0] != 0 ? FINDING_HINT : FINDING_OK;
+}
+
 static void look_at_dir(struct check *c, const char *key, struct span path)
 {
-    char name[4096], text[128];
+    char name[4096], text[DIR_TEXT_MAX];
     struct stat st;
     (void)snprintf(name, sizeof name, "%.*s", PRSPAN(path));
-    if (stat(name, &st) != 0) {
+    if (stat(name, &st) == 0) {
+        enum severity severity = judge_dir(name, &st, text);
+        find(c, severity, key, path, text);
+    } else {
         find(c, errno == ENOENT ? FINDING_HINT : FINDING_ERROR, key, path,
              errno == ENOENT ? "not there yet; `bailiff init` makes it"
                              : strerrordesc_np(errno));
-    } else if (!S_ISDIR(st.st_mode)) {
-        find(c, FINDING_ERROR, key, path, "not a directory");
-    } else if ((st.st_mode & 022) != 0) {
-        (void)snprintf(text, sizeof text,
-                       "others can write into it (mode %04o); chmod go-w",
-                       (unsigned)st.st_mode & 07777);
-        find(c, FINDING_ERROR, key, path, text);
-    } else {
-        find(c, FINDING_OK, key, path, "");
     }
+}
+
+static bool has_database(const struct check *c)
+{
+    char path[FILE_PATH_MAX];
+    struct fail f;
+    return file_path(path, c->config->store_dir, "bailiff.db", &f) == 0 &&
+           access(path, F_OK) == 0;
 }
 
 /* Reads the file the way it is read at start-up, so that the verdict is the
@@ -104,6 +137,9 @@ static void look_at_file(struct check *c, const char *key, struct span path,
         find(c, FINDING_ERROR, key, path, "empty");
     else if (rc == RC_OK)
         find(c, FINDING_OK, key, path, "");
+    else if (rc == RC_UNKNOWN_NAME && own_key && has_database(c))
+        find(c, FINDING_ERROR, key, path,
+             "missing beside a database that was made with it: put it back");
     else if (rc == RC_UNKNOWN_NAME && own_key)
         find(c, FINDING_HINT, key, path,
              "not there yet; `bailiff init` makes it");
@@ -128,6 +164,25 @@ static void on_file(void *ctx, const char *key, enum row_kind kind,
              strcmp(key, "policy.candidate") != 0 && /* elsewhere */
              strcmp(key, "policy.signature") != 0)
         look_at_file(c, key, path, kind == ROW_SECRET);
+}
+
+/* A log that tells of states which no database holds: `bailiff run` refuses. */
+static void look_for_lost_database(struct check *c)
+{
+    char path[FILE_PATH_MAX], name[LOG_FILE_NAME_BYTES];
+    struct log_files files;
+    struct stat st = {.st_size = 0};
+    struct fail f;
+    if (has_database(c) || log_files_list(c->config->log_dir, &files, &f) < 0)
+        return;
+    log_file_name(name, files.count > 0 ? files.first[0] : 0, "jsonl");
+    log_files_fini(&files);
+    if (file_path(path, c->config->log_dir, name, &f) < 0 ||
+        stat(path, &st) != 0 || st.st_size == 0)
+        return;
+    find(c, FINDING_ERROR, "store.dir", c->config->store_dir,
+         "no database beside a decision log that has lines: restore a backup, "
+         "or move the log away");
 }
 
 static void look_at_actions(struct check *c)
@@ -472,6 +527,7 @@ static bool run(struct check *c)
         print_policy(c, c->policy, "", file);
     const bool candidate_good = load_candidate(c);
     config_each_file(c->config, on_file, c);
+    look_for_lost_database(c);
     if (c->deep)
         look_at_store(c);
     check_signatures(c);

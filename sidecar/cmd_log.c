@@ -354,22 +354,25 @@ static bool parse_since(const char *text, int64_t *ret_ms)
 }
 
 /* A pattern that no kind can match is a slip, not an empty answer. */
-static bool is_kind(struct span pattern)
+static int check_kind(const char *pattern)
 {
-    for (unsigned k = 0; k < RECORD_KIND_COUNT; k++)
-        if (span_glob(pattern, span_str(record_kind_word(k))))
-            return true;
-    return false;
+    char kinds[256];
+    size_t at = 0;
+    for (unsigned k = 0; k < RECORD_KIND_COUNT && at < sizeof kinds; k++) {
+        const char *word = record_kind_word(k);
+        if (pattern == NULL || span_glob(span_str(pattern), span_str(word)))
+            return EXIT_YES;
+        at += (size_t)snprintf(kinds + at, sizeof kinds - at, " %s", word);
+    }
+    return cli_usage("log query: there is no kind '%s'; there are:%s", pattern,
+                     kinds);
 }
 
 static int query_log(const struct args *a, struct buf *out)
 {
     struct query q = {.args = a, .out = out};
-    if (a->kind != NULL && !is_kind(span_str(a->kind)))
-        return cli_usage(
-            "log query: there is no kind '%s'; kinds are listed in "
-            "docs/decision-log.md: gate, verdict, action, ...",
-            a->kind);
+    if (check_kind(a->kind) != EXIT_YES)
+        return EXIT_USAGE;
     if (a->since != NULL && !parse_since(a->since, &q.since_ms))
         return cli_usage(
             "log query: --since wants a time such as "

@@ -69,6 +69,8 @@ int checkpoint_name_beside(struct span key_file, char ret[NOTE_NAME_MAX + 1],
     ret[0] = 0;
     while (dir.n > 0 && dir.p[dir.n - 1] != '/')
         dir.n--;
+    if (dir.n > 1)
+        dir.n--; /* file_path puts the slash */
     TRY(file_path(path, dir.n == 0 ? SPAN(".") : dir, "log.pub", f));
     int rc = note_public_read(path, &p, f);
     if (rc == RC_UNKNOWN_NAME)

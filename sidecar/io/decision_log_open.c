@@ -39,7 +39,9 @@ static int read_checkpoint(struct recover *r, const struct note_key *key,
     rc = checkpoint_open(note, &public, &r->sealed, &others, f);
     mem_release(mem_system(), (void *)(uintptr_t)note.p);
     if (rc == RC_UNTRUSTED)
-        return fail_wrap(f, "%s: the log belongs to another key or origin",
+        return fail_wrap(f,
+                         "%s: the log belongs to another key or origin (put "
+                         "keys/log.key and log.pub back, or set log.origin)",
                          path);
     return rc < 0 ? fail_wrap(f, "%s", path) : 0;
 }

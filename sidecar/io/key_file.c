@@ -15,7 +15,10 @@ static int check_mode(const char *path, struct fail *f)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        return fail(f, RC_CONFIG, "key %s is missing (see bailiff init)", path);
+        return fail(f, RC_CONFIG,
+                    "key %s is missing: put it back, or `bailiff init` for a "
+                    "new data directory",
+                    path);
     if ((st.st_mode & 077) != 0)
         return fail(f, RC_CONFIG,
                     "key %s: group or others have access (chmod 0400)", path);

@@ -138,7 +138,7 @@ static int listen_tcp(struct server *s, struct fail *f)
     if (e == 0)
         e = uv_tcp_getsockname(&s->listener.tcp, (struct sockaddr *)&a, &n);
     if (e != 0)
-        return fail_uv(s, e, "listen on", f);
+        return fail_uv(s, e, "bind", f);
     address_text(&a, s->text);
     return 0;
 }
@@ -211,7 +211,7 @@ static int listen_unix(struct server *s, const struct server_conf *conf,
         close(fd);
     else
         e = uv_listen(&s->listener.stream, BACKLOG, on_connection);
-    return e != 0 ? fail_uv(s, e, "listen on", f) : 0;
+    return e != 0 ? fail_uv(s, e, "bind", f) : 0;
 }
 
 /* --- life

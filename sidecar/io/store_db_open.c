@@ -43,7 +43,13 @@ int store_db_fail(sqlite3 *sql, const char *what, struct fail *f)
         rc = RC_BUSY;
     else if (code == SQLITE_NOMEM || more == SQLITE_IOERR_NOMEM)
         rc = RC_NO_MEMORY;
-    return fail(f, rc, "%s: %s (sqlite %d)", what, sqlite3_errmsg(sql), more);
+    const char *why = "";
+    if ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && os > 0)
+        why = strerrordesc_np(os);
+    else if (more == SQLITE_IOERR_SHMSIZE) /* its errno is not kept */
+        why = "no room beside it on the disk";
+    return fail(f, rc, "%s: %s%s%s (sqlite %d)", what, sqlite3_errmsg(sql),
+                why[0] == 0 ? "" : ": ", why, more);
 }
 
 static int pragma_text(sqlite3 *sql, const char *pragma, char *ret, size_t n,
@@ -453,6 +459,8 @@ int store_db_copy(const char *from, const char *to, struct fail *f)
         return fail(f, file_rc(errno), "open %s: %s", fresh,
                     strerrordesc_np(errno));
     int rc = copy_into(from, fresh, f);
+    if (rc < 0)
+        ignore_rc(fail_wrap(f, "%s", from));
     if (rc == 0 && fsync(fd) != 0)
         rc = fail(f, file_rc(errno), "fsync %s: %s", fresh,
                   strerrordesc_np(errno));
