@@ -353,8 +353,9 @@ static unsigned status_of(struct h1 *h, llhttp_errno_t e)
         return h->error_status;
     if (e == HPE_INVALID_VERSION)
         return 505;
+    /* Beside a length llhttp 9 itself refuses it, with this error. */
     if (e == HPE_INVALID_TRANSFER_ENCODING)
-        return 501;
+        return (h->parser.flags & F_CONTENT_LENGTH) != 0 ? 400 : 501;
     return 400;
 }
 

@@ -30,7 +30,8 @@ def path(name):
 def make_ca(name):
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt",
             "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key",
-            "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2")
+            "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
 
 def make_cert(name, ca, names, usage):
@@ -38,7 +39,8 @@ def make_cert(name, ca, names, usage):
             "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
             "-subj", f"/CN={name}")
     with open(path(f"{name}.ext"), "w") as f:
-        f.write(f"subjectAltName={names}\nextendedKeyUsage={usage}\n")
+        f.write(f"subjectAltName={names}\nextendedKeyUsage={usage}\n"
+                "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
     openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey",
             f"{ca}.key", "-CAcreateserial", "-days", "2", "-extfile",
             f"{name}.ext", "-out", f"{name}.pem")

@@ -138,7 +138,8 @@ class World:
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="bailiff-live.")
-        os.chmod(self.dir, 0o755)  # so that another user reaches the socket
+        os.chmod(self.dir, 0o755)  # another user reaches socket and program
+        self.program = shutil.copy(self.program, self.dir)
         self.socket = os.path.join(self.dir, "admin.sock")
         self.scim = ScimServer(("127.0.0.1", 0), Scim)
         self.scim.agents = {f"/Agents/{n}": True for n in range(1, 10)}
