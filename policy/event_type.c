@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/event_type.h"
 
+#include "policy/near.h"
+
 static const struct {
     const char *name;
     const char *uri;
@@ -88,4 +90,27 @@ bool event_type_from_name(struct span name, enum event_type *ret)
             found = (enum event_type)t;
     *ret = found;
     return found != EVENT_UNKNOWN;
+}
+
+/* What stands behind the last ':' or '.': drafts, URIs and other products put
+ * all sorts of things before it. */
+static struct span last_part(struct span name)
+{
+    size_t at = name.n;
+    while (at > 0 && name.p[at - 1] != ':' && name.p[at - 1] != '.')
+        at--;
+    return span_sub(name, at, name.n);
+}
+
+void event_type_near(struct near *n, struct span name)
+{
+    for (unsigned i = 0; event_family_name(i) != NULL; i++)
+        near_try(n, span_str(event_family_name(i)));
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
+        near_try(n, span_str(event_type_name((enum event_type)t)));
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT && n->best.n == 0; t++) {
+        struct span known = span_str(event_type_name((enum event_type)t));
+        if (span_ieq(last_part(known), last_part(name)))
+            n->best = known;
+    }
 }

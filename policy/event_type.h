@@ -120,4 +120,9 @@ event_mask event_family(struct span pattern);
 /* The i-th pattern, or NULL. */
 const char *event_family_name(unsigned i);
 
+/* Offers every type and family to `n`; when none is near, the type whose last
+ * part is that of `name`: deactivate for prov:deactivate. */
+struct near;
+void event_type_near(struct near *n, struct span name);
+
 #endif

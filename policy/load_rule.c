@@ -13,30 +13,11 @@
 
 /* ---- events ---- */
 
-/* What stands behind the last ':' or '.': drafts, URIs and other products put
- * all sorts of things before it. */
-static struct span last_part(struct span name)
-{
-    size_t at = name.n;
-    while (at > 0 && name.p[at - 1] != ':' && name.p[at - 1] != '.')
-        at--;
-    return span_sub(name, at, name.n);
-}
-
-/* A name that is nearly this one, or whose last part is; else what there is. */
 static const char *event_advice(struct loader *l, struct span name,
                                 char to[FAIL_TEXT_MAX])
 {
     struct near n = {.word = load_near(l, name)};
-    for (unsigned i = 0; event_family_name(i) != NULL; i++)
-        near_try(&n, span_str(event_family_name(i)));
-    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
-        near_try(&n, span_str(event_type_name((enum event_type)t)));
-    for (unsigned t = 0; t < EVENT_TYPE_COUNT && n.best.n == 0; t++) {
-        struct span known = span_str(event_type_name((enum event_type)t));
-        if (span_ieq(last_part(known), last_part(name)))
-            n.best = known;
-    }
+    event_type_near(&n, name);
     if (near_advice(&n, to)[0] != 0)
         return to;
     return "create patch put delete activate deactivate; families: feed.* "

@@ -295,8 +295,10 @@ static int check_question(struct work *w, int words)
         return cli_usage(
             "policy explain needs --event and --subject, or --tool, or a "
             "file or - with a token, an event or a question");
-    if (!event_type_from_name(span_str(q->event), &w->x.rule.type))
-        return cli_usage("policy explain: there is no event '%s'", q->event);
+    struct fail f;
+    if (!event_type_from_name(span_str(q->event), &w->x.rule.type) &&
+        policy_input_no_event(span_str(q->event), &f) < 0)
+        return cli_usage("policy explain: %s", f.text);
     if (!policy_input_kind(span_str(q->subject), &w->x.rule.subject))
         return cli_usage(
             "policy explain: --subject is /Agents/ID, /Users/ID "

@@ -5,6 +5,7 @@
  */
 #include "sidecar/cmd_policy_tool.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +182,10 @@ static int read_offline(struct history_args *h, const struct doc **ret,
     struct json_out j;
     if (all == NULL)
         return EXIT_ENVIRONMENT;
+    if (access(h->dir, R_OK | X_OK) != 0) {
+        ignore_rc(fail(&f, RC_IO, "%s: %s", h->dir, strerrordesc_np(errno)));
+        return cli_fail(&f);
+    }
     if (policy_history_load(span_str(h->dir), all, &f) < 0)
         return cli_fail(&f);
     buf_init(&b, &o->arena.mem, POLICY_HISTORY_BYTES_MAX);

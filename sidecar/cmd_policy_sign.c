@@ -6,9 +6,11 @@
  */
 #include "sidecar/cmd_policy_tool.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "adapters/jws.h"
 #include "sidecar/base/json_out.h"
@@ -142,7 +144,14 @@ static int read_key(const char *path, struct note_key **ret, struct fail *f)
     unsigned char seed[KEY_FILE_BYTES];
     char pub[FILE_PATH_MAX];
     struct note_public named, own;
+    if (access(path, R_OK) != 0)
+        return fail(f, RC_IO, "%s: %s", path, strerrordesc_np(errno));
     TRY(public_path(path, pub, f));
+    if (access(pub, F_OK) != 0)
+        return fail(f, RC_IO,
+                    "%s is not there: a private key has its public key beside "
+                    "it",
+                    pub);
     TRY(note_public_read(pub, &named, f));
     int rc = key_file_read(span_str(path), seed, f);
     if (rc == 0)

@@ -155,6 +155,7 @@ static bool rest_matches(const struct explain *w, const struct policy_rule *r,
     rest.where = NULL;
     rest.steps = &any; /* a rule of releases is not asked as it stands */
     rest.step_count = 1;
+    rest.only_releases = false;
     if (!with_changed)
         rest.changed_count = 0;
     return policy_rule_match(&rest, &w->rule) == TRI_YES;
@@ -200,7 +201,8 @@ static void judge(const struct explain *w, const struct policy_rule *r,
         put_event_names(&v->why, r);
     } else if (r->subject != w->rule.subject) {
         v->part = "subject";
-        buf_printf(&v->why, "the rule is about a %s",
+        buf_printf(&v->why, "the rule is about %s %s",
+                   r->subject == SUBJECT_AGENT ? "an" : "a",
                    subject_kind_word(r->subject));
     } else if (!rest_matches(w, &asked, false)) {
         v->part = "feeds";

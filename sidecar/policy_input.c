@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "adapters/json_doc.h"
+#include "policy/near.h"
 #include "sidecar/base/json_out.h"
 #include "sidecar/feed_rules.h"
 
@@ -220,6 +221,16 @@ static int take_changed(struct work *w, const struct doc *list,
     return 0;
 }
 
+int policy_input_no_event(struct span name, struct fail *f)
+{
+    struct near n = {.word = name};
+    char advice[FAIL_TEXT_MAX];
+    event_type_near(&n, name);
+    near_advice(&n, advice);
+    return fail(f, RC_SYNTAX, "there is no event '%.*s'%s%s", PRSPAN(name),
+                advice[0] == 0 ? "" : "; ", advice);
+}
+
 static int take_event(struct work *w, const struct doc *d)
 {
     struct event *ev = &w->to->event;
@@ -230,7 +241,7 @@ static int take_event(struct work *w, const struct doc *d)
     if (ev->feed.n == 0)
         ev->feed = span_str(w->from->feed);
     if (!event_type_from_name(name, &part->type))
-        return fail(w->f, RC_SYNTAX, "there is no event '%.*s'", PRSPAN(name));
+        return policy_input_no_event(name, w->f);
     if (!policy_input_kind(ev->uri, &ev->kind))
         return fail(w->f, RC_SYNTAX,
                     "`subject` is /Agents/ID, /Users/ID or /Groups/ID");

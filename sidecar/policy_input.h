@@ -41,6 +41,9 @@ struct policy_input {
 int policy_input_read(struct mem *m, const struct policy_input_from *from,
                       struct policy_input *ret, struct fail *f) must_use;
 
+/* RC_SYNTAX: there is no such event, and which one may be meant. */
+int policy_input_no_event(struct span name, struct fail *f) must_use;
+
 /* "/Agents/7": what it is the path of. False for another first segment. */
 bool policy_input_kind(struct span uri, enum subject_kind *ret);
 
