@@ -152,12 +152,14 @@ static const struct policy_rule *suspended_by(const struct engine *e,
 }
 
 /* A credential of an agent that is suspended already is revoked at once by
- * what suspended it: each of those rules is asked again, once, for its revoke
- * step. The agent's others have had their jobs. */
+ * what suspended it: each of those rules is asked again for its revoke step,
+ * for the latest statement that it has matched. The agent's others have had
+ * their jobs. */
 static void revoke_if_held(struct engine *e, const struct credential *cr)
 {
     uint64_t asked[POLICY_RULES_MAX / 64 + 1] = {0};
-    LIST_EACH (k, next, &cr->agent->holds) {
+    struct list_link *head = &cr->agent->holds.head, *k = head;
+    while ((k = k->prev) != head) {
         const struct hold *h = container_of(k, struct hold, link);
         const struct policy_rule *r = suspended_by(e, h);
         if (r == NULL)
