@@ -177,7 +177,7 @@ void on_credential(struct engine *e)
     const struct engine_caller *who = &e->conf->callers[in->caller];
     int base = find_base(e, in->base, who);
     enum subject_kind kind;
-    struct subject *s;
+    struct subject *s = NULL;
     struct runtime *rt = NULL;
     struct credential *c = NULL;
     if (!caller_may(e, in->caller, base, in->uri) ||
