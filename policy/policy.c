@@ -171,20 +171,32 @@ static bool gate_holds(const struct policy_gate *g,
     return g->require == NULL || filter_eval(g->require, env) == TRI_YES;
 }
 
-int64_t policy_gates_change_ms(const struct policy *p, int64_t wall_ms)
-{
-    int64_t next = INT64_MAX;
-    for (unsigned i = 0; i < p->gate_count; i++) {
-        const struct policy_mode *m = &p->gates[i].mode;
-        if (policy_audits(m, wall_ms) && m->until_ms < next)
-            next = m->until_ms;
-    }
-    return next;
-}
-
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* INT64_MAX: it does not audit. */
+static int64_t audit_ends(const struct policy_mode *m, int64_t wall_ms)
+{
+    return policy_audits(m, wall_ms) ? m->until_ms : INT64_MAX;
+}
+
+int64_t policy_gates_change_ms(const struct policy *p, int64_t wall_ms)
+{
+    int64_t next = INT64_MAX;
+    for (unsigned i = 0; i < p->gate_count; i++)
+        next = least(next, audit_ends(&p->gates[i].mode, wall_ms));
+    return next;
+}
+
+int64_t policy_audits_change_ms(const struct policy *p, int64_t wall_ms)
+{
+    int64_t next = least(audit_ends(&p->mode, wall_ms),
+                         policy_gates_change_ms(p, wall_ms));
+    for (unsigned i = 0; i < p->rule_count; i++)
+        next = least(next, audit_ends(&p->rules[i].mode, wall_ms));
+    return next;
 }
 
 /* How old a read may be for this rule. */

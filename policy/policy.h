@@ -330,6 +330,8 @@ bool policy_audits(const struct policy_mode *m, int64_t wall_ms);
 /* When the next audit of a gate rule ends after this time: what was asked with
  * an earlier time holds until then. INT64_MAX: never. */
 int64_t policy_gates_change_ms(const struct policy *p, int64_t wall_ms);
+/* The same of all of it: the policy's own mode, rules, gate rules. */
+int64_t policy_audits_change_ms(const struct policy *p, int64_t wall_ms);
 
 /* What the gate rules say about a tool, whoever asks. */
 struct gate_tool {

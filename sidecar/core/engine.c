@@ -225,6 +225,7 @@ void fact_policy_wall(struct engine *e)
     else
         fact_meta(e, "policy_wall", buf_span(&value));
     e->policy_wall_told_ms = e->policy_wall_ms;
+    e->audits_change_ms = policy_audits_change_ms(e->policy, e->policy_wall_ms);
 }
 
 void fact_meta(struct engine *e, const char *name, struct span value)
@@ -278,12 +279,20 @@ void ack_when_stored(struct engine *e, uint64_t token)
     e->row_acks[e->row_ack_count++] = token;
 }
 
+/* A day on which something is enforced from now on is told at once: nothing
+ * audits again after a restart with a clock that was put back. */
+static bool is_wall_to_tell(const struct engine *e)
+{
+    return e->policy_wall_ms >= e->audits_change_ms ||
+           (e->facts.n > 0 &&
+            e->policy_wall_ms - e->policy_wall_told_ms >= POLICY_WALL_TOLD_MS);
+}
+
 void row_close(struct engine *e)
 {
     if (e->facts.n > 0)
         schedule_watch_clock(e);
-    if (e->facts.n > 0 &&
-        e->policy_wall_ms - e->policy_wall_told_ms >= POLICY_WALL_TOLD_MS)
+    if (is_wall_to_tell(e))
         fact_policy_wall(e);
     if (!buf_ok(&e->facts) || !buf_ok(&e->records))
         note_rc(e, RC_NO_MEMORY);
@@ -597,6 +606,7 @@ static void step_open(struct engine *e, const struct in *in)
 static void undo(struct engine *e)
 {
     limit_undo(e);
+    e->audits_change_ms = INT64_MIN; /* it may have been told in vain */
     if (e->in->kind == IN_OPERATOR)
         undo_operator(e);
     undo_jobs(e);

@@ -123,18 +123,9 @@ static void done(struct engine *e, uint64_t token, int rc, const char *text)
     o->done.text = span_str(text);
 }
 
-/* A credential of an agent that is suspended already is revoked at once by
- * what suspended it: the hold's rule is asked again for its revoke step. The
- * agent's others have had their jobs. */
-static void revoke_if_held(struct engine *e, const struct credential *cr)
+static void revoke_by(struct engine *e, const struct credential *cr,
+                      const struct hold *h, const struct policy_rule *r)
 {
-    const struct hold *h = hold_strictest(cr->agent, SPAN(""));
-    if (h == NULL || h->kind != HOLD_SUSPENDED)
-        return;
-    struct span name = span_str((const char *)h->rule);
-    const struct policy_rule *r = policy_find_rule(e->policy, name);
-    if (r == NULL || rule_audits(e, r))
-        return;
     const struct cause c = {.type = h->event,
                             .jti = keep(e, span_str((const char *)h->cause)),
                             .may = MAY_ALL,
@@ -149,13 +140,44 @@ static void revoke_if_held(struct engine *e, const struct credential *cr)
         limit_withheld(e, cr->agent, &c, r);
 }
 
+/* The rule in force that has suspended the agent altogether, or NULL. */
+static const struct policy_rule *suspended_by(const struct engine *e,
+                                              const struct hold *h)
+{
+    if (h->kind != HOLD_SUSPENDED || !hold_covers(h, SPAN("")))
+        return NULL;
+    const struct policy_rule *r =
+        policy_find_rule(e->policy, span_str((const char *)h->rule));
+    return r == NULL || rule_audits(e, r) ? NULL : r;
+}
+
+/* A credential of an agent that is suspended already is revoked at once by
+ * what suspended it: each of those rules is asked again for its revoke step,
+ * for the latest statement that it has matched. The agent's others have had
+ * their jobs. */
+static void revoke_if_held(struct engine *e, const struct credential *cr)
+{
+    uint64_t asked[POLICY_RULES_MAX / 64 + 1] = {0};
+    struct list_link *head = &cr->agent->holds.head, *k = head;
+    while ((k = k->prev) != head) {
+        const struct hold *h = container_of(k, struct hold, link);
+        const struct policy_rule *r = suspended_by(e, h);
+        if (r == NULL)
+            continue;
+        const size_t i = (size_t)(r - e->policy->rules);
+        if ((asked[i / 64] >> i % 64 & 1) == 0)
+            revoke_by(e, cr, h, r);
+        asked[i / 64] |= UINT64_C(1) << i % 64;
+    }
+}
+
 void on_credential(struct engine *e)
 {
     const struct in_credential *in = &e->in->credential;
     const struct engine_caller *who = &e->conf->callers[in->caller];
     int base = find_base(e, in->base, who);
     enum subject_kind kind;
-    struct subject *s;
+    struct subject *s = NULL;
     struct runtime *rt = NULL;
     struct credential *c = NULL;
     if (!caller_may(e, in->caller, base, in->uri) ||

@@ -179,6 +179,7 @@ struct engine {
     /* The latest wall time seen under this policy, in all its boots: audit mode
      * that has ended does not come back with a clock that is set back. */
     int64_t policy_wall_ms, policy_wall_told_ms;
+    int64_t audits_change_ms; /* the next end of an audit after what was told */
     unsigned char policy_wall_of[32]; /* digest, as loaded */
     uint64_t boot_row;                /* the row that counts this boot */
     int64_t restored_wall_ms; /* the store was restored since the last start */

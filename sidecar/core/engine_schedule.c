@@ -68,10 +68,11 @@ static void fact_clock(struct engine *e)
 void schedule_watch_clock(struct engine *e)
 {
     const struct schedule *t = &e->schedule;
+    if (t->rule_count == 0 || t->wall_saved_ms == INT64_MIN)
+        return;
     const int64_t ran = clock_ms(e) - t->clock_saved_ms;
     const int64_t drift = e->in->wall_ms - t->wall_saved_ms - ran;
-    if (t->rule_count > 0 && t->wall_saved_ms != INT64_MIN &&
-        (drift > CLOCK_DRIFT_MS || drift < -CLOCK_DRIFT_MS))
+    if (drift > CLOCK_DRIFT_MS || drift < -CLOCK_DRIFT_MS)
         fact_clock(e);
 }
 
@@ -392,6 +393,7 @@ void schedule_tick(struct engine *e)
     write_dirty(e);
     if (clock_ms(e) - t->clock_saved_ms >= CLOCK_SAVE_MS)
         fact_clock(e);
+    schedule_watch_clock(e);
     wake_at(e, t->clock_saved_ms + CLOCK_SAVE_MS - t->base_ms);
     if (e->in->now_ms >= t->next_burst_ms)
         run_burst(e);

@@ -62,6 +62,7 @@ struct world {
     bool failing; /* allocations fail on purpose: limits of checks */
     int rc;       /* of the last step */
     unsigned char random[32];
+    struct signed_serial accepts[SIGNED_KIND_COUNT]; /* at each start */
 
     struct world_row rows[WORLD_ITEMS_MAX];
     unsigned row_count, committed;

@@ -434,8 +434,10 @@ void ref_read(struct ref *r, const struct ref_read *told)
 
 static void person_holds(struct ref *r, struct ref_subject *s)
 {
-    struct ref_hold h = {
-        .kind = HOLD_SUSPENDED, .for_operators = true, .rule = "operator"};
+    struct ref_hold h = {.kind = HOLD_SUSPENDED,
+                         .for_operators = true,
+                         .rule = "operator",
+                         .type = EVENT_OPERATOR};
     const struct ref_cause c = {.type = EVENT_OPERATOR,
                                 .jti = SPAN("operator")};
     (void)snprintf(h.cause, sizeof h.cause, "ann-%u", ++r->operator_count);

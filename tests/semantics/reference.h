@@ -34,6 +34,7 @@
 #define REF_NAMES_MAX REF_HOLDS_MAX
 #define REF_COUNTED_MAX 64
 #define REF_RUNS_MAX 4 /* schedules of a policy */
+#define REF_TOKENS_MAX 4
 #define LINES_MAX 40
 #define LINE_BYTES 80
 
@@ -72,6 +73,7 @@ struct ref_hold {
     const struct filter *by;
     const struct tool_set *tools; /* NULL: all */
     const struct policy *policy;  /* that made it: its classes count */
+    enum event_type type;         /* what it came of */
     int64_t due_ms;               /* 0: none */
 };
 
@@ -121,6 +123,8 @@ struct ref_subject {
     unsigned hold_count;
     struct ref_pending pending[REF_PENDING_MAX];
     unsigned pending_count;
+    struct span tokens[REF_TOKENS_MAX];
+    unsigned token_count;
     /* schedules; on their own clock */
     bool met;
     int64_t met_ms, used_ms, ran_ms[REF_RUNS_MAX];
@@ -172,6 +176,7 @@ struct ref_cause {
     const struct doc *fresh;       /* NULL: gone */
     bool feed_bound;               /* the feed's authority counts */
     struct span only;              /* this rule alone, when it is named */
+    bool feed_lost;                /* it was some feed's, once */
 };
 
 struct ref_subject *ref_subject(struct ref *r, struct span uri);
@@ -243,6 +248,8 @@ struct ref_read {
     const struct doc *resource;
 };
 void ref_read(struct ref *r, const struct ref_read *read);
+/* A token is registered, which only `revoke` steps know of. */
+void ref_token(struct ref *r, struct span uri, struct span id);
 void ref_person(struct ref *r, enum operator_verb verb, struct span uri,
                 const struct doc *person);
 void ref_time(struct ref *r); /* now_ms has moved */

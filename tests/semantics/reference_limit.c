@@ -152,6 +152,20 @@ static bool feed_is_beyond(const struct ref *r, enum limit_kind kind,
     return false;
 }
 
+/* It may have come of a source that is beyond: one that has counted it. */
+static bool may_be_beyond(const struct ref *r, const struct ref_subject *s,
+                          enum limit_kind kind, const struct ref_cause *c)
+{
+    for (unsigned i = 0; i < r->counted_count && c->feed_lost; i++) {
+        const struct ref_counted *n = &r->counted[i];
+        if (n->kind == kind && n->subject == (unsigned)(s - r->subjects) &&
+            r->now_ms - n->at_ms < r->policy->limits[kind].per_ms &&
+            counted(r, kind, n->source) > r->policy->limits[kind].max)
+            return true;
+    }
+    return false;
+}
+
 bool ref_is_withheld(const struct ref *r, const struct ref_subject *s,
                      const struct policy_step *step, const struct ref_cause *c)
 {
@@ -164,6 +178,7 @@ bool ref_is_withheld(const struct ref *r, const struct ref_subject *s,
         source_of(l, c, source);
         if (l->max > 0 && (counted(r, (enum limit_kind)k, source) > l->max ||
                            feed_is_beyond(r, (enum limit_kind)k, source) ||
+                           may_be_beyond(r, s, (enum limit_kind)k, c) ||
                            never(r, s, (enum limit_kind)k, kind)))
             return true;
     }

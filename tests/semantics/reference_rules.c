@@ -110,7 +110,9 @@ void ref_lift(struct ref *r, struct ref_subject *s, unsigned hold,
 {
     lines_add(&r->lines, "%.*s: %s lifts %s of %s", PRSPAN(s->uri), by,
               hold_kind_word(s->holds[hold].kind), s->holds[hold].rule);
-    s->holds[hold] = s->holds[--s->hold_count];
+    s->hold_count--;
+    memmove(&s->holds[hold], &s->holds[hold + 1],
+            (s->hold_count - hold) * sizeof s->holds[0]);
 }
 
 static void take_hold(struct ref *r, struct ref_subject *s,
@@ -120,6 +122,7 @@ static void take_hold(struct ref *r, struct ref_subject *s,
     struct ref_hold h = {.kind = step->hold,
                          .otherwise = step->review_otherwise,
                          .for_operators = c->type == EVENT_DELETE,
+                         .type = c->type,
                          .by = step->review_by,
                          .tools = &step->tools,
                          .policy = r->policy};
@@ -192,6 +195,22 @@ static bool withhold(struct ref *r, struct ref_subject *s,
     return true;
 }
 
+/* The latest hold with which the rule has suspended all of the agent. */
+static const struct ref_hold *suspended_by(const struct ref_subject *s,
+                                           const struct policy_rule *rule)
+{
+    const struct ref_hold *found = NULL;
+    for (unsigned i = 0; i < s->hold_count; i++) {
+        const struct ref_hold *h = &s->holds[i];
+        if (h->kind == HOLD_SUSPENDED &&
+            span_eq(span_str(h->rule), rule->name) &&
+            (h->tools == NULL ||
+             (h->tools->classes == 0 && h->tools->patterns.count == 0)))
+            found = h;
+    }
+    return found;
+}
+
 /* In the place of what was withheld, unless the rule holds the agent. */
 static void hold_instead(struct ref *r, struct ref_subject *s,
                          const struct policy_rule *rule,
@@ -200,31 +219,53 @@ static void hold_instead(struct ref *r, struct ref_subject *s,
     struct ref_hold h = {.kind = HOLD_SUSPENDED,
                          .otherwise = HOLD_SUSPENDED,
                          .for_operators = c->type == EVENT_DELETE,
+                         .type = c->type,
                          .policy = r->policy};
     (void)snprintf(h.rule, sizeof h.rule, "%.*s", PRSPAN(rule->name));
     (void)snprintf(h.cause, sizeof h.cause, "%.*s:withheld", PRSPAN(c->jti));
-    for (unsigned i = 0; i < s->hold_count; i++) {
-        const struct ref_hold *has = &s->holds[i];
-        if (has->kind == HOLD_SUSPENDED && strcmp(has->rule, h.rule) == 0 &&
-            (has->tools == NULL ||
-             (has->tools->classes == 0 && has->tools->patterns.count == 0)))
-            return;
-    }
+    if (suspended_by(s, rule) != NULL)
+        return;
     if (ref_is_agent(r, s))
         ref_hold(r, s, &h);
 }
 
-static void take_step(struct ref *r, struct ref_subject *s,
+/* One request to the world outside. True when it is withheld. */
+static bool request(struct ref *r, struct ref_subject *s,
+                    const struct policy_rule *rule, struct span what,
+                    bool withheld, const struct ref_cause *c)
+{
+    char who[LINE_BYTES];
+    if (withheld)
+        return withhold(r, s, rule, what, c);
+    (void)snprintf(who, sizeof who, "%.*s", PRSPAN(s->uri));
+    ref_start(r, s, who, rule->name, what, c->jti);
+    return false;
+}
+
+static bool revoke(struct ref *r, struct ref_subject *s,
+                   const struct policy_rule *rule, struct span token,
+                   bool withheld, const struct ref_cause *c)
+{
+    char what[LINE_BYTES];
+    (void)snprintf(what, sizeof what, "revoke %.*s", PRSPAN(token));
+    return request(r, s, rule, span_str(what), withheld, c);
+}
+
+/* True when something of it is withheld. */
+static bool take_step(struct ref *r, struct ref_subject *s,
                       const struct policy_rule *rule,
                       const struct policy_step *step, const struct ref_cause *c)
 {
+    const bool withheld = ref_is_withheld(r, s, step, c);
+    bool any = false;
     if (step->kind == STEP_HOLD) {
         take_hold(r, s, rule, step, c);
     } else if (step->kind == STEP_ACTION) {
-        char who[LINE_BYTES];
-        (void)snprintf(who, sizeof who, "%.*s", PRSPAN(s->uri));
-        ref_start(r, s, who, rule->name, r->policy->actions[step->action].name,
-                  c->jti);
+        return request(r, s, rule, r->policy->actions[step->action].name,
+                       withheld, c);
+    } else if (step->kind == STEP_REVOKE && s->token_count > 0) {
+        for (unsigned i = 0; i < s->token_count; i++)
+            any |= revoke(r, s, rule, s->tokens[i], withheld, c);
     } else if (step->kind != STEP_REFRESH) { /* nothing is registered here */
         lines_add(&r->lines, "%.*s: %.*s %s of nothing", PRSPAN(s->uri),
                   PRSPAN(rule->name), step_kind_word(step->kind));
@@ -236,6 +277,7 @@ static void take_step(struct ref *r, struct ref_subject *s,
         if (!s->failed)
             s->rest_until_ms = 0;
     }
+    return any;
 }
 
 bool ref_audits(const struct ref *r, const struct policy_rule *rule)
@@ -267,16 +309,43 @@ static void take_steps(struct ref *r, struct ref_subject *s,
         if (not_done != NULL)
             lines_add(&r->lines, "%.*s: %.*s %s %s", PRSPAN(s->uri),
                       PRSPAN(rule->name), not_done, step_kind_word(step->kind));
-        else if (step->kind == STEP_ACTION && ref_is_withheld(r, s, step, c))
-            withheld |=
-                withhold(r, s, rule, r->policy->actions[step->action].name, c);
         else
-            take_step(r, s, rule, step, c);
+            withheld |= take_step(r, s, rule, step, c);
     }
     if (!withheld)
         return;
     hold_instead(r, s, rule, c);
     ref_call_for_one(r, s, rule, c);
+}
+
+/* The latest statement counts: whose it was, nobody knows any more. */
+static void revoke_token(struct ref *r, struct ref_subject *s,
+                         const struct policy_rule *rule, struct span id)
+{
+    const struct ref_hold *h = suspended_by(s, rule);
+    bool withheld = false;
+    if (h == NULL || ref_audits(r, rule))
+        return;
+    const struct ref_cause c = {
+        .type = h->type, .jti = span_str(h->cause), .feed_lost = true};
+    for (unsigned i = 0; i < rule->step_count; i++)
+        if (rule->steps[i].kind == STEP_REVOKE)
+            withheld |= revoke(r, s, rule, id,
+                               ref_is_withheld(r, s, &rule->steps[i], &c), &c);
+    if (withheld)
+        ref_call_for_one(r, s, rule, &c);
+}
+
+void ref_token(struct ref *r, struct span uri, struct span id)
+{
+    struct ref_subject *s = ref_subject(r, uri);
+    for (unsigned i = 0; i < s->token_count; i++)
+        if (span_eq(s->tokens[i], id))
+            return;
+    must(s->token_count < REF_TOKENS_MAX);
+    s->tokens[s->token_count++] = id;
+    for (unsigned i = 0; i < r->policy->rule_count; i++)
+        revoke_token(r, s, &r->policy->rules[i], id);
 }
 
 /* ---- for whom ---- */

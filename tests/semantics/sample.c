@@ -166,7 +166,7 @@ static bool live(struct universe *u, const struct sampled *p,
 
 static const char *const whats[] = {"event",  "read",    "ask",     "time",
                                     "hold",   "lift",    "approve", "deny",
-                                    "reload", "restart", "alive"};
+                                    "reload", "restart", "alive",   "token"};
 
 static void print_member(const char *name, const char *value)
 {

@@ -30,7 +30,8 @@ enum what {
     RELOAD,  /* the second policy of the world takes over */
     RESTART, /* kill -9 and a start, `ms` later by the wall clock; a statement
                 about `uri` was not stored yet */
-    ALIVE    /* a feed shows that it lives */
+    ALIVE,   /* a feed shows that it lives */
+    TOKEN    /* a token of the agent, named `jti`, is registered */
 };
 
 /* NULL and 0 where nothing is said. */

@@ -41,6 +41,17 @@ static struct span who(struct span tail, struct span rule)
                : field(tail, "agent");
 }
 
+/* What a request is for: tokens are told apart. */
+static const char *request_of(struct life *l, struct span action,
+                              struct span target)
+{
+    char text[LINE_BYTES];
+    const bool token = is(action, "revoke") && target.n > 0;
+    int n = snprintf(text, sizeof text, "%.*s%s%.*s", PRSPAN(action),
+                     token ? " " : "", PRSPAN(token ? target : SPAN("")));
+    return (const char *)copy(l, span_of(text, (size_t)n + 1)).p;
+}
+
 /* A record, in the words of the reference. */
 static void take_record(struct life *l, struct span tail)
 {
@@ -63,13 +74,15 @@ static void take_record(struct life *l, struct span tail)
                   PRSPAN(rule.n > 0 ? rule : SPAN("cover")), PRSPAN(hold),
                   PRSPAN(target));
     else if (is(outcome, "started"))
-        lines_add(to, "%.*s: %.*s starts %.*s", PRSPAN(agent), PRSPAN(rule),
-                  PRSPAN(action));
+        lines_add(to, "%.*s: %.*s starts %s", PRSPAN(agent), PRSPAN(rule),
+                  request_of(l, action, target));
     else if (is(outcome, "nothing_registered"))
         lines_add(to, "%.*s: %.*s %.*s of nothing", PRSPAN(agent), PRSPAN(rule),
                   PRSPAN(action));
-    else if (is(outcome, "would") || is(outcome, "not_permitted") ||
-             is(outcome, "withheld"))
+    else if (is(outcome, "withheld"))
+        lines_add(to, "%.*s: %.*s withheld %s", PRSPAN(agent), PRSPAN(rule),
+                  request_of(l, action, target));
+    else if (is(outcome, "would") || is(outcome, "not_permitted"))
         lines_add(to, "%.*s: %.*s %.*s %.*s", PRSPAN(agent), PRSPAN(rule),
                   PRSPAN(outcome), PRSPAN(action));
 }
@@ -408,6 +421,21 @@ static void show_life(struct life *l, const struct input *input)
     ref_sign_of_life(l->ref, span_str(feed));
 }
 
+static void register_token(struct life *l, const struct input *input)
+{
+    struct in in = {.kind = IN_CREDENTIAL};
+    in.credential =
+        (struct in_credential){.token = ++l->token,
+                               .base = -1,
+                               .runtime = SPAN("r1"),
+                               .uri = span_str(input->uri),
+                               .issuer = SPAN("https://as.example"),
+                               .credential_id = span_str(input->jti),
+                               .sealed = SPAN("sealed")};
+    engine_does(l, &in);
+    ref_token(l->ref, span_str(input->uri), span_str(input->jti));
+}
+
 void life_input(struct life *l, const struct input *input)
 {
     ref_next(l->ref, l->now_ms);
@@ -427,6 +455,7 @@ void life_input(struct life *l, const struct input *input)
         case RELOAD: reload(l); break;
         case RESTART: restart(l, input); break;
         case ALIVE: show_life(l, input); break;
+        case TOKEN: register_token(l, input); break;
     }
     life_settle(l);
 }

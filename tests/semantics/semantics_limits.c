@@ -40,17 +40,28 @@ static const char *const pool[] = {
     "suspended}, cancel, stop]",
 };
 
-static const struct sampled *limited(struct universe *u, unsigned limit,
+static const char *const revoking[] = {
+    "events: [deactivate, found_inactive], do: [{hold: suspended}]",
+    "events: [deactivate, operator], do: [revoke, {hold: suspended}]",
+    "events: [patch], do: [{hold: {suspended: {tools: [\"pay.*\"]}}}, revoke]",
+    "events: [patch, delete], subject: group, applies_to: members, do: "
+    "[revoke, {hold: suspended}]",
+    "events: [delete, deactivate], mode: {audit: {until: 2099-01-01}}, do: "
+    "[revoke, {hold: suspended}]",
+};
+
+/* The rules of `from` that `bits` names. */
+static const struct sampled *of_pool(struct universe *u, const char *limit,
+                                     const char *const *from, unsigned count,
                                      unsigned bits, bool backwards)
 {
-    const unsigned count = COUNT_OF(pool);
     char rules[1500] = "";
     size_t at = 0;
     for (unsigned i = 0; i < count; i++) {
         const unsigned k = backwards ? count - 1 - i : i;
         if ((bits >> k & 1) != 0)
             at += (size_t)snprintf(rules + at, sizeof rules - at,
-                                   "  - {name: r%u, %s}\n", k, pool[k]);
+                                   "  - {name: r%u, %s}\n", k, from[k]);
     }
     return universe_policy(
         u,
@@ -58,7 +69,13 @@ static const struct sampled *limited(struct universe *u, unsigned limit,
         "feeds: {hr: {may: [refresh]}}\nlimits: %s\nactions:\n"
         "  page: {http: {url: 'https://page.example/'}}\n"
         "  stop: {http: {url: 'https://stop.example/'}}\nrules:\n%s",
-        limits[limit], rules);
+        limit, rules);
+}
+
+static const struct sampled *limited(struct universe *u, unsigned limit,
+                                     unsigned bits, bool backwards)
+{
+    return of_pool(u, limits[limit], pool, COUNT_OF(pool), bits, backwards);
 }
 
 static const struct input alphabet[] = {
@@ -92,16 +109,39 @@ static unsigned start(struct input *in, bool known)
     return n;
 }
 
+/* Agents have tokens, before and after something is said of them. */
+static const struct input registering[] = {
+    {.what = TOKEN, .uri = A1, .jti = "t1"},
+    {.what = TOKEN, .uri = A2, .jti = "t2"},
+    {.what = TOKEN, .uri = A3, .jti = "t3"},
+    {.what = SAY, .uri = A1, .type = EVENT_DEACTIVATE, .jti = "1d"},
+    {.what = SAY, .uri = A2, .type = EVENT_DEACTIVATE, .jti = "2d"},
+    {.what = SAY, .uri = A3, .type = EVENT_DEACTIVATE, .jti = "3d"},
+    {.what = SAY, .uri = A1, .type = EVENT_PATCH, .jti = "1p"},
+    {.what = SAY, .uri = G1, .type = EVENT_PATCH, .jti = "g"},
+    {.what = READ, .uri = A1, .json = VITAL, .etag = "e1"},
+    {.what = READ, .uri = A2, .json = MEMBER, .etag = "e2"},
+    {.what = HOLD, .uri = A2},
+    {.what = PASS},
+    {.what = RESTART},
+};
+
+struct histories {
+    struct universe *u;
+    const struct sampled *p;
+    const struct input *of;
+    unsigned count, end;
+};
+
 /* Of the long histories each policy lives its part. */
-static void every_history(struct universe *u, const struct sampled *p,
-                          struct input *in, unsigned at, unsigned end,
-                          unsigned part)
+static void every_history(const struct histories *h, struct input *in,
+                          unsigned at, unsigned part)
 {
-    if (at == end)
-        sample(u, p, in, at, NULL);
-    for (unsigned i = part % 3; at < end && i < COUNT_OF(alphabet); i += 3) {
-        in[at] = alphabet[i];
-        every_history(u, p, in, at + 1, end, part / 3 + i);
+    if (at == h->end)
+        sample(h->u, h->p, in, at, NULL);
+    for (unsigned i = part % 3; at < h->end && i < h->count; i += 3) {
+        in[at] = h->of[i];
+        every_history(h, in, at + 1, part / 3 + i);
     }
 }
 
@@ -116,9 +156,33 @@ static void beyond_a_limit_nothing_final_begins(void **state)
             const unsigned n = start(in, i % 4 != 0);
             const struct sampled *p = limited(u, l, bits, i % 2 == 0);
             CHECK(p != NULL);
-            every_history(u, p, in, n, n + 4, i + l);
+            const struct histories all = {u, p, alphabet, COUNT_OF(alphabet),
+                                          n + 4};
+            every_history(&all, in, n, i + l);
         }
     universe_report(u, "limits");
+    universe_close(u);
+}
+
+/* Of tokens, too, whenever they were registered. */
+static void beyond_a_limit_no_token_is_revoked(void **state)
+{
+    struct universe *u = universe_open();
+    const unsigned all = (1u << COUNT_OF(revoking)) - 1;
+    (void)state;
+    for (unsigned l = 0; l < COUNT_OF(limits); l++)
+        for (unsigned i = 0; i < 4; i++) {
+            struct input in[INPUTS_MAX];
+            const unsigned n = start(in, i % 3 != 0);
+            const struct sampled *p =
+                of_pool(u, limits[l], revoking, COUNT_OF(revoking),
+                        (i * 11 + 3 * l + 6) % all + 1, i % 2 == 0);
+            CHECK(p != NULL);
+            const struct histories h = {u, p, registering,
+                                        COUNT_OF(registering), n + 5};
+            every_history(&h, in, n, i + l);
+        }
+    universe_report(u, "tokens");
     universe_close(u);
 }
 
@@ -155,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beyond_a_limit_nothing_final_begins),
+        cmocka_unit_test(beyond_a_limit_no_token_is_revoked),
         cmocka_unit_test(what_is_withheld_never_depends_on_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,119 @@ static void test_serials_stay(void **state)
     world_close(w);
 }
 
+/* What was accepted before the start is kept as well: by the next one, too. */
+static void test_serials_of_the_start_stay(void **state)
+{
+    (void)state;
+    struct world *w = world_open(QUIET);
+    w->accepts[SIGNED_POLICY] = (struct signed_serial){.serial = 5};
+    w->accepts[SIGNED_CONFIG] = (struct signed_serial){.serial = 9};
+    CHECK_INT(world_restart(w), 0);
+    memset(w->accepts, 0, sizeof w->accepts);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_UINT(engine_signed(w->e, SIGNED_POLICY).serial, 5);
+        CHECK_UINT(engine_signed(w->e, SIGNED_CONFIG).serial, 9);
+        CHECK_INT(world_restart(w), 0);
+    }
+    world_close(w);
+}
+
+/* One serial, two files: the first was accepted. */
+static void test_a_serial_names_one_file(void **state)
+{
+    (void)state;
+    struct world *w = world_open(QUIET);
+    struct in in = switch_to(w->policy, 7);
+    (void)world_step(w, in);
+    in.policy.accepted.digest[0] = 99;
+    (void)world_step(w, in);
+    CHECK_UINT(engine_signed(w->e, SIGNED_POLICY).digest[0], 7);
+    CHECK_INT(world_restart(w), 0);
+    CHECK_UINT(engine_signed(w->e, SIGNED_POLICY).digest[0], 7);
+    world_close(w);
+}
+
+/* ---- the day on which audit mode ends ---- */
+
+#define DAY (INT64_C(24) * 3600 * 1000)
+#define AUDITS                                                                 \
+    "defaults: {feed_silent: never, max_age: 3650d,\n"                         \
+    "           mode: {audit: {until: 2027-02-01}}}\n"                         \
+    "gate:\n"                                                                  \
+    "  - {name: titled, tools: [\"*\"], require: 'title pr'}\n"
+
+static const struct policy *audits(struct world *w, unsigned char digest)
+{
+    struct policy *p =
+        (struct policy *)(uintptr_t)world_policy(w, AUDITS); /* made for us */
+    p->digest[0] = digest;
+    return p;
+}
+
+static void check_says(struct world *w, const char *want)
+{
+    if (strcmp(world_may(w, A1, "x"), "wait") == 0)
+        CHECK(world_reply(w, A1, READ_OK, "e0", ACTIVE));
+    CHECK_STR(world_may(w, A1, "x"), want);
+}
+
+/* Once it has begun for a policy it has begun for good, whatever the clock does
+ * afterwards: only another policy is judged by the clock of its day. */
+static void test_audit_ends_once(void **state)
+{
+    static const struct {
+        const char *name;
+        bool loaded, restart, reload;
+        unsigned char digest; /* of what is loaded then; it was 1 */
+        const char *want;
+    } rows[] = {
+        {"the clock goes back", false, false, false, 1, "gate_rule"},
+        {"... and a restart", false, true, false, 1, "gate_rule"},
+        {"... of one that was loaded", true, true, false, 1, "gate_rule"},
+        {"... and the same policy", false, false, true, 1, "gate_rule"},
+        {"... and both", false, true, true, 1, "gate_rule"},
+        {"... and another policy", false, false, true, 2, "allow"},
+        {"... and another policy, restarted", false, true, true, 2, "allow"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        check_row(rows[i].name);
+        struct world *w = world_open(QUIET);
+        w->policy = audits(w, 1);
+        if (rows[i].loaded)
+            (void)world_step(w, switch_to(w->policy, 0));
+        else
+            CHECK_INT(world_restart(w), 0);
+        check_says(w, "allow");
+        world_pass(w, 20 * DAY);
+        check_says(w, "gate_rule");
+        w->wall -= 20 * DAY;
+        if (rows[i].reload) {
+            w->policy = audits(w, rows[i].digest);
+            (void)world_step(w, switch_to(w->policy, 0));
+        }
+        if (rows[i].restart)
+            CHECK_INT(world_restart(w), 0);
+        check_says(w, rows[i].want);
+        world_close(w);
+    }
+    check_row(NULL);
+}
+
+/* What the new one wants earlier comes earlier. */
+static void test_reload_is_earlier(void **state)
+{
+    (void)state;
+    struct world *w = world_open("defaults: {feed_silent: {after: 365d}}\n");
+    world_pass(w, 1000);
+    (void)world_step(
+        w, switch_to(world_policy(w, "defaults: {feed_silent: {after: 2m}}\n"),
+                     0));
+    world_pass(w, 180000);
+    CHECK_UINT(world_records(w, "\"silent\"", ""), 2);
+    world_close(w);
+}
+
 /* What was not committed was not accepted. */
 static void test_serial_needs_the_store(void **state)
 {
@@ -102,6 +215,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_serials_stay),
+        cmocka_unit_test(test_serials_of_the_start_stay),
+        cmocka_unit_test(test_a_serial_names_one_file),
+        cmocka_unit_test(test_audit_ends_once),
+        cmocka_unit_test(test_reload_is_earlier),
         cmocka_unit_test(test_serial_needs_the_store),
         cmocka_unit_test(test_signed_again),
         cmocka_unit_test(test_bad_facts),

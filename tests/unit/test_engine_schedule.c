@@ -158,6 +158,35 @@ static void test_clock_jumps(void **state)
     check_row(NULL);
 }
 
+/* The clock was set while we ran: the next start takes it for no time. */
+static void test_clock_set_then_restart(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t set_ms, then_ms;
+        unsigned want;
+    } rows[] = {
+        {"forward", 6 * DAY, 5 * DAY, 0},
+        {"forward, on time", 6 * DAY, 11 * DAY, 1},
+        {"back", -6 * DAY, 9 * DAY, 0},
+        {"back, on time", -6 * DAY, 10 * DAY - 3 * HOUR, 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        check_row(rows[i].name);
+        struct world *w = open_with(EVERY);
+        world_pass(w, 80 * DAY + 4 * HOUR);
+        w->wall += rows[i].set_ms;
+        (void)world_step(w, (struct in){.kind = IN_TICK});
+        world_pass(w, HOUR);
+        CHECK_INT(world_restart(w), 0);
+        world_pass(w, rows[i].then_ms);
+        CHECK_UINT(runs(w, "scheduled"), rows[i].want);
+        world_close(w);
+    }
+    check_row(NULL);
+}
+
 /* Nothing that was run is run again because the clock went back. */
 static void test_clock_back_after_a_run(void **state)
 {
@@ -372,6 +401,78 @@ static void test_gone_is_left_alone(void **state)
     world_close(w);
 }
 
+/* -------------------------------------------------------- one beside another
+ */
+
+/* Each agent and each rule has its own time; one is run for itself alone. */
+static void test_times_are_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t days;
+        unsigned monthly, quarterly;
+    } rows[] = {{29, 0, 0}, {1, 1, 0},  {30, 2, 0}, {29, 2, 0},
+                {2, 3, 1},  {28, 3, 1}, {1, 4, 1}};
+    struct world *w = open_with(
+        NO_SILENCE
+        "rules:\n"
+        "  - {name: quarterly, events: {every: 91d}, do: [page]}\n"
+        "  - {name: monthly, events: {every: 30d}, do: [note]}\n" ACTIONS
+        "  page: {http: {method: POST, url: 'https://pager.example/x'}}\n");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        world_pass(w, rows[i].days * DAY);
+        CHECK_UINT(world_records(w, "\"action\":\"note\"", "\"started\""),
+                   rows[i].monthly);
+        CHECK_UINT(world_records(w, "\"action\":\"page\"", "\"started\""),
+                   rows[i].quarterly);
+    }
+    world_close(w);
+    w = open_with(EVERY);
+    world_pass(w, 20 * DAY);
+    meet(w, "/Agents/2");
+    world_pass(w, 70 * DAY);
+    CHECK_UINT(runs(w, "scheduled"), 1);
+    world_pass(w, 19 * DAY);
+    CHECK_UINT(runs(w, "scheduled"), 1);
+    world_pass(w, DAY);
+    CHECK_UINT(runs(w, "scheduled"), 2);
+    world_close(w);
+}
+
+/* Nothing runs while nothing can be stored, and then it does. */
+static void test_blocked_store(void **state)
+{
+    (void)state;
+    struct world *w = open_with(EVERY);
+    world_pass(w, 90 * DAY - 600000);
+    struct in in = {.kind = IN_STORE_STATE, .store = {.blocked = true}};
+    (void)world_step(w, in);
+    world_pass(w, 1200000);
+    CHECK_UINT(runs(w, "scheduled"), 0);
+    CHECK_UINT(w->e->jobs.open_count, 0);
+    in.store.blocked = false;
+    (void)world_step(w, in);
+    world_pass(w, 2000);
+    CHECK_UINT(runs(w, "scheduled"), 1);
+    world_close(w);
+}
+
+/* A hold never waits: who asked before it is told at once. */
+static void test_whoever_waits_is_told(void **state)
+{
+    (void)state;
+    struct world *w = open_with(
+        "defaults: {feed_silent: {after: 3650d}, refresh: {timeout: 60s}}\n"
+        "rules:\n"
+        "  - {name: unused, events: {idle: 30d}, do: [{hold: suspended}]}\n");
+    world_pass(w, 30 * DAY - 12000);
+    const uint64_t q = world_ask(w, A1, "x");
+    CHECK_STR(world_says(w, q), "wait");
+    world_pass(w, 12000);
+    CHECK_STR(world_says(w, q), "agent_suspended");
+    world_close(w);
+}
+
 /* ------------------------------------------------------------ many at once */
 
 /* All are due in the same moment: a few a second have their turn, and limits
@@ -415,6 +516,10 @@ int main(void)
         cmocka_unit_test(test_time_goes_on_while_down),
         cmocka_unit_test(test_clock_jumps),
         cmocka_unit_test(test_clock_back_after_a_run),
+        cmocka_unit_test(test_clock_set_then_restart),
+        cmocka_unit_test(test_times_are_apart),
+        cmocka_unit_test(test_blocked_store),
+        cmocka_unit_test(test_whoever_waits_is_told),
         cmocka_unit_test(test_use_puts_it_off),
         cmocka_unit_test(test_what_is_use),
         cmocka_unit_test(test_held_is_not_held_again),

@@ -419,6 +419,41 @@ static void test_operator_jobs(void **state)
     world_close(w);
 }
 
+/* Every rule that has suspended the agent is asked, in whatever order they
+ * stand, and each once however many statements it has matched. */
+static void test_late_credential_of_every_rule(void **state)
+{
+#define HOLDS "  - {name: a, events: deactivate, do: [{hold: suspended}]}\n"
+#define PARTS                                                                  \
+    "  - {name: b, events: deactivate, do: [{hold: {suspended: {tools: "       \
+    "[x]}}}]}\n"
+#define REVOKES                                                                \
+    "  - {name: c, events: deactivate, do: [{hold: suspended}, revoke]}\n"
+    static const struct {
+        const char *rules;
+        unsigned jobs;
+    } rows[] = {
+        {"rules:\n" HOLDS, 0},         {"rules:\n" REVOKES, 1},
+        {"rules:\n" HOLDS REVOKES, 1}, {"rules:\n" REVOKES HOLDS, 1},
+        {"rules:\n" PARTS REVOKES, 1}, {"rules:\n" PARTS HOLDS, 0},
+    };
+    (void)state;
+    for (unsigned i = 0; i < COUNT_OF(rows); i++) {
+        struct world *w = world_open(rows[i].rules);
+        check_row(rows[i].rules);
+        (void)stop(w, "a");
+        (void)stop(w, "b");
+        (void)world_operator(w, OP_HOLD_ADD, A1, "", NULL);
+        (void)world_credential(w, A1, "late", false);
+        CHECK_UINT(w->e->jobs.open_count, rows[i].jobs);
+        CHECK_INT(world_restart(w), 0);
+        (void)world_credential(w, A1, "later", false);
+        CHECK_UINT(w->e->jobs.open_count, 2 * rows[i].jobs);
+        world_close(w);
+    }
+    check_row(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_revoke),
         cmocka_unit_test(test_late_credential),
         cmocka_unit_test(test_late_credential_alone),
+        cmocka_unit_test(test_late_credential_of_every_rule),
         cmocka_unit_test(test_keys_are_apart),
         cmocka_unit_test(test_read_without_room),
         cmocka_unit_test(test_ends_without_room),
