@@ -460,6 +460,17 @@ static int start(struct replay *r, int64_t wall_ms, struct fail *f)
     return 0;
 }
 
+static int say_broken(const struct replay *r, struct fail *f)
+{
+    if (r->budget.reached)
+        return fail(f, RC_LIMIT, "the replay takes more than %zu MiB",
+                    r->budget.bytes_max >> 20);
+    if (r->steps > REPLAY_STEPS_MAX)
+        return fail(f, RC_LIMIT, "one entry takes more than %d steps",
+                    REPLAY_STEPS_MAX);
+    return fail(f, RC_NO_MEMORY, "no memory for the replay");
+}
+
 int replay_entry(struct replay *r, const struct doc *entry,
                  struct replay_answer *ret, struct fail *f)
 {
@@ -475,9 +486,8 @@ int replay_entry(struct replay *r, const struct doc *entry,
     pass(r, t->integer - r->first_wall_ms + START_MS);
     int rc = r->broken ? 0 : dispatch(r, entry, ret, f);
     settle(r);
-    if (r->broken)
-        return fail(f, RC_LIMIT, "the replay ran out of memory or steps");
-    return rc;
+    const bool refused = rc == RC_NO_MEMORY || (rc < 0 && r->budget.reached);
+    return r->broken || refused ? say_broken(r, f) : rc;
 }
 
 bool replay_last_read(struct replay *r, const struct doc *entry,
@@ -531,7 +541,9 @@ int replay_new(const struct replay_conf *conf, struct replay **ret,
     if (r == NULL)
         return fail(f, RC_NO_MEMORY, "no memory for a replay");
     r->conf = *conf;
-    r->mem = conf->mem;
+    mem_budget_init(&r->budget, conf->mem,
+                    conf->bytes_max == 0 ? REPLAY_BYTES_MAX : conf->bytes_max);
+    r->mem = &r->budget.mem;
     arena_init(&r->names, r->mem, NAMES_ARENA_BYTES);
     arena_init(&r->entry, r->mem, ENTRY_ARENA_BYTES);
     past_init(r);
@@ -555,5 +567,5 @@ void replay_free(struct replay *r)
     arena_fini(&r->entry);
     mem_release(r->mem, r->open.at);
     mem_release(r->mem, r->jobs);
-    mem_release(r->mem, r);
+    mem_release(r->conf.mem, r);
 }

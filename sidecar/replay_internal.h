@@ -41,7 +41,8 @@ struct replay_job {
 
 struct replay {
     struct replay_conf conf;
-    struct mem *mem;
+    struct mem_budget budget;
+    struct mem *mem;    /* of the budget */
     struct arena names; /* of bases and feeds; as long as the replay */
     struct arena entry; /* of this entry */
     struct engine_conf engine_conf;
