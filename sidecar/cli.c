@@ -3,8 +3,21 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 #include "sidecar/base/guess.h"
+#include "sidecar/base/time_text.h"
+
+bool cli_since(const char *text, int64_t *ret_ms)
+{
+    int64_t ago;
+    if (time_parse(span_str(text), ret_ms))
+        return true;
+    if (!duration_parse(span_str(text), &ago))
+        return false;
+    *ret_ms = (int64_t)time(NULL) * 1000 - ago;
+    return true;
+}
 
 int cli_usage(const char *fmt, ...)
 {

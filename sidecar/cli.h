@@ -29,6 +29,9 @@ struct cli_option {
 int cli_parse(int argc, char **argv, const struct cli_option *options,
               const char **words, unsigned words_max) must_use;
 
+/* A time, or a duration that means so long ago; false for anything else. */
+bool cli_since(const char *text, int64_t *ret_ms);
+
 /* "bailiff: text" to stderr; returns EXIT_USAGE. */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

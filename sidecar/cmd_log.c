@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "adapters/json_doc.h"
@@ -297,13 +296,12 @@ static int show_line(struct query *q, struct span line, struct fail *f)
 static int show_file(struct query *q, struct span dir, uint64_t first,
                      struct fail *f)
 {
-    char path[FILE_PATH_MAX], name[LOG_FILE_NAME_BYTES];
+    char name[LOG_FILE_NAME_BYTES];
     struct log_reader r;
     struct span line;
     int more;
     log_file_name(name, first, "jsonl");
-    TRY(file_path(path, dir, name, f));
-    TRY(log_reader_open(&r, path, 0, f));
+    TRY(log_reader_open_in(&r, dir, first, f));
     while ((more = log_reader_next(&r, &line, f)) == 1)
         if ((more = show_line(q, line, f)) < 0)
             break;
@@ -341,18 +339,6 @@ static int run_query(struct query *q)
     return rc < 0 ? cli_fail(&f) : code;
 }
 
-/* A time, or a duration that means so long ago. */
-static bool parse_since(const char *text, int64_t *ret_ms)
-{
-    int64_t ago;
-    if (time_parse(span_str(text), ret_ms))
-        return true;
-    if (!duration_parse(span_str(text), &ago))
-        return false;
-    *ret_ms = (int64_t)time(NULL) * 1000 - ago;
-    return true;
-}
-
 /* A pattern that no kind can match is a slip, not an empty answer. */
 static int check_kind(const char *pattern)
 {
@@ -373,7 +359,7 @@ static int query_log(const struct args *a, struct buf *out)
     struct query q = {.args = a, .out = out};
     if (check_kind(a->kind) != EXIT_YES)
         return EXIT_USAGE;
-    if (a->since != NULL && !parse_since(a->since, &q.since_ms))
+    if (a->since != NULL && !cli_since(a->since, &q.since_ms))
         return cli_usage(
             "log query: --since wants a time such as "
             "2027-02-01T10:00:00Z or a duration such as 2h");
@@ -389,7 +375,6 @@ static int query_log(const struct args *a, struct buf *out)
 /* The number of the last record, from the last file only. */
 static int last_seq(struct span dir, uint64_t *ret, struct fail *f)
 {
-    char path[FILE_PATH_MAX], name[LOG_FILE_NAME_BYTES];
     struct log_files files;
     struct log_reader r;
     struct span line;
@@ -400,9 +385,7 @@ static int last_seq(struct span dir, uint64_t *ret, struct fail *f)
     log_files_fini(&files);
     if (none)
         return 0;
-    log_file_name(name, *ret + 1, "jsonl");
-    TRY(file_path(path, dir, name, f));
-    TRY(log_reader_open(&r, path, 0, f));
+    TRY(log_reader_open_in(&r, dir, *ret + 1, f));
     while ((more = log_reader_next(&r, &line, f)) == 1)
         (*ret)++;
     log_reader_close(&r);

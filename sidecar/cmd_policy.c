@@ -14,6 +14,7 @@
 #include "sidecar/cli.h"
 #include "sidecar/config/policy_file.h"
 #include "sidecar/config/yaml_doc.h"
+#include "sidecar/history_args.h"
 #include "sidecar/policy_seen.h"
 #include "sidecar/policy_text.h"
 #include "sidecar/term.h"
@@ -21,8 +22,8 @@
 #define POLICY_MEMORY_MAX (64u * 1024 * 1024)
 
 struct work {
-    const char *file; /* NULL: the built-in policy */
-    const char *log;  /* check: what was asked for; NULL: not looked at */
+    const char *file;         /* NULL: the built-in policy */
+    struct history_args past; /* check: what was asked for and said */
     bool json, strict, warn;
     int64_t now_ms;
     struct arena arena;
@@ -120,6 +121,14 @@ static void put_json(struct work *w, bool good)
     buf_put_str(&w->out, "\n");
 }
 
+static int add_seen(struct work *w, const struct doc *root, struct fail *f)
+{
+    struct history_from from;
+    TRY(history_args_resolve(&w->past, &w->arena.mem, &from, f));
+    return policy_seen_warn(&w->arena.mem, &from, w->policy, root, &w->notes,
+                            f);
+}
+
 /* The tree is read once more: a policy does not keep it. */
 static int add_warnings(struct work *w, struct fail *f)
 {
@@ -127,9 +136,7 @@ static int add_warnings(struct work *w, struct fail *f)
     TRY(yaml_doc_parse(&w->arena.mem, w->source, POLICY_FILE_BYTES_MAX, &root,
                        &w->notes, f));
     policy_warn(w->policy, root, &w->notes);
-    return w->log == NULL ? RC_OK
-                          : policy_seen_warn(&w->arena.mem, w->log, w->policy,
-                                             root, &w->notes, f);
+    return history_args_given(&w->past) ? add_seen(w, root, f) : RC_OK;
 }
 
 /* Loads; prints what is wrong. */
@@ -143,6 +150,8 @@ static int load(struct work *w)
     if (!w->json && w->notes.count > 0)
         policy_notes_print(&w->notes, w->file == NULL ? "built-in" : w->file,
                            w->source, w->term.colour, &w->out);
+    if (rc == RC_INVALID)
+        return cli_usage("policy check: %s", f.text);
     if (rc < 0 && w->notes.error_count == 0)
         return cli_fail(&f);
     return rc < 0 ? EXIT_NO : EXIT_YES;
@@ -213,7 +222,7 @@ static int check(struct work *w)
     w->warn = true;
     w->now_ms = (int64_t)time(NULL) * 1000;
     const int code = load(w);
-    if (code == EXIT_ENVIRONMENT)
+    if (code == EXIT_ENVIRONMENT || code == EXIT_USAGE)
         return code;
     if (w->json)
         put_json(w, code == EXIT_YES);
@@ -265,7 +274,11 @@ int cmd_policy_check(int argc, char **argv)
         return EXIT_ENVIRONMENT;
     const struct cli_option options[] = {{"json", 'j', &w->json, NULL},
                                          {"strict", 's', &w->strict, NULL},
-                                         {"log", 0, NULL, &w->log},
+                                         {"config", 'c', NULL, &w->past.config},
+                                         {"data", 0, NULL, &w->past.data},
+                                         {"log", 0, NULL, &w->past.log},
+                                         {"history", 0, NULL, &w->past.file},
+                                         {"since", 0, NULL, &w->past.since},
                                          {NULL, 0, NULL, NULL}};
     const int rc = only_file(argc, argv, options, false, &w->file);
     const int code = rc < 0 ? EXIT_USAGE : with_policy(w, check);

@@ -21,15 +21,22 @@
 
 const struct command policy_commands[] = {
     {"write", "check", cmd_policy_check, "",
-     "usage: bailiff policy check FILE [--strict] [--log DIR] [--json]",
+     "usage: bailiff policy check FILE [--strict] [--history FILE | -c FILE]\n"
+     "               [--log DIR] [--since T] [--json]",
      "what is wrong with a file, or probably not meant",
      "Every error with its place, and warnings of what is allowed but\n"
      "probably not meant: rules that never match, requirements on display\n"
      "names, holds that nothing ends, unused actions. Exit code 1 when\n"
-     "there is an error.\n",
+     "there is an error. With a history it also warns of tools that were\n"
+     "asked for and no gate rule names, of patterns that none of them\n"
+     "matches, and of events about agents that no rule handles.\n",
      "  -s, --strict        exit code 1 for warnings too\n"
-     "      --log DIR|FILE  also warn of tools that a decision log shows\n"
-     "                      were asked for and no gate rule names\n" JSON_HELP,
+     "      --history FILE  what was asked for and said: of `bailiff history\n"
+     "                      export`,\n"
+     "  -c, --config FILE   or kept where bailiff.yaml says,\n"
+     "      --data DIR      or in a data directory,\n"
+     "      --log DIR|FILE  or in a decision log\n"
+     "      --since T       a time, or a duration: 24h\n" JSON_HELP,
      NULL},
     {"write", "fmt", cmd_policy_fmt, "",
      "usage: bailiff policy fmt FILE [--check | --write]",

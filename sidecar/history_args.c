@@ -2,23 +2,11 @@
 #include "sidecar/history_args.h"
 
 #include <stdio.h>
-#include <time.h>
 
-#include "sidecar/base/time_text.h"
+#include "sidecar/cli.h"
 #include "sidecar/config/config.h"
 
 #define CONFIG_DEFAULT "/etc/bailiff/bailiff.yaml"
-
-static bool parse_since(const char *text, int64_t *ret_ms)
-{
-    int64_t ago;
-    if (text == NULL || time_parse(span_str(text), ret_ms))
-        return true;
-    if (!duration_parse(span_str(text), &ago))
-        return false;
-    *ret_ms = (int64_t)time(NULL) * 1000 - ago;
-    return true;
-}
 
 static struct span join(struct mem *m, const char *dir, const char *name)
 {
@@ -44,11 +32,17 @@ static int from_config(const struct history_args *a, struct mem *m,
     return 0;
 }
 
+bool history_args_given(const struct history_args *a)
+{
+    return a->config != NULL || a->data != NULL || a->log != NULL ||
+           a->file != NULL || a->since != NULL;
+}
+
 int history_args_resolve(struct history_args *a, struct mem *m,
                          struct history_from *ret, struct fail *f)
 {
     *ret = (struct history_from){.file = a->file};
-    if (!parse_since(a->since, &ret->since_ms))
+    if (a->since != NULL && !cli_since(a->since, &ret->since_ms))
         return fail(f, RC_INVALID,
                     "--since wants a time such as 2027-02-01T10:00:00Z or a "
                     "duration such as 24h");

@@ -21,6 +21,9 @@ struct history_args {
     bool log_only; /* set by history_args_resolve: there is only a log */
 };
 
+/* Is a history named at all? */
+bool history_args_given(const struct history_args *a);
+
 /* Texts live in `m`. RC_INVALID for options that do not fit together. */
 int history_args_resolve(struct history_args *a, struct mem *m,
                          struct history_from *ret, struct fail *f) must_use;

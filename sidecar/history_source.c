@@ -11,6 +11,7 @@
 #include "sidecar/io/decision_log_files.h"
 #include "sidecar/io/file.h"
 #include "sidecar/io/history_db.h"
+#include "sidecar/io/log_verify.h"
 
 #define LINE_ARENA_BYTES (4 * 1024 * 1024)
 #define HOUR_MS INT64_C(3600000)
@@ -60,15 +61,13 @@ static int open_file(struct history_source *s, const char *path, struct fail *f)
 
 static int next_file(struct history_source *s, struct fail *f)
 {
-    char path[FILE_PATH_MAX], name[LOG_FILE_NAME_BYTES];
     if (s->reading)
         log_reader_close(&s->log);
     s->reading = false;
     if (s->file_at >= s->files.count)
         return 0;
-    log_file_name(name, s->files.first[s->file_at++], "jsonl");
-    TRY(file_path(path, span_str(s->dir), name, f));
-    TRY(log_reader_open(&s->log, path, 0, f));
+    TRY(log_reader_open_in(&s->log, span_str(s->dir),
+                           s->files.first[s->file_at++], f));
     s->reading = true;
     return 1;
 }
@@ -106,10 +105,19 @@ static int find_start(struct history_source *s, struct fail *f)
     return 0;
 }
 
-static int open_log(struct history_source *s, struct span dir, struct fail *f)
+/* A directory, or one file of it. */
+static int open_log(struct history_source *s, struct span path, struct fail *f)
 {
+    struct span dir;
+    bool is_file;
+    uint64_t first = 0;
+    TRY(log_split_path(path, &dir, &is_file, &first, f));
     TRY(file_path(s->dir, dir, "", f));
     TRY(log_files_list(dir, &s->files, f));
+    if (is_file && s->files.count > 0) {
+        s->files.first[0] = first;
+        s->files.count = 1;
+    }
     TRY(find_start(s, f));
     return next_file(s, f);
 }

@@ -12,10 +12,11 @@
 #include "sidecar/base/span.h"
 
 struct history_from {
-    const char *file;       /* or NULL */
-    struct span store, log; /* directories; store empty: the log alone */
-    int64_t since_ms;       /* wall; 0: all there is */
-    bool events_of_log;     /* there is no journal: take what the log says */
+    const char *file;   /* or NULL */
+    struct span store;  /* a directory; empty: the log alone */
+    struct span log;    /* a directory, or one of its files */
+    int64_t since_ms;   /* wall; 0: all there is */
+    bool events_of_log; /* there is no journal: take what the log says */
 };
 
 struct history_source;

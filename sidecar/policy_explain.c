@@ -151,11 +151,8 @@ static bool rest_matches(const struct explain *w, const struct policy_rule *r,
                          bool with_changed)
 {
     struct policy_rule rest = *r;
-    static const struct policy_step any = {.kind = STEP_REFRESH};
     rest.where = NULL;
-    rest.steps = &any; /* a rule of releases is not asked as it stands */
-    rest.step_count = 1;
-    rest.only_releases = false;
+    rest.only_releases = false; /* such a rule is not asked as it stands */
     if (!with_changed)
         rest.changed_count = 0;
     return policy_rule_match(&rest, &w->rule) == TRI_YES;

@@ -2,79 +2,88 @@
 #include "sidecar/policy_seen.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "adapters/json_doc.h"
-#include "sidecar/io/decision_log.h"
-#include "sidecar/io/decision_log_files.h"
-#include "sidecar/io/file.h"
-#include "sidecar/io/log_verify.h"
+#include "policy/warn.h"
+#include "sidecar/base/map.h"
 
 #define TOOLS_MAX 4096
-#define LINE_MEMORY_MAX (1024 * 1024)
+#define LINE_BYTES_MAX (256u * 1024)
+#define LINE_MEMORY_MAX (64u * 1024 * 1024)
 #define LIST_BYTES 200
 
 struct seen {
     struct mem *m;
-    struct arena line; /* of one record */
-    struct span tools[TOOLS_MAX];
+    struct arena line; /* of one entry */
+    struct map by_name;
+    struct map_link tools[TOOLS_MAX]; /* in the order of their first question */
     unsigned count;
+    event_mask said; /* about agents */
 };
 
-/* ---- the log ---- */
+/* ---- the history ---- */
 
-static int take_line(struct seen *s, struct span line, struct fail *f)
+static int take_tool(struct seen *s, struct span tool, struct fail *f)
 {
-    const struct doc *d = NULL;
-    arena_clear(&s->line);
-    TRY(json_doc_parse(&s->line.mem, line, LOG_LINE_BYTES_MAX, &d, f));
-    const struct span tool = doc_text(d, SPAN("tool"));
-    if (tool.n == 0 || !span_eq(doc_text(d, SPAN("kind")), SPAN("gate")))
+    if (tool.n == 0 || map_find(&s->by_name, tool) != NULL)
         return 0;
-    for (unsigned i = 0; i < s->count; i++)
-        if (span_eq(s->tools[i], tool))
-            return 0;
     if (s->count == TOOLS_MAX)
-        return fail(f, RC_LIMIT, "the log names more than %d tools", TOOLS_MAX);
+        return fail(f, RC_LIMIT, "more than %d tools were asked for",
+                    TOOLS_MAX);
     const unsigned char *p = mem_copy(s->m, tool);
     if (p == NULL)
         return fail(f, RC_NO_MEMORY, "no memory");
-    s->tools[s->count++] = span_of(p, tool.n);
+    map_set_key(&s->tools[s->count], span_of(p, tool.n));
+    if (map_insert(&s->by_name, &s->tools[s->count]) < 0)
+        return fail(f, RC_NO_MEMORY, "no memory");
+    s->count++;
     return 0;
 }
 
-static int take_file(struct seen *s, struct span dir, uint64_t first,
-                     struct fail *f)
+static void take_event(struct seen *s, const struct doc *entry)
 {
-    char path[FILE_PATH_MAX], name[LOG_FILE_NAME_BYTES];
-    struct log_reader r;
-    struct span line;
-    int more;
-    log_file_name(name, first, "jsonl");
-    TRY(file_path(path, dir, name, f));
-    TRY(log_reader_open(&r, path, 0, f));
-    while ((more = log_reader_next(&r, &line, f)) == 1)
-        if ((more = take_line(s, line, f)) < 0)
-            break;
-    log_reader_close(&r);
-    return more < 0 ? fail_wrap(f, "%s", path) : 0;
+    const struct span kind = doc_text(entry, SPAN("subject_kind"));
+    enum event_type type;
+    if (!span_eq(kind, span_str(subject_kind_word(SUBJECT_AGENT))))
+        return;
+    DOC_EACH (part, doc_get(entry, SPAN("parts")))
+        if (event_type_from_name(doc_text(part, SPAN("type")), &type))
+            s->said |= EVENT_BIT(type);
 }
 
-static int take_log(struct seen *s, const char *path, struct fail *f)
+/* A line that is no entry is passed over, as `policy diff` does. */
+static int take_entry(struct seen *s, struct span line, struct fail *f)
 {
-    struct log_files files;
-    struct span dir;
-    bool is_file;
-    uint64_t first = 0;
-    TRY(log_split_path(span_str(path), &dir, &is_file, &first, f));
-    if (is_file)
-        return take_file(s, dir, first, f);
-    TRY(log_files_list(dir, &files, f));
-    int rc = 0;
-    for (size_t i = 0; i < files.count && rc == 0; i++)
-        rc = take_file(s, dir, files.first[i], f);
-    log_files_fini(&files);
-    return rc;
+    const struct doc *d = NULL;
+    arena_clear(&s->line);
+    if (json_doc_parse(&s->line.mem, line, LINE_BYTES_MAX, &d, NULL) < 0)
+        return 0;
+    const struct span kind = doc_text(d, SPAN("kind"));
+    if (span_eq(kind, SPAN("question")))
+        return take_tool(s, doc_text(d, SPAN("tool")), f);
+    if (span_eq(kind, SPAN("event")))
+        take_event(s, d);
+    return 0;
+}
+
+static int take_history(struct seen *s, const struct history_from *from,
+                        struct fail *f)
+{
+    struct history_source *source;
+    struct span line;
+    int more;
+    TRY(history_source_open(from, &source, f));
+    while ((more = history_source_next(source, &line, f)) == 1)
+        if ((more = take_entry(s, line, f)) < 0)
+            break;
+    history_source_close(source);
+    if (more < 0)
+        return more;
+    return s->count > 0 || s->said != 0
+               ? 0
+               : fail(f, RC_UNKNOWN_NAME,
+                      "nobody asked for a tool, and nothing was said about "
+                      "an agent");
 }
 
 /* ---- warnings ---- */
@@ -85,12 +94,34 @@ struct warner {
     struct policy_notes *notes;
 };
 
+/* At the key of `d`, or of the file as a whole when it is not there. */
 static void warn_key(const struct warner *w, const struct doc *d,
                      const char *advice, const char *what, const char *list)
 {
-    const struct policy_place at = {d->key_line, d->key_column,
-                                    (uint32_t)d->key.n};
+    struct policy_place at = {.line = 0};
+    if (d != NULL)
+        at = (struct policy_place){d->key_line, d->key_column,
+                                   (uint32_t)d->key.n};
     policy_note_add(w->notes, at, true, advice, "%s: %s", what, list);
+}
+
+/* As many words as there is room for, then dots. */
+struct words {
+    char text[LIST_BYTES];
+    size_t n;
+    bool full;
+};
+
+static void list_word(struct words *l, struct span word)
+{
+    const char *comma = l->n > 0 ? ", " : "";
+    if (l->full)
+        return;
+    l->full = l->n + word.n + sizeof ", ..." > sizeof l->text;
+    if (l->full)
+        word = SPAN("...");
+    l->n += (size_t)snprintf(l->text + l->n, sizeof l->text - l->n, "%s%.*s",
+                             comma, PRSPAN(word));
 }
 
 static bool any_gate_names(const struct policy *p, struct span tool)
@@ -107,28 +138,19 @@ static bool has_class(const struct policy *p, struct span tool)
     return policy_tool_classes(p, tool) != 0;
 }
 
-/* All of them in one note, as many as there is room for. */
+/* All of them in one note. */
 static void warn_tools(const struct warner *w, const struct doc *at,
                        bool (*is_covered)(const struct policy *, struct span),
                        const char *advice, const char *what)
 {
-    char list[LIST_BYTES] = "";
-    size_t n = 0;
+    struct words list = {.n = 0};
     if (at == NULL)
         return;
-    for (unsigned i = 0; i < w->s->count; i++) {
-        const struct span tool = w->s->tools[i];
-        if (is_covered(w->p, tool))
-            continue;
-        if (n + tool.n + sizeof ", ..." > sizeof list) {
-            (void)snprintf(list + n, sizeof list - n, n > 0 ? ", ..." : "...");
-            break;
-        }
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s%.*s",
-                              n > 0 ? ", " : "", PRSPAN(tool));
-    }
-    if (list[0] != 0)
-        warn_key(w, at, advice, what, list);
+    for (unsigned i = 0; i < w->s->count; i++)
+        if (!is_covered(w->p, map_key(&w->s->tools[i])))
+            list_word(&list, map_key(&w->s->tools[i]));
+    if (list.n > 0)
+        warn_key(w, at, advice, what, list.text);
 }
 
 /* A word of a list of tools: a class of that name has patterns of its own. */
@@ -138,11 +160,12 @@ static void warn_pattern(const struct warner *w, const struct doc *d)
         if (span_eq(w->p->classes[i].name, d->text))
             return;
     for (unsigned i = 0; i < w->s->count; i++)
-        if (span_glob(d->text, w->s->tools[i]))
+        if (span_glob(d->text, map_key(&w->s->tools[i])))
             return;
     const struct policy_place at = {d->line, d->column, (uint32_t)d->text.n};
     policy_note_add(w->notes, at, true, NULL,
-                    "no tool in the log matches '%.*s'", PRSPAN(d->text));
+                    "no tool that was asked for matches '%.*s'",
+                    PRSPAN(d->text));
 }
 
 static void warn_patterns(const struct warner *w, const struct doc *list)
@@ -153,33 +176,52 @@ static void warn_patterns(const struct warner *w, const struct doc *list)
         warn_pattern(w, it);
 }
 
-int policy_seen_warn(struct mem *m, const char *path, const struct policy *p,
-                     const struct doc *root, struct policy_notes *notes,
-                     struct fail *f)
+static void warn_events(const struct warner *w, const struct doc *rules)
 {
+    const event_mask open = policy_unhandled(w->p) & w->s->said;
+    struct words list = {.n = 0};
+    for (unsigned t = 0; t < EVENT_TYPE_COUNT; t++)
+        if ((open & EVENT_BIT(t)) != 0)
+            list_word(&list, span_str(event_type_name((enum event_type)t)));
+    if (list.n > 0)
+        warn_key(w, rules, "the built-in reaction alone applies",
+                 "said about agents, but no rule handles", list.text);
+}
+
+static void warn_all(const struct warner *w, const struct doc *root)
+{
+    const struct doc *classes = doc_get(root, SPAN("tool_classes"));
+    const struct doc *gates = doc_get(root, SPAN("gate"));
+    warn_events(w, doc_get(root, SPAN("rules")));
+    if (w->s->count == 0)
+        return;
+    warn_tools(w, classes, has_class, NULL, "asked for, but in no class");
+    warn_tools(w, gates, any_gate_names,
+               "with gate rules, a tool that none names is denied",
+               "asked for, but no gate rule names");
+    DOC_EACH (d, classes)
+        warn_patterns(w, d);
+    DOC_EACH (d, gates)
+        warn_patterns(w, doc_get(d, SPAN("tools")));
+}
+
+int policy_seen_warn(struct mem *m, const struct history_from *from,
+                     const struct policy *p, const struct doc *root,
+                     struct policy_notes *notes, struct fail *f)
+{
+    const struct hash_key seed = {0x746f6f6c73, 0x7365656e};
     struct seen *s = mem_alloc(m, sizeof *s);
     if (s == NULL)
         return fail(f, RC_NO_MEMORY, "no memory");
     s->m = m;
+    map_init(&s->by_name, m, seed, TOOLS_MAX);
     arena_init(&s->line, mem_system(), LINE_MEMORY_MAX);
-    int rc = take_log(s, path, f);
+    int rc = take_history(s, from, f);
     arena_fini(&s->line);
-    if (rc == 0 && s->count == 0)
-        rc =
-            fail(f, RC_UNKNOWN_NAME, "%s: nobody asked for a tool there", path);
     if (rc < 0)
         return rc;
     const struct warner w = {s, p, notes};
-    const struct doc *classes = doc_get(root, SPAN("tool_classes"));
-    const struct doc *gates = doc_get(root, SPAN("gate"));
-    warn_tools(&w, classes, has_class, NULL, "asked for, but in no class");
-    warn_tools(&w, gates, any_gate_names,
-               "with gate rules, a tool that none names is denied",
-               "asked for, but no gate rule names");
-    DOC_EACH (d, classes)
-        warn_patterns(&w, d);
-    DOC_EACH (d, gates)
-        warn_patterns(&w, doc_get(d, SPAN("tools")));
+    warn_all(&w, root);
     policy_notes_sort(notes);
     return 0;
 }

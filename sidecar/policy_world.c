@@ -60,18 +60,11 @@ void world_complain(struct world *w, uint32_t line, const char *fmt, ...)
     world_differ(w, line, what, SPAN(""), SPAN(""));
 }
 
-static void get_stuck(struct world *w, const char *why)
-{
-    if (!w->stuck)
-        world_complain(w, w->test->line, "%s", why);
-    w->stuck = true;
-}
-
 static void *world_alloc(struct world *w, size_t n)
 {
     void *p = mem_alloc(&w->arena.mem, n);
     if (p == NULL)
-        get_stuck(w, "the test needs too much memory");
+        driver_get_stuck(&w->drive, "the test needs too much memory");
     return p;
 }
 
@@ -81,7 +74,7 @@ static struct span copy(struct world *w, struct span s)
 {
     unsigned char *p = mem_copy(&w->arena.mem, s);
     if (p == NULL)
-        get_stuck(w, "the test needs too much memory");
+        driver_get_stuck(&w->drive, "the test needs too much memory");
     return p == NULL ? SPAN("") : span_of(p, s.n);
 }
 
@@ -94,8 +87,8 @@ static void trace(struct world *w, const struct doc *record)
     if (!w->ready)
         return;
     (void)snprintf(when, sizeof when, "+%lld.%03llds",
-                   (long long)(w->now_ms - w->ready_ms) / 1000,
-                   (long long)(w->now_ms - w->ready_ms) % 1000);
+                   (long long)(w->drive.now_ms - w->ready_ms) / 1000,
+                   (long long)(w->drive.now_ms - w->ready_ms) % 1000);
     buf_printf(&w->trace, "        %-12s %-8.*s %.*s", when,
                PRSPAN(doc_text(record, SPAN("kind"))),
                PRSPAN(doc_text(record, SPAN("agent"))));
@@ -120,7 +113,7 @@ static void take_record(struct world *w, struct span tail)
         return;
     if (!buf_ok(&line) || json_doc_parse(&w->arena.mem, buf_span(&line),
                                          RECORD_BYTES_MAX, &r->doc, NULL) < 0) {
-        get_stuck(w, "a record of the test cannot be read");
+        driver_get_stuck(&w->drive, "a record of the test cannot be read");
         return;
     }
     list_push(&w->records, &r->link);
@@ -159,14 +152,11 @@ static void take_job(struct world *w, const struct out_job *o)
     list_push(&w->jobs, &j->link);
 }
 
-static void take(struct world *w, const struct out *o)
+static void take(void *ctx, const struct out *o)
 {
+    struct world *w = ctx;
     switch (o->kind) {
-        case OUT_JOURNAL: w->stored = o->journal.seq; break;
-        case OUT_LOG:
-            w->logged = o->log.ticket;
-            take_record(w, o->log.tail);
-            break;
+        case OUT_LOG: take_record(w, o->log.tail); break;
         case OUT_ANSWER:
             w->answer = o->answer;
             w->answer_rule = copy(w, o->answer.rule);
@@ -177,43 +167,12 @@ static void take(struct world *w, const struct out *o)
             w->done_rc = o->done.rc;
             w->done_text = copy(w, o->done.text);
             break;
+        case OUT_JOURNAL:
         case OUT_ACK:
         case OUT_LEASE:
         case OUT_DIRECTIVE:
         case OUT_SNAPSHOT_END: break;
     }
-}
-
-static uint64_t next_random(struct world *w)
-{
-    w->random = w->random * UINT64_C(6364136223846793005) +
-                UINT64_C(1442695040888963407);
-    return w->random >> 11 | 1;
-}
-
-static void take_all(struct world *w)
-{
-    struct out o;
-    while (engine_next(w->engine, &o))
-        take(w, &o);
-}
-
-int world_step(struct world *w, struct in *in)
-{
-    if (w->stuck)
-        return RC_STATE;
-    if (w->result->steps++ >= WORLD_STEPS_MAX) {
-        get_stuck(w, "the test does not come to rest");
-        return RC_LIMIT;
-    }
-    in->now_ms = w->now_ms;
-    in->wall_ms = w->wall_ms + w->now_ms;
-    in->random = next_random(w);
-    int rc = engine_step(w->engine, in);
-    take_all(w);
-    if (rc < 0)
-        get_stuck(w, "the engine ran out of room");
-    return rc;
 }
 
 /* ---- the world's answers ---- */
@@ -236,7 +195,7 @@ static void answer_read(struct world *w, const struct world_read *r)
         in.read.resource = same ? NULL : found->members;
         world_note_read(w, r->uri, found->members);
     }
-    ignore_rc(world_step(w, &in)); /* noted by the step */
+    ignore_rc(driver_step(&w->drive, &in)); /* noted by the step */
 }
 
 static enum test_answer answer_for(const struct world *w, struct span action)
@@ -270,81 +229,50 @@ static void answer_job(struct world *w, const struct world_job *j)
             in.job.call_count = j->call_count;
             break;
     }
-    ignore_rc(world_step(w, &in)); /* noted by the step */
+    ignore_rc(driver_step(&w->drive, &in)); /* noted by the step */
+}
+
+/* A tick that changes nothing and asks for itself again is rest. */
+static bool tick(struct world *w)
+{
+    struct in in = {.kind = IN_TICK};
+    const int64_t before = engine_wake_ms(w->drive.engine);
+    return before <= w->drive.now_ms && driver_step(&w->drive, &in) >= 0 &&
+           (engine_wake_ms(w->drive.engine) != before ||
+            !list_empty(&w->reads) || !list_empty(&w->jobs));
 }
 
 /* One thing that is due now; false when there is none. */
-static bool settle_one(struct world *w)
+static bool next(void *ctx)
 {
-    struct in in = {.kind = IN_STORED};
+    struct world *w = ctx;
     struct list_link *k;
-    if (w->stored_told < w->stored) {
-        in.stored_upto = w->stored_told = w->stored;
-        return world_step(w, &in) >= 0;
-    }
-    if (w->logged_told < w->logged) {
-        in.kind = IN_LOGGED;
-        in.logged_upto = w->logged_told = w->logged;
-        return world_step(w, &in) >= 0;
-    }
-    if ((k = list_shift(&w->reads)) != NULL) {
+    if ((k = list_shift(&w->reads)) != NULL)
         answer_read(w, container_of(k, struct world_read, link));
-        return true;
-    }
-    if ((k = list_shift(&w->jobs)) != NULL) {
+    else if ((k = list_shift(&w->jobs)) != NULL)
         answer_job(w, container_of(k, struct world_job, link));
-        return true;
-    }
-    if (engine_wake_ms(w->engine) <= w->now_ms) {
-        in.kind = IN_TICK;
-        int64_t before = engine_wake_ms(w->engine);
-        if (world_step(w, &in) < 0)
-            return false;
-        /* A tick that changes nothing and asks for itself again is rest. */
-        return engine_wake_ms(w->engine) != before ||
-               w->stored_told < w->stored || w->logged_told < w->logged ||
-               !list_empty(&w->reads) || !list_empty(&w->jobs);
-    }
-    return false;
-}
-
-void world_settle(struct world *w)
-{
-    while (!w->stuck && settle_one(w))
-        ;
+    else
+        return tick(w);
+    return true;
 }
 
 /* ---- time ---- */
 
-/* Feeds that have not fallen silent prove that they live. */
-static void feeds_live(struct world *w)
-{
-    for (unsigned i = 0; i < w->conf.feed_count; i++) {
-        struct in in = {.kind = IN_FEED};
-        in.feed.feed = i;
-        in.feed.sign = FEED_CAUGHT_UP;
-        if (!w->silent[i])
-            ignore_rc(world_step(w, &in)); /* noted by the step */
-    }
-}
-
 /* To the next moment at which the engine wants to run, or to `until`. */
 static void hop(struct world *w, int64_t until)
 {
-    int64_t next = engine_wake_ms(w->engine);
-    if (next <= w->now_ms)
-        next = w->now_ms + 1;
-    w->now_ms = next < until ? next : until;
-    feeds_live(w);
-    struct in in = {.kind = IN_TICK};
-    if (world_step(w, &in) >= 0)
-        world_settle(w);
+    int64_t next = engine_wake_ms(w->drive.engine);
+    if (next <= w->drive.now_ms)
+        next = w->drive.now_ms + 1;
+    w->drive.now_ms = next < until ? next : until;
+    driver_feeds_live(&w->drive, w->conf.feed_count);
+    driver_tick(&w->drive);
 }
 
 void world_wait(struct world *w, int64_t ms)
 {
-    int64_t until = w->now_ms + ms;
-    while (!w->stuck && w->now_ms < until)
+    int64_t until = w->drive.now_ms + ms;
+    while (driver_runs(&w->drive) && w->drive.now_ms < until)
         hop(w, until);
 }
 
@@ -352,16 +280,17 @@ bool world_ask(struct world *w, struct span uri, struct span tool,
                struct span run)
 {
     struct in in = {.kind = IN_ASK};
-    int64_t until = w->now_ms + ANSWER_WAIT_MAX_MS;
+    int64_t until = w->drive.now_ms + ANSWER_WAIT_MAX_MS;
     in.ask = (struct in_ask){.token = ++w->token,
                              .uri = uri,
                              .tool = tool,
                              .run_id = run,
                              .deadline_ms = INT64_MAX};
-    if (world_step(w, &in) < 0)
+    if (driver_step(&w->drive, &in) < 0)
         return false;
-    world_settle(w);
-    while (!w->stuck && w->answer.token != w->token && w->now_ms < until)
+    driver_settle(&w->drive);
+    while (driver_runs(&w->drive) && w->answer.token != w->token &&
+           w->drive.now_ms < until)
         hop(w, until);
     return w->answer.token == w->token;
 }
@@ -374,7 +303,7 @@ static const struct span seed_tool = {(const unsigned char *)"-", 1};
 static void seed_agents(struct world *w)
 {
     const struct policy_test *t = w->test;
-    for (unsigned i = 0; i < t->resource_count && !w->stuck; i++)
+    for (unsigned i = 0; i < t->resource_count && driver_runs(&w->drive); i++)
         if (t->resources[i].agent)
             (void)world_ask(w, t->resources[i].uri, seed_tool, SPAN(""));
 }
@@ -388,7 +317,7 @@ static void seed_call(struct world *w, const struct test_call *c, unsigned i)
 {
     struct in in = {.kind = IN_BEGIN};
     struct span uri = agent_or_first(w, c->agent);
-    int64_t until = w->now_ms + ANSWER_WAIT_MAX_MS;
+    int64_t until = w->drive.now_ms + ANSWER_WAIT_MAX_MS;
     in.ask = (struct in_ask){
         .token = ++w->token,
         .uri = uri,
@@ -397,10 +326,11 @@ static void seed_call(struct world *w, const struct test_call *c, unsigned i)
         .deadline_ms = INT64_MAX,
         .call_id = c->id.n > 0 ? c->id : world_text(w, "call-%u", i + 1),
         .runtime = SPAN(WORLD_RUNTIME)};
-    if (world_step(w, &in) < 0)
+    if (driver_step(&w->drive, &in) < 0)
         return;
-    world_settle(w);
-    while (!w->stuck && w->answer.token != w->token && w->now_ms < until)
+    driver_settle(&w->drive);
+    while (driver_runs(&w->drive) && w->answer.token != w->token &&
+           w->drive.now_ms < until)
         hop(w, until);
     if (w->answer.token != w->token || !w->answer.allow)
         world_complain(
@@ -422,9 +352,9 @@ static void seed_credential(struct world *w, const struct test_credential *c)
         .sealed = SPAN("sealed"),
     };
     w->done_rc = 0;
-    if (world_step(w, &in) < 0)
+    if (driver_step(&w->drive, &in) < 0)
         return;
-    world_settle(w);
+    driver_settle(&w->drive);
     if (w->done_rc < 0)
         world_complain(w, c->line, "the credential %.*s is refused: %.*s",
                        PRSPAN(c->id), PRSPAN(w->done_text));
@@ -441,22 +371,22 @@ static void forget_records(struct world *w)
 static void seed(struct world *w)
 {
     const struct policy_test *t = w->test;
-    feeds_live(w);
+    driver_feeds_live(&w->drive, w->conf.feed_count);
     seed_agents(w);
     if (!w->policy->lookup_unknown) { /* only the given ones are known */
         struct in in = {.kind = IN_POLICY};
         in.policy.policy = &w->calm_policy;
-        if (world_step(w, &in) >= 0)
-            world_settle(w);
+        if (driver_step(&w->drive, &in) >= 0)
+            driver_settle(&w->drive);
         seed_agents(w);
     }
-    for (unsigned i = 0; i < t->credential_count && !w->stuck; i++)
+    for (unsigned i = 0; i < t->credential_count && driver_runs(&w->drive); i++)
         seed_credential(w, &t->credentials[i]);
-    for (unsigned i = 0; i < t->call_count && !w->stuck; i++)
+    for (unsigned i = 0; i < t->call_count && driver_runs(&w->drive); i++)
         seed_call(w, &t->calls[i], i);
     list_init(&w->records); /* what led here is no result of the test */
     w->ready = true;
-    w->ready_ms = w->now_ms;
+    w->ready_ms = w->drive.now_ms;
 }
 
 /* ---- steps ---- */
@@ -473,9 +403,9 @@ static void run_operator(struct world *w, const struct test_step *s)
                                      .verb = verbs[s->operator.verb],
                                      .uri = s->operator.uri };
     w->done_rc = 0;
-    if (world_step(w, &in) < 0)
+    if (driver_step(&w->drive, &in) < 0)
         return;
-    world_settle(w);
+    driver_settle(&w->drive);
     if (w->done_rc < 0)
         world_complain(w, s->line, "the operator is refused: %.*s",
                        PRSPAN(w->done_text));
@@ -484,7 +414,7 @@ static void run_operator(struct world *w, const struct test_step *s)
 static void run_silence(struct world *w, const struct test_step *s)
 {
     for (unsigned i = 0; i < s->silence.count; i++)
-        w->silent[world_feed(w, s->silence.at[i])] = true;
+        w->drive.silent[world_feed(w, s->silence.at[i])] = true;
 }
 
 static void run_step(struct world *w, const struct test_step *s)
@@ -492,7 +422,7 @@ static void run_step(struct world *w, const struct test_step *s)
     switch (s->kind) {
         case TEST_STEP_EVENT:
             world_event(w, s);
-            world_settle(w);
+            driver_settle(&w->drive);
             break;
         case TEST_STEP_WAIT: world_wait(w, s->wait_ms); break;
         case TEST_STEP_READ:
@@ -598,24 +528,25 @@ static int build(struct world *w, struct fail *f)
         w->calm_policy.feed_silent_ms = 0;
     w->seed_policy = w->calm_policy;
     w->seed_policy.lookup_unknown = true;
-    w->now_ms = 1000;
-    w->wall_ms = (t->time_ms > 0 ? t->time_ms : WORLD_START_MS) - w->now_ms;
+    w->drive = (struct driver){.now_ms = 1000,
+                               .steps_max = WORLD_STEPS_MAX,
+                               .take = take,
+                               .next = next,
+                               .ctx = w};
+    w->drive.wall_ms =
+        (t->time_ms > 0 ? t->time_ms : WORLD_START_MS) - w->drive.now_ms;
     build_conf(w);
     for (unsigned i = 0; i < t->resource_count; i++)
         if (world_add_resource(w, &t->resources[i]) < 0)
             return fail(f, RC_NO_MEMORY, "no memory for a test");
-    TRY(engine_new(&w->arena.mem, &w->conf, random, &w->engine, f));
-    TRY(engine_start(w->engine, 0, &w->seed_policy, w->now_ms,
-                     w->wall_ms + w->now_ms, f));
-    take_all(w);
-    world_settle(w);
-    return 0;
+    TRY(engine_new(&w->arena.mem, &w->conf, random, &w->drive.engine, f));
+    return driver_start(&w->drive, &w->seed_policy, f);
 }
 
 static void run(struct world *w)
 {
     seed(w);
-    for (unsigned i = 0; i < w->test->step_count && !w->stuck; i++)
+    for (unsigned i = 0; i < w->test->step_count && driver_runs(&w->drive); i++)
         run_step(w, &w->test->steps[i]);
 }
 
@@ -649,9 +580,15 @@ int policy_world_run(struct mem *m, const struct policy *p,
     int rc = build(w, f);
     if (rc == 0)
         run(w);
+    ret->steps = w->drive.steps;
+    if (!driver_runs(&w->drive))
+        world_complain(w, test->line, "%s",
+                       w->drive.steps > WORLD_STEPS_MAX
+                           ? "the test does not come to rest"
+                           : w->drive.stuck);
     sort_failures(ret);
     ret->trace = buf_ok(&w->trace) ? buf_span(&w->trace) : SPAN("");
-    engine_free(w->engine);
+    engine_free(w->drive.engine);
     arena_fini(&w->arena);
     mem_release(mem_system(), w);
     return rc;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the files of the world share: policy_world.c (clock, engine, runtime),
+ * What the files of the world share: policy_world.c (time, runtime),
  * policy_world_scim.c (the SCIM server and what feeds say),
  * policy_world_expect.c (comparisons).
  */
@@ -9,7 +9,7 @@
 
 #include "sidecar/base/buf.h"
 #include "sidecar/base/list.h"
-#include "sidecar/core/engine.h"
+#include "sidecar/driver.h"
 #include "sidecar/policy_world.h"
 
 #define WORLD_BASE "https://scim.test"
@@ -65,16 +65,12 @@ struct world {
     struct world_result *result;
     struct engine_conf conf;
     struct span star; /* "*" */
-    struct engine *engine;
-    int64_t now_ms, wall_ms; /* wall time at now_ms == 0 */
-    uint64_t token, random;
-    uint64_t stored, stored_told, logged, logged_told;
+    struct driver drive;
+    uint64_t token;
     struct list reads, jobs, answers, resources;
     struct list records; /* since the last expectation */
     struct list past;    /* older ones, since the world was ready */
-    bool silent[ENGINE_FEEDS_MAX];
-    bool ready; /* what is given is in place */
-    bool stuck; /* out of steps or memory: nothing runs any more */
+    bool ready;          /* what is given is in place */
     unsigned version_count, event_count;
     struct out_answer answer; /* the last one; its token says to what */
     struct span answer_rule;
@@ -85,10 +81,6 @@ struct world {
 };
 
 /* policy_world.c */
-/* One input; what follows from it is left for world_settle. */
-int world_step(struct world *w, struct in *in) must_use;
-/* Stores, logs, reads and answers until nothing is left to do now. */
-void world_settle(struct world *w);
 void world_wait(struct world *w, int64_t ms);
 /* Asks the gate and lets time pass until it answers; false: it never did. */
 bool world_ask(struct world *w, struct span uri, struct span tool,

@@ -344,7 +344,7 @@ static void put_claims(struct world *w, const struct test_event *ev,
     json_open_map(&j, NULL);
     json_str(&j, "iss", "https://idp.test");
     json_str(&j, "aud", "test");
-    json_i64(&j, "iat", (w->wall_ms + w->now_ms) / 1000);
+    json_i64(&j, "iat", (driver_wall(&w->drive)) / 1000);
     json_str(&j, "jti", jti);
     json_str(&j, "txn", jti);
     json_open_map(&j, "sub_id");
@@ -416,7 +416,7 @@ void world_event(struct world *w, const struct test_step *step)
         return;
     }
     if (set_claims(&w->arena.mem, &rules, buf_span(&claims),
-                   w->wall_ms + w->now_ms, found, &f) < 0) {
+                   driver_wall(&w->drive), found, &f) < 0) {
         world_complain(w, step->line, "the event would be refused: %s", f.text);
         return;
     }
@@ -425,5 +425,5 @@ void world_event(struct world *w, const struct test_step *step)
     struct in in = {.kind = IN_EVENT};
     in.event.token = ++w->token;
     in.event.event = &found->event;
-    ignore_rc(world_step(w, &in)); /* noted by the step */
+    ignore_rc(driver_step(&w->drive, &in)); /* noted by the step */
 }

@@ -11,19 +11,10 @@
 #define ALIVE_EVERY_MS 10000
 #define ENTRY_ARENA_BYTES (64u * 1024 * 1024)
 #define NAMES_ARENA_BYTES (1024u * 1024)
+#define NO_MEMORY "no memory for the replay"
 #define YEAR_MS (INT64_C(365) * 24 * 3600 * 1000)
 /* More than the margin the engine takes off a caller's deadline. */
 #define PATIENCE_MS 25
-
-static int64_t wall_at(const struct replay *r, int64_t ms)
-{
-    return r->first_wall_ms + ms - START_MS;
-}
-
-int64_t replay_wall(const struct replay *r)
-{
-    return wall_at(r, r->now_ms);
-}
 
 /* ---- what the engine wants ---- */
 
@@ -35,7 +26,7 @@ static bool grow(struct replay *r, void **at, size_t count, size_t *cap,
     size_t next = *cap == 0 ? 64 : *cap * 2;
     void *p = mem_resize(r->mem, *at, *cap * size, next * size);
     if (p == NULL) {
-        r->broken = true;
+        driver_get_stuck(&r->drive, NO_MEMORY);
         return false;
     }
     *at = p;
@@ -61,9 +52,9 @@ static void take_record(struct replay *r, struct span tail)
     buf_put(&line, tail);
     if (!buf_ok(&line) || json_doc_parse(&r->entry.mem, buf_span(&line),
                                          RECORD_BYTES_MAX, &record, NULL) < 0)
-        r->broken = true;
+        driver_get_stuck(&r->drive, NO_MEMORY);
     else if (effect_of_record(record, &effect))
-        r->conf.effect(r->conf.ctx, &effect, replay_wall(r));
+        r->conf.effect(r->conf.ctx, &effect, driver_wall(&r->drive));
 }
 
 static void take_read(struct replay *r, const struct out_read *o)
@@ -72,7 +63,7 @@ static void take_read(struct replay *r, const struct out_read *o)
     void *at = r->open.at;
     if (p == NULL ||
         !grow(r, &at, r->open.count, &r->open.cap, sizeof(struct past *))) {
-        r->broken = true;
+        driver_get_stuck(&r->drive, NO_MEMORY);
         return;
     }
     p->read_id = o->read_id;
@@ -88,7 +79,7 @@ static void take_job(struct replay *r, const struct out_job *o)
         mem_array(&r->entry.mem, (size_t)o->call_ids.count + 1, sizeof *calls);
     if (calls == NULL ||
         !grow(r, &at, r->job_count, &r->job_cap, sizeof *r->jobs)) {
-        r->broken = true;
+        driver_get_stuck(&r->drive, NO_MEMORY);
         return;
     }
     for (unsigned i = 0; i < o->call_ids.count; i++) {
@@ -113,46 +104,21 @@ static void take_answer(struct replay *r, const struct out_answer *o)
     r->answer.rule = span_str((const char *)rule);
 }
 
-static void take(struct replay *r, const struct out *o)
+static void take(void *ctx, const struct out *o)
 {
+    struct replay *r = ctx;
     switch (o->kind) {
-        case OUT_JOURNAL: r->stored = o->journal.seq; break;
-        case OUT_LOG:
-            r->logged = o->log.ticket;
-            take_record(r, o->log.tail);
-            break;
+        case OUT_LOG: take_record(r, o->log.tail); break;
         case OUT_ANSWER: take_answer(r, &o->answer); break;
         case OUT_READ: take_read(r, &o->read); break;
         case OUT_JOB: take_job(r, &o->job); break;
+        case OUT_JOURNAL:
         case OUT_ACK:
         case OUT_LEASE:
         case OUT_DONE:
         case OUT_DIRECTIVE:
         case OUT_SNAPSHOT_END: break;
     }
-}
-
-static void take_all(struct replay *r)
-{
-    struct out o;
-    while (engine_next(r->engine, &o))
-        take(r, &o);
-}
-
-int replay_step(struct replay *r, struct in *in)
-{
-    r->random = r->random * UINT64_C(6364136223846793005) +
-                UINT64_C(1442695040888963407);
-    in->now_ms = r->now_ms;
-    in->wall_ms = replay_wall(r);
-    in->random = r->random >> 11 | 1;
-    if (r->steps++ >= REPLAY_STEPS_MAX)
-        r->broken = true;
-    int rc = engine_step(r->engine, in);
-    take_all(r);
-    if (rc < 0)
-        r->broken = true;
-    return rc;
 }
 
 /* ---- coming to rest ---- */
@@ -167,61 +133,36 @@ static void confirm_job(struct replay *r)
     in.job.retry_after_ms = -1;
     in.job.calls = j.calls;
     in.job.call_count = j.call_count;
-    ignore_rc(replay_step(r, &in)); /* noted by the step */
+    ignore_rc(driver_step(&r->drive, &in)); /* noted by the step */
 }
 
-static bool settle_one(struct replay *r)
+static bool next(void *ctx)
 {
-    struct in in = {.kind = IN_STORED};
-    if (r->stored_told < r->stored) {
-        in.stored_upto = r->stored_told = r->stored;
-        return replay_step(r, &in) >= 0;
-    }
-    if (r->logged_told < r->logged) {
-        in.kind = IN_LOGGED;
-        in.logged_upto = r->logged_told = r->logged;
-        return replay_step(r, &in) >= 0;
-    }
-    if (r->open.count > 0) {
+    struct replay *r = ctx;
+    if (r->open.count > 0)
         (void)past_answer(r, r->open.at[--r->open.count]);
-        return true;
-    }
-    if (r->job_count > 0) {
+    else if (r->job_count > 0)
         confirm_job(r);
-        return true;
-    }
-    return false;
-}
-
-static void settle(struct replay *r)
-{
-    while (!r->broken && settle_one(r))
-        continue;
+    else
+        return false;
+    return true;
 }
 
 /* ---- time ---- */
 
 static void feeds_live(struct replay *r)
 {
-    r->alive_ms = r->now_ms;
-    for (unsigned i = 0; i < r->engine_conf.feed_count; i++) {
-        struct in in = {.kind = IN_FEED};
-        in.feed.feed = i;
-        in.feed.sign = FEED_CAUGHT_UP;
-        if (!r->silent[i])
-            ignore_rc(replay_step(r, &in)); /* noted by the step */
-    }
+    r->alive_ms = r->drive.now_ms;
+    driver_feeds_live(&r->drive, r->engine_conf.feed_count);
 }
 
 static void tick_at(struct replay *r, int64_t ms)
 {
-    struct in in = {.kind = IN_TICK};
-    if (ms > r->now_ms)
-        r->now_ms = ms;
-    if (r->now_ms - r->alive_ms >= ALIVE_EVERY_MS)
+    if (ms > r->drive.now_ms)
+        r->drive.now_ms = ms;
+    if (r->drive.now_ms - r->alive_ms >= ALIVE_EVERY_MS)
         feeds_live(r);
-    if (replay_step(r, &in) >= 0)
-        settle(r);
+    driver_tick(&r->drive);
 }
 
 /* To `until`, over every moment at which the engine wants to run. A gap that
@@ -229,18 +170,19 @@ static void tick_at(struct replay *r, int64_t ms)
 static void pass(struct replay *r, int64_t until)
 {
     int64_t before = -1;
-    while (!r->broken && r->steps < REPLAY_STEPS_MAX / 2) {
-        int64_t wake = engine_wake_ms(r->engine);
-        if (wake > until || (wake <= r->now_ms && wake == before))
+    while (driver_runs(&r->drive) && r->drive.steps < REPLAY_STEPS_MAX / 2) {
+        int64_t wake = engine_wake_ms(r->drive.engine);
+        if (wake > until || (wake <= r->drive.now_ms && wake == before))
             break;
         before = wake;
         tick_at(r, wake);
     }
-    if (r->now_ms < until)
-        r->now_ms = until;
-    if (r->now_ms - r->alive_ms >= ALIVE_EVERY_MS && !r->broken) {
+    if (r->drive.now_ms < until)
+        r->drive.now_ms = until;
+    if (r->drive.now_ms - r->alive_ms >= ALIVE_EVERY_MS &&
+        driver_runs(&r->drive)) {
         feeds_live(r);
-        settle(r);
+        driver_settle(&r->drive);
     }
 }
 
@@ -331,11 +273,11 @@ static void ask(struct replay *r, int base, struct span uri, struct span tool,
                              .uri = uri,
                              .tool = tool,
                              .run_id = run,
-                             .deadline_ms = r->now_ms + PATIENCE_MS};
-    if (replay_step(r, &in) >= 0)
-        settle(r);
-    if (r->answer.token != r->token && !r->broken)
-        pass(r, r->now_ms + PATIENCE_MS);
+                             .deadline_ms = r->drive.now_ms + PATIENCE_MS};
+    if (driver_step(&r->drive, &in) >= 0)
+        driver_settle(&r->drive);
+    if (r->answer.token != r->token && driver_runs(&r->drive))
+        pass(r, r->drive.now_ms + PATIENCE_MS);
 }
 
 /* The engine is told of a read when it wanted one; an agent's state is then
@@ -351,7 +293,7 @@ static int on_read(struct replay *r, const struct doc *entry, struct fail *f)
     TRY(past_learn(r, entry, p, f));
     p->fresh = true;
     (void)past_answer(r, p);
-    settle(r);
+    driver_settle(&r->drive);
     if (p->known)
         ask(r, base, uri, SPAN("-"), SPAN(""));
     p->fresh = false;
@@ -412,7 +354,7 @@ static int on_operator(struct replay *r, const struct doc *entry,
         if (it->kind == DOC_TEXT && count < POLICY_LIST_MAX)
             at[count++] = it->text;
     in.operator.tools =(struct names){at, count};
-    return replay_step(r, &in);
+    return driver_step(&r->drive, &in);
 }
 
 static int on_feed(struct replay *r, const struct doc *entry, struct fail *f)
@@ -428,8 +370,8 @@ static int on_feed(struct replay *r, const struct doc *entry, struct fail *f)
     in.feed.sign = silent ? FEED_FELL_SILENT : FEED_ALIVE;
     if (span_eq(sign, SPAN("enabled")) || span_eq(sign, SPAN("disabled")))
         return 0; /* its event has said so */
-    r->silent[feed] = silent;
-    return replay_step(r, &in);
+    r->drive.silent[feed] = silent;
+    return driver_step(&r->drive, &in);
 }
 
 static int dispatch(struct replay *r, const struct doc *entry,
@@ -451,13 +393,23 @@ static int dispatch(struct replay *r, const struct doc *entry,
 
 static int start(struct replay *r, int64_t wall_ms, struct fail *f)
 {
-    r->first_wall_ms = wall_ms;
-    r->now_ms = START_MS;
-    TRY(engine_start(r->engine, 0, r->conf.policy, r->now_ms, wall_ms, f));
+    r->drive.now_ms = START_MS;
+    r->drive.wall_ms = wall_ms - START_MS;
+    TRY(driver_start(&r->drive, r->conf.policy, f));
     r->started = true;
-    take_all(r);
-    settle(r);
     return 0;
+}
+
+static int say_stuck(const struct replay *r, struct fail *f)
+{
+    if (r->budget.reached)
+        return fail(f, RC_LIMIT, "the replay takes more than %zu MiB",
+                    r->budget.bytes_max >> 20);
+    if (r->drive.steps > REPLAY_STEPS_MAX)
+        return fail(f, RC_LIMIT, "one entry takes more than %d steps",
+                    REPLAY_STEPS_MAX);
+    return fail(f, RC_NO_MEMORY, "the replay ends: %s",
+                driver_runs(&r->drive) ? NO_MEMORY : r->drive.stuck);
 }
 
 int replay_entry(struct replay *r, const struct doc *entry,
@@ -469,15 +421,14 @@ int replay_entry(struct replay *r, const struct doc *entry,
         return fail(f, RC_SYNTAX, "an entry without a time");
     arena_clear(&r->entry);
     r->open.count = r->job_count = 0;
-    r->steps = 0;
+    r->drive.steps = 0;
     if (!r->started)
         TRY(start(r, t->integer, f));
-    pass(r, t->integer - r->first_wall_ms + START_MS);
-    int rc = r->broken ? 0 : dispatch(r, entry, ret, f);
-    settle(r);
-    if (r->broken)
-        return fail(f, RC_LIMIT, "the replay ran out of memory or steps");
-    return rc;
+    pass(r, t->integer - r->drive.wall_ms);
+    int rc = driver_runs(&r->drive) ? dispatch(r, entry, ret, f) : 0;
+    driver_settle(&r->drive);
+    const bool refused = rc == RC_NO_MEMORY || (rc < 0 && r->budget.reached);
+    return refused || !driver_runs(&r->drive) ? say_stuck(r, f) : rc;
 }
 
 bool replay_last_read(struct replay *r, const struct doc *entry,
@@ -489,7 +440,7 @@ bool replay_last_read(struct replay *r, const struct doc *entry,
                  : past_find(r, (unsigned)base, doc_text(entry, SPAN("uri")));
     if (p == NULL || !p->known || p->result == READ_FAILED)
         return false;
-    *ret = (struct replay_read){wall_at(r, p->started_ms), p->partial};
+    *ret = (struct replay_read){r->drive.wall_ms + p->started_ms, p->partial};
     return true;
 }
 
@@ -531,12 +482,16 @@ int replay_new(const struct replay_conf *conf, struct replay **ret,
     if (r == NULL)
         return fail(f, RC_NO_MEMORY, "no memory for a replay");
     r->conf = *conf;
-    r->mem = conf->mem;
+    mem_budget_init(&r->budget, conf->mem,
+                    conf->bytes_max == 0 ? REPLAY_BYTES_MAX : conf->bytes_max);
+    r->mem = &r->budget.mem;
+    r->drive = (struct driver){
+        .steps_max = REPLAY_STEPS_MAX, .take = take, .next = next, .ctx = r};
     arena_init(&r->names, r->mem, NAMES_ARENA_BYTES);
     arena_init(&r->entry, r->mem, ENTRY_ARENA_BYTES);
     past_init(r);
     set_conf(r);
-    int rc = engine_new(r->mem, &r->engine_conf, random, &r->engine, f);
+    int rc = engine_new(r->mem, &r->engine_conf, random, &r->drive.engine, f);
     if (rc < 0) {
         replay_free(r);
         return rc;
@@ -549,11 +504,11 @@ void replay_free(struct replay *r)
 {
     if (r == NULL)
         return;
-    engine_free(r->engine);
+    engine_free(r->drive.engine);
     past_fini(r);
     arena_fini(&r->names);
     arena_fini(&r->entry);
     mem_release(r->mem, r->open.at);
     mem_release(r->mem, r->jobs);
-    mem_release(r->mem, r);
+    mem_release(r->conf.mem, r);
 }

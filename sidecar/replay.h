@@ -25,6 +25,7 @@ struct replay;
 struct replay_conf {
     const struct policy *policy; /* borrowed */
     struct mem *mem;
+    size_t bytes_max; /* 0: REPLAY_BYTES_MAX */
     /* What the policy did, at wall time `t`; spans live during the call. */
     void (*effect)(void *ctx, const struct effect *e, int64_t t);
     void *ctx;
@@ -50,7 +51,8 @@ void replay_free(struct replay *r);
 
 /* One entry as a tree, borrowed. 1 and the answer when it was a question, else
  * 0. RC_SYNTAX for an entry that cannot be understood (it is passed over, the
- * next may follow), other codes end the replay. */
+ * next may follow), other codes end the replay: RC_LIMIT beyond its bytes or
+ * the steps of one entry. */
 int replay_entry(struct replay *r, const struct doc *entry,
                  struct replay_answer *ret, struct fail *f) must_use;
 

@@ -131,5 +131,5 @@ int replay_event(struct replay *r, const struct doc *entry, struct fail *f)
     struct in in = {.kind = says(entry, "dirty") ? IN_EVENT_DIRTY : IN_EVENT};
     in.event.event = ev;
     in.event.token = ++r->token;
-    return replay_step(r, &in);
+    return driver_step(&r->drive, &in);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the files of the replay share: replay.c (clock, engine, entries),
+ * What the files of the replay share: replay.c (time, entries),
  * replay_past.c (what reads found), replay_event.c (statements as they were).
  */
 #ifndef SIDECAR_REPLAY_INTERNAL_H
@@ -8,7 +8,7 @@
 
 #include "sidecar/base/buf.h"
 #include "sidecar/base/map.h"
-#include "sidecar/core/engine.h"
+#include "sidecar/driver.h"
 #include "sidecar/replay.h"
 
 #define REPLAY_ENTRY_BYTES_MAX (4u * 1024 * 1024)
@@ -41,17 +41,15 @@ struct replay_job {
 
 struct replay {
     struct replay_conf conf;
-    struct mem *mem;
+    struct mem_budget budget;
+    struct mem *mem;    /* of the budget */
     struct arena names; /* of bases and feeds; as long as the replay */
     struct arena entry; /* of this entry */
     struct engine_conf engine_conf;
     struct span star;
-    struct engine *engine;
+    struct driver drive; /* its steps are those of this entry */
     bool started;
-    int64_t now_ms, first_wall_ms;
-    uint64_t random, token, stored, stored_told, logged, logged_told;
-    unsigned steps; /* of this entry */
-    bool broken;    /* out of memory or steps */
+    uint64_t token;
     struct map past;
     struct {
         struct past **at;
@@ -59,14 +57,11 @@ struct replay {
     } open; /* reads of this entry that are still to be looked at */
     struct replay_job *jobs;
     size_t job_count, job_cap;
-    bool silent[ENGINE_FEEDS_MAX];
     int64_t alive_ms; /* when feeds last gave a sign */
     struct out_answer answer;
 };
 
 /* replay.c */
-int replay_step(struct replay *r, struct in *in) must_use;
-int64_t replay_wall(const struct replay *r);
 /* Finds or adds; -1 when there are too many. */
 int replay_base(struct replay *r, struct span url);
 int replay_feed(struct replay *r, struct span name, struct span issuer,

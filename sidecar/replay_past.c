@@ -133,7 +133,7 @@ int past_learn(struct replay *r, const struct doc *entry, struct past *p,
     bool has_start = took != NULL && took->kind == DOC_INT &&
                      took->integer >= 0 && took->integer < REPLAY_WALL_MAX;
     const struct doc *partial = doc_get(entry, SPAN("partial"));
-    p->started_ms = r->now_ms - (has_start ? took->integer : 0);
+    p->started_ms = r->drive.now_ms - (has_start ? took->integer : 0);
     p->partial = partial != NULL && partial->kind == DOC_BOOL && partial->truth;
     TRY(set_text(r, &p->etag, doc_text(entry, SPAN("etag")), f));
     return keep_resource(r, p, resource, f);
@@ -166,5 +166,5 @@ bool past_answer(struct replay *r, struct past *p)
         json_doc_parse(&r->entry.mem, span_of(p->resource, p->resource_n),
                        REPLAY_ENTRY_BYTES_MAX, &in.read.resource, NULL) < 0)
         in.read.result = READ_FAILED;
-    return replay_step(r, &in) >= 0;
+    return driver_step(&r->drive, &in) >= 0;
 }

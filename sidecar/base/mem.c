@@ -77,6 +77,83 @@ struct span mem_place(unsigned char **at, struct span s)
     return placed;
 }
 
+/* ---- budget ---- */
+
+/* Before each block: release is not told how large it is. */
+struct counted {
+    size_t n; /* with this head */
+    alignas(max_align_t) unsigned char bytes[];
+};
+
+static struct mem_budget *budget_of(struct mem *m)
+{
+    return (struct mem_budget *)(void *)m; /* mem is the first member */
+}
+
+static struct counted *counted_of(void *p)
+{
+    return (struct counted *)(void *)((unsigned char *)p -
+                                      offsetof(struct counted, bytes));
+}
+
+/* The size of a block with its head that may take `old_n` bytes' place; 0 when
+ * there is no room. */
+static size_t budget_size(struct mem_budget *b, size_t old_n, size_t n)
+{
+    size_t size;
+    if (!__builtin_add_overflow(n, sizeof(struct counted), &size) &&
+        size <= b->bytes_max - b->used_bytes + old_n)
+        return size;
+    b->reached = true;
+    return 0;
+}
+
+static void *budget_take(struct mem_budget *b, struct counted *c, size_t old_n,
+                         size_t n)
+{
+    if (c == NULL)
+        return NULL;
+    b->used_bytes += n - old_n;
+    c->n = n;
+    return c->bytes;
+}
+
+static void *budget_alloc(struct mem *m, size_t n)
+{
+    struct mem_budget *b = budget_of(m);
+    const size_t size = budget_size(b, 0, n);
+    return size == 0 ? NULL
+                     : budget_take(b, mem_alloc(b->parent, size), 0, size);
+}
+
+static void *budget_resize(struct mem *m, void *p, size_t old_n, size_t n)
+{
+    (void)old_n;
+    struct mem_budget *b = budget_of(m);
+    if (p == NULL)
+        return budget_alloc(m, n);
+    struct counted *c = counted_of(p);
+    const size_t was = c->n, size = budget_size(b, was, n);
+    return size == 0
+               ? NULL
+               : budget_take(b, mem_resize(b->parent, c, was, size), was, size);
+}
+
+static void budget_release(struct mem *m, void *p)
+{
+    struct counted *c = counted_of(p);
+    budget_of(m)->used_bytes -= c->n;
+    mem_release(budget_of(m)->parent, c);
+}
+
+void mem_budget_init(struct mem_budget *b, struct mem *parent, size_t bytes_max)
+{
+    *b = (struct mem_budget){
+        .mem = {budget_alloc, budget_resize, budget_release},
+        .parent = parent,
+        .bytes_max = bytes_max};
+}
+
 void mem_wipe(void *p, size_t n)
 {
     if (p != NULL && n > 0)

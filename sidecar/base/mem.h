@@ -4,8 +4,8 @@
  * `struct mem *` they are given, so that a test can count and fail every
  * allocation and an event's memory can go away at once.
  *
- * Three kinds: mem_system() (malloc), an arena (freed as a whole), and the
- * test fault injector in tests/lib/memfault.h.
+ * Four kinds: mem_system() (malloc), an arena (freed as a whole), a budget
+ * (counted), and the test fault injector in tests/lib/memfault.h.
  */
 #ifndef SIDECAR_BASE_MEM_H
 #define SIDECAR_BASE_MEM_H
@@ -43,6 +43,17 @@ unsigned char *mem_copy(struct mem *m, struct span s);
 /* Copies `s` to *at, which has room, moves *at behind it, and returns the copy:
  * for objects that carry their strings in one allocation. */
 struct span mem_place(unsigned char **at, struct span s);
+
+/* Memory of `parent`, counted: beyond `bytes_max` there is none. For what must
+ * not take all that its process has. */
+struct mem_budget {
+    struct mem mem; /* pass &budget.mem where a struct mem * is asked for */
+    struct mem *parent;
+    size_t used_bytes, bytes_max; /* with what the counting itself takes */
+    bool reached;                 /* something was refused for bytes_max */
+};
+void mem_budget_init(struct mem_budget *b, struct mem *parent,
+                     size_t bytes_max);
 
 /* Overwrites with zeros in a way the compiler keeps. */
 void mem_wipe(void *p, size_t n);

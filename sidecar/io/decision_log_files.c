@@ -132,6 +132,15 @@ int log_reader_open(struct log_reader *r, const char *path, uint64_t offset,
     return 0;
 }
 
+int log_reader_open_in(struct log_reader *r, struct span dir, uint64_t first,
+                       struct fail *f)
+{
+    char path[FILE_PATH_MAX], name[LOG_FILE_NAME_BYTES];
+    log_file_name(name, first, "jsonl");
+    TRY(file_path(path, dir, name, f));
+    return log_reader_open(r, path, 0, f);
+}
+
 void log_reader_close(struct log_reader *r)
 {
     if (r->fd >= 0)

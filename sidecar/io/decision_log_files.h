@@ -51,6 +51,9 @@ struct log_reader {
 /* Starts at `offset`, which must be the start of a line. */
 int log_reader_open(struct log_reader *r, const char *path, uint64_t offset,
                     struct fail *f) must_use;
+/* The file of the log in `dir` whose first record is `first`. */
+int log_reader_open_in(struct log_reader *r, struct span dir, uint64_t first,
+                       struct fail *f) must_use;
 void log_reader_close(struct log_reader *r);
 
 /* 1 and a line without its LF, valid until the next call; 0 at the end.

@@ -316,8 +316,9 @@ async function allSets(scimPort) {
 }
 
 function policies() {
-    console.log(execFileSync('taskset', ['-c', SERVER_CORE, join(tools, 'bench_policy')],
-        { encoding: 'utf8' }).trimEnd());
+    for (const name of ['bench_policy', 'bench_replay'])
+        console.log(execFileSync('taskset', ['-c', SERVER_CORE, join(tools, name)],
+            { encoding: 'utf8' }).trimEnd());
 }
 
 try {

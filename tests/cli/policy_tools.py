@@ -154,14 +154,65 @@ gate:
         out = bailiff("policy", "check", path, "--log", log)
         has(out, "asked for, but in no class: mail.send, kb.x",
             "asked for, but no gate rule names: mail.send",
-            "no tool in the log matches 'refund.*'")
+            "no tool that was asked for matches 'refund.*'")
         check("never.asked" not in out and "'kb.*'" not in out and
               "'pay.*'" not in out, out)
         bailiff("policy", "check", "--strict", path, "--log", log, code=1)
         d.put("log/00000001.jsonl", record(1, "action", "x"))
         has(bailiff("policy", "check", path, "--log", log, code=3),
             "nobody asked for a tool")
+        d.put("log/00000005.jsonl", record(5, "gate", "mail.send"))
+        has(bailiff("policy", "check", path, "--log",
+                    os.path.join(log, "00000005.jsonl")),
+            "no gate rule names: mail.send")
         has(bailiff("policy", "check", path, "--log", "/nonexistent", code=3),
+            "/nonexistent")
+
+
+def entry(kind, **members):
+    return json.dumps({"t": 1767225600000, "kind": kind, **members}) + "\n"
+
+
+def event_entry(of, *types):
+    return entry("event", subject_kind=of, parts=[{"type": t} for t in types])
+
+
+def test_check_history():
+    with Folder() as d:
+        path = d.put("p.yaml", """
+apiVersion: bailiff/v1
+kind: Policy
+rules: [{name: r, events: deactivate, do: [cancel]}]
+gate:
+  - {name: pay, tools: ["pay.*", "kb.*"]}
+""")
+        history = d.put("h.jsonl", "".join([
+            entry("question", tool="pay.send"),
+            entry("question", tool="mail.send"),
+            event_entry("agent", "deactivate", "patch"),
+            event_entry("agent", "risc.opt-in"),
+            event_entry("user", "delete"), "no entry\n"]))
+        check_with = ("policy", "check", path, "--history", history)
+        out = bailiff(*check_with)
+        has(out, "asked for, but no gate rule names: mail.send",
+            "no tool that was asked for matches 'kb.*'",
+            "said about agents, but no rule handles: patch, risc.opt-in\n")
+        check("matches 'pay.*'" not in out and "in no class" not in out, out)
+        bailiff(*check_with, "--strict", code=1)
+        notes = json.loads(bailiff(*check_with, "--json"))["notes"]
+        check([n["line"] for n in notes][:1] == [4], notes)
+        check("no rule handles" in notes[0]["text"] or
+              "no rule handles" in notes[1]["text"], notes)
+        d.put("h.jsonl", event_entry("agent", "patch"))
+        out = bailiff(*check_with)
+        has(out, "no rule handles: patch")
+        check("asked for" not in out, out)
+        d.put("h.jsonl", event_entry("user", "patch"))
+        has(bailiff(*check_with, code=3), "nobody asked for a tool")
+        has(bailiff(*check_with, "--log", d.name, code=2),
+            "--history or a directory, not both")
+        has(bailiff(*check_with, "--since", "soon", code=2), "--since wants")
+        has(bailiff("policy", "check", path, "-c", "/nonexistent", code=3),
             "/nonexistent")
 
 

@@ -82,6 +82,50 @@ static void arena_limit_is_exact(void **state)
     arena_fini(&a);
 }
 
+static void budget_is_exact(void **state)
+{
+    (void)state;
+    struct memfault mf;
+    struct mem_budget b;
+    memfault_init(&mf);
+    mem_budget_init(&b, &mf.mem, 4096);
+    unsigned char *one = mem_alloc(&b.mem, 1000);
+    CHECK(one != NULL && one[999] == 0);
+    const size_t head = b.used_bytes - 1000;
+    CHECK(mem_alloc(&b.mem, 4096 - 1000 - 2 * head + 1) == NULL);
+    CHECK(b.reached);
+    unsigned char *rest = mem_alloc(&b.mem, 4096 - 1000 - 2 * head);
+    CHECK(rest != NULL && b.used_bytes == 4096);
+    CHECK_UINT(mf.peak_bytes, 4096);
+    CHECK(mem_alloc(&b.mem, 0) == NULL);
+    CHECK(mem_resize(&b.mem, one, 1000, 1001) == NULL);
+    one[0] = 7;
+    one = mem_resize(&b.mem, one, 1000, 500);
+    CHECK(one != NULL && one[0] == 7 && b.used_bytes == 3596);
+    CHECK(mem_resize(&b.mem, one, 500, SIZE_MAX) == NULL);
+    mem_release(&b.mem, one);
+    mem_release(&b.mem, rest);
+    CHECK_UINT(b.used_bytes, 0);
+    one = mem_resize(&b.mem, NULL, 0, 8);
+    CHECK(one != NULL && mem_alloc(&b.mem, SIZE_MAX) == NULL);
+    mem_release(&b.mem, one);
+    memfault_check_clean(&mf);
+}
+
+/* What the parent refuses is no matter of the budget. */
+static void budget_passes_on(void **state)
+{
+    (void)state;
+    struct memfault mf;
+    struct mem_budget b;
+    memfault_init(&mf);
+    mem_budget_init(&b, &mf.mem, 4096);
+    mf.fail_at = 1;
+    CHECK(mem_alloc(&b.mem, 8) == NULL);
+    CHECK(!b.reached && b.used_bytes == 0);
+    memfault_check_clean(&mf);
+}
+
 static void arena_resizes_by_copy(void **state)
 {
     (void)state;
@@ -150,6 +194,8 @@ int main(void)
         cmocka_unit_test(copies),
         cmocka_unit_test(arena_gives_aligned_zeroes),
         cmocka_unit_test(arena_limit_is_exact),
+        cmocka_unit_test(budget_is_exact),
+        cmocka_unit_test(budget_passes_on),
         cmocka_unit_test(arena_resizes_by_copy),
         cmocka_unit_test(arena_clear_keeps_the_first_block),
         cmocka_unit_test(small_arena_stays_small),

@@ -4,8 +4,10 @@
 
 #include <string.h>
 
+#include "adapters/json_doc.h"
 #include "sidecar/config/yaml_doc.h"
 #include "sidecar/policy_compare.h"
+#include "tests/lib/memfault.h"
 
 #define HEAD "apiVersion: bailiff/v1\nkind: Policy\n"
 #define BASE ",\"base\":\"https://idp/scim\""
@@ -276,6 +278,49 @@ static void hostile_lines_are_passed_over(void **state)
     compare_free(c);
 }
 
+/* Entries about ever more agents, until it ends. */
+static int fill(struct replay *r, struct fail *f)
+{
+    int rc = 0;
+    for (unsigned i = 0; rc >= 0 && i < 1000000; i++) {
+        char text[256];
+        struct replay_answer answer;
+        struct arena a;
+        const struct doc *entry;
+        (void)snprintf(text, sizeof text,
+                       "{\"t\":1000000,\"kind\":\"read\"" BASE
+                       ",\"uri\":\"/Agents/%u\",\"subject_kind\":\"agent\","
+                       "\"result\":\"qualified\",\"took\":5,\"etag\":\"a\","
+                       "\"resource\":{\"active\":true}}",
+                       i);
+        arena_init(&a, mem_system(), 65536);
+        CHECK_OK(json_doc_parse(&a.mem, span_str(text), 65536, &entry, f), f);
+        rc = replay_entry(r, entry, &answer, f);
+        arena_fini(&a);
+    }
+    return rc;
+}
+
+static void it_takes_no_more_than_its_bytes(void **state)
+{
+    (void)state;
+    const size_t most = 8u << 20;
+    struct memfault mf;
+    struct fail f = {0};
+    struct replay *r;
+    memfault_init(&mf);
+    const struct replay_conf conf = {
+        .policy = policy_of(PAY), .mem = &mf.mem, .bytes_max = most};
+    CHECK_OK(replay_new(&conf, &r, &f), &f);
+    const size_t own = mf.live_bytes;
+    CHECK(own < most);
+    CHECK_INT(fill(r, &f), RC_LIMIT);
+    CHECK_STR(f.text, "the replay takes more than 8 MiB");
+    CHECK(mf.peak_bytes > most / 2 && mf.peak_bytes < most + own);
+    replay_free(r);
+    memfault_check_clean(&mf);
+}
+
 #define NAMED(t, since)                                                        \
     "{\"t\":" t ",\"kind\":\"policy\",\"since\":" since                        \
     ",\"resource\":[\"title\"],\"also\":[\"title\"],\"event\":[]}"
@@ -356,6 +401,7 @@ int main(void)
         cmocka_unit_test(people_act_in_a_replay_too),
         cmocka_unit_test(an_older_read_does_not_say_what_is_named_since),
         cmocka_unit_test(hostile_lines_are_passed_over),
+        cmocka_unit_test(it_takes_no_more_than_its_bytes),
     };
     arena_init(&texts, mem_system(), 16 * 1024 * 1024);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
