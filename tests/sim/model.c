@@ -289,7 +289,8 @@ static void agent_read(struct sim *w, const struct reading *r, const char *etag,
     s->active = active;
     w->p.step_found = !active && s->found != 2;
     s->found = active ? 1 : 2;
-    (void)snprintf(good ? s->etag : s->etag_seen, sizeof own, "%s", own);
+    if (good || own[0] != 0)
+        (void)snprintf(good ? s->etag : s->etag_seen, sizeof own, "%s", own);
     w->p.step_qualified = good;
     w->n.qualified += good;
     w->n.not_yet += !good;
