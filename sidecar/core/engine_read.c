@@ -130,6 +130,18 @@ static bool qualifies(const struct engine *e, const struct subject *s,
     return s->rare->read.start_ms >= *ret_again_ms;
 }
 
+/* Only a qualifying read moves the ETag that later ones must differ from: a
+ * lagging replica could flip back otherwise. One that came without an ETag, as
+ * in many a list, has not shown another. */
+static void mark_etag(struct engine *e, struct subject *s, struct span etag,
+                      bool good)
+{
+    if (good)
+        note_rc(e, subject_set_text(&e->subjects, &s->etag, etag));
+    else if (etag.n > 0)
+        note_rc(e, subject_set_text(&e->subjects, &s->etag_seen, etag));
+}
+
 /* ----------------------------------------------------------- relations */
 
 /* What a resource says it is related to. */
@@ -424,8 +436,7 @@ static void read_related(struct engine *e, struct subject *s,
     }
     record_read(e, s, good ? "qualified" : "not_yet", etag, SPAN(""), true);
     history_read(e, s, good ? "qualified" : "not_yet", resource);
-    note_rc(e, subject_set_text(&e->subjects, good ? &s->etag : &s->etag_seen,
-                                etag));
+    mark_etag(e, s, etag, good);
     if (s->kind == SUBJECT_USER)
         found_state(e, s, s->active ? FOUND_ACTIVE : FOUND_NOT_ACTIVE,
                     EVENT_FOUND_INACTIVE, resource);
@@ -494,11 +505,8 @@ static void read_agent(struct engine *e, struct subject *s)
     s->active = says_active(resource);
     if (s->attrs == NULL)
         keep_attributes(e, s, resource); /* shown, not trusted, until then */
-    /* Only a qualifying read moves the ETag that later ones must differ from:
-     * a lagging replica could flip back otherwise. */
     struct span kept = keep(e, etag);
-    note_rc(e, subject_set_text(&e->subjects, good ? &s->etag : &s->etag_seen,
-                                kept));
+    mark_etag(e, s, kept, good);
     record_read(e, s, good ? "qualified" : "not_yet", kept, SPAN(""), true);
     history_read(e, s, good ? "qualified" : "not_yet", resource);
     found_state(e, s, s->active ? FOUND_ACTIVE : FOUND_NOT_ACTIVE,
@@ -587,14 +595,14 @@ void on_read_done(struct engine *e)
     const enum found before = s->found;
     unsigned base = s->base;
     read_over(e, s);
-    bool has_body = in->result == READ_OK ||
-                    (in->result == READ_NOT_MODIFIED &&
-                     s->rare->read.conditional && s->attrs != NULL);
     if (left_open(e, s)) {
         read_alone(e, s);
         start_reads(e, base);
         return;
     }
+    bool has_body = in->result == READ_OK ||
+                    (in->result == READ_NOT_MODIFIED &&
+                     s->rare->read.conditional && s->attrs != NULL);
     if (in->result == READ_GONE)
         read_gone(e, s);
     else if (!has_body)

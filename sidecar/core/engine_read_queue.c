@@ -141,15 +141,23 @@ static bool has_budget(const struct engine *e, unsigned base)
 
 /* ------------------------------------------------------------------ lists */
 
-/* First of the queue, and may it be read together with others? Somebody of whom
- * nothing is known is not: nobody could tell what the list leaves out. */
-static struct subject *first_for_list(struct list *q)
+/* Somebody of whom nothing is known is read alone: nobody could tell what the
+ * list leaves out. */
+static bool may_be_listed(const struct subject *s)
 {
-    struct subject *s = list_empty(q) ? NULL : reader_of(q->head.next);
-    if (s == NULL || s->kind == SUBJECT_GROUP || s->attrs == NULL ||
-        s->rare->read.unlisted || class_of(s) != s->rare->read.class)
+    const struct read_state *read = &s->rare->read;
+    return s->kind != SUBJECT_GROUP && s->attrs != NULL && !read->unlisted &&
+           class_of(s) == read->class;
+}
+
+/* The first of the queue if it goes into a list of this kind, or NULL. */
+static struct subject *next_for_list(const struct list *q,
+                                     enum subject_kind kind)
+{
+    if (list_empty(q))
         return NULL;
-    return s;
+    struct subject *s = reader_of(q->head.next);
+    return s->kind == kind && may_be_listed(s) ? s : NULL;
 }
 
 static bool list_is_due(const struct engine *e, unsigned base)
@@ -161,33 +169,30 @@ static bool list_is_due(const struct engine *e, unsigned base)
            b->listing < most && e->in->now_ms >= b->list_from_ms;
 }
 
-/* The first of the queue, and those behind it that go into the same list. */
+/* It, and those in the queue that go into the same list. */
 static void start_list(struct engine *e, struct list *q, struct subject *s)
 {
-    const unsigned base = s->base, kind = s->kind;
+    const struct engine_base *conf = &e->conf->bases[s->base];
     const uint64_t list = new_id(e);
-    e->bases[base].listing++;
-    for (unsigned n = 0; n < e->conf->bases[base].list_max; n++) {
+    e->bases[s->base].listing++;
+    for (unsigned n = 0; s != NULL && n < conf->list_max; n++) {
         leave_read_queue(e, s);
         start_read(e, s, list);
-        s = first_for_list(q);
-        if (s == NULL || s->kind != kind)
-            break;
+        s = next_for_list(q, s->kind);
     }
 }
 
-/* One request: a list only where there are two for it. */
+/* One request for the first of the queue; a list where there are two for it. */
 static void start_request(struct engine *e, unsigned base, struct list *q)
 {
     struct subject *s = reader_of(q->head.next);
-    const bool may = list_is_due(e, base) && first_for_list(q) == s;
+    const bool may = list_is_due(e, base) && may_be_listed(s);
     e->bases[base].reading++;
     leave_read_queue(e, s);
-    struct subject *second = may ? first_for_list(q) : NULL;
-    if (second == NULL || second->kind != s->kind)
-        start_read(e, s, 0);
-    else
+    if (may && next_for_list(q, s->kind) != NULL)
         start_list(e, q, s);
+    else
+        start_read(e, s, 0);
 }
 
 /* Those of one list are side by side in e->reading. */

@@ -260,9 +260,11 @@ static bool take_listed(struct mem *m, const struct scim_ids *ids,
                         const struct doc *resource, struct scim_listed *ret)
 {
     struct fail f;
-    struct span id = doc_text(resource, SPAN("id"));
+    const struct doc *id = doc_iget(resource, SPAN("id"));
     unsigned i = 0;
-    while (i < ids->count && (id.n == 0 || !span_eq(ids->at[i], id)))
+    if (id == NULL || id->kind != DOC_TEXT || id->text.n == 0)
+        return false;
+    while (i < ids->count && !span_eq(ids->at[i], id->text))
         i++;
     if (i == ids->count)
         return false;

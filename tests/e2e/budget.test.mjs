@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ask, tell, useWorld } from './peers/scenario.mjs';
 import { now, until } from './peers/wait.mjs';
-import { POLICY } from './peers/world.mjs';
+import { GROUP_POLICY as policy } from './peers/world.mjs';
 
 const MEMBERS = 2000; // of which the sidecar has met as many as are at work
 const AT_WORK = 200;
@@ -13,14 +13,6 @@ const RATE = 100;
 const CONCURRENCY = 4;
 const ASKED_MEANWHILE = 20;
 const GROUP = '/Groups/crowd';
-
-const policy = POLICY.replace('rules:\n', `rules:
-  - name: group-changed
-    events: [patch]
-    subject: group
-    applies_to: members
-    do: [refresh]
-`);
 
 function configure(config) {
     Object.assign(config.feeds[0].scim, { rate: RATE, concurrency: CONCURRENCY });

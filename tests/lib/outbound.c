@@ -24,6 +24,19 @@ void outbound_open(struct outbound *o, responder_fn fn, void *ctx)
     CHECK(mkdtemp(o->dir) != NULL);
 }
 
+struct scim *outbound_scim(struct outbound *o, struct config_feed *feed)
+{
+    struct scim *s = NULL;
+    struct fail f;
+    unsigned base;
+    feed->scim_base = outbound_url(o, "/v2");
+    feed->trust.allow_http = true;
+    CHECK_OK(scim_new(&o->loop, o->fetch, o->oauth, o->work, &s, &f), &f);
+    CHECK_OK(scim_add(s, feed, 0, &base, &f), &f);
+    CHECK_UINT(base, 0);
+    return s;
+}
+
 static void count(void *ctx)
 {
     ((struct outbound *)ctx)->closed++;

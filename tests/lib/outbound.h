@@ -6,8 +6,7 @@
 #ifndef TESTS_LIB_OUTBOUND_H
 #define TESTS_LIB_OUTBOUND_H
 
-#include "sidecar/io/oauth.h"
-#include "sidecar/io/work.h"
+#include "sidecar/io/scim.h"
 #include "tests/lib/responder.h"
 
 struct outbound {
@@ -36,6 +35,10 @@ struct span outbound_url(struct outbound *o, const char *path);
 /* A file (mode 0600) with these bytes; its path. */
 struct span outbound_file(struct outbound *o, const char *name,
                           struct span bytes);
+
+/* SCIM reads from the peer at /v2, of one base; `feed` is completed, but for
+ * the budget. Closed with scim_close. */
+struct scim *outbound_scim(struct outbound *o, struct config_feed *feed);
 
 void outbound_alarm(struct outbound *o, uint64_t ms);
 

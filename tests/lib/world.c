@@ -634,6 +634,17 @@ bool world_reply(struct world *w, const char *uri, enum read_result result,
     return true;
 }
 
+void world_crowd(struct world *w, unsigned n)
+{
+    (void)world_hello(w, "r1", "/Agents/0", "");
+    for (unsigned i = 0; i < n; i++) {
+        const char *uri = (const char *)world_text(w, "/Agents/%u", i).p;
+        (void)world_ask(w, uri, "x");
+        CHECK(world_reply(w, uri, READ_OK, "e0", IN_GROUP));
+        CHECK_STR(world_says(w, world_begin(w, uri, "x", uri + 1)), "allow");
+    }
+}
+
 const struct out_job *world_job(const struct world *w, enum job_kind kind)
 {
     for (unsigned i = 0; i < w->job_count; i++)

@@ -145,6 +145,10 @@ bool world_reply(struct world *w, const char *uri, enum read_result result,
 #define ACTIVE "{\"active\":true}"
 #define INACTIVE "{\"active\":false}"
 
+/* Agents 0 to n-1, active members of /Groups/g, each with a running call. */
+void world_crowd(struct world *w, unsigned n);
+#define IN_GROUP "{\"active\":true,\"groups\":[{\"value\":\"g\"}]}"
+
 /* Attempts under way of this kind; the oldest, or NULL. */
 const struct out_job *world_job(const struct world *w, enum job_kind kind);
 void world_job_done(struct world *w, const struct out_job *j,

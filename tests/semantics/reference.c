@@ -421,7 +421,7 @@ void ref_read(struct ref *r, const struct ref_read *told)
     s->active = says_active(read->resource);
     if (good)
         s->etag = read->etag;
-    else
+    else if (read->etag.n > 0)
         s->etag_seen = read->etag;
     if (s->kind == SUBJECT_AGENT || r->policy->agents_where != NULL)
         read_agent(r, s, read, good);

@@ -268,13 +268,15 @@ static void take_over(struct model_subject *s, const struct reading *r,
     s->read_start = r->started;
     s->read_ms = r->started_ms;
     s->open = false;
+    if (shown != NULL)
+        s->kept_external = shown->external;
+    s->attr_external = s->kept_external;
     if (shown == NULL)
-        return; /* 304: what it had */
+        return; /* 304: what it had, even if a replica said 404 meanwhile */
     s->groups = shown->groups;
     s->owners = shown->owners;
     s->attr_active = shown->active;
     s->attr_money = shown->groups & 1;
-    s->attr_external = shown->external;
 }
 
 static void agent_read(struct sim *w, const struct reading *r, const char *etag,
@@ -289,7 +291,8 @@ static void agent_read(struct sim *w, const struct reading *r, const char *etag,
     s->active = active;
     w->p.step_found = !active && s->found != 2;
     s->found = active ? 1 : 2;
-    (void)snprintf(good ? s->etag : s->etag_seen, sizeof own, "%s", own);
+    if (good || own[0] != 0)
+        (void)snprintf(good ? s->etag : s->etag_seen, sizeof own, "%s", own);
     w->p.step_qualified = good;
     w->n.qualified += good;
     w->n.not_yet += !good;

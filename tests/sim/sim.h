@@ -284,6 +284,7 @@ struct model_subject {
     bool known, active, feed_removed;
     unsigned groups, owners; /* of the last qualifying read, or linked since */
     bool attr_active, attr_money, attr_external; /* what that read said */
+    bool kept_external;     /* the last of these that was no guess */
     unsigned pending_count; /* statements whose rule a read must decide */
     unsigned short pending[PENDING_MAX];
     uint64_t epoch_above; /* an allow needs a later one than this */

@@ -168,6 +168,7 @@ static void feed_values(void **state)
     CHECK_UINT(hr->audiences.count, 2);
     CHECK_UINT(hr->scim_rate_per_s, 7);
     CHECK_UINT(hr->scim_concurrency, 8);
+    CHECK_UINT(hr->scim_list_reads, 0);
     CHECK_UINT(hr->type_count, 2);
     CHECK_SPAN(hr->types[0].segment, SPAN("Bots"));
     CHECK_UINT(hr->types[1].kind, SUBJECT_USER);

@@ -107,14 +107,19 @@ static void test_event_during_read(void **state)
 static void test_seen_before(void **state)
 {
     (void)state;
-    for (int restart = 0; restart < 2; restart++) {
+    for (int row = 0; row < 3; row++) {
         struct world *w = open_settled(STOP);
         (void)EVENT(w, .jti = "a", .type = EVENT_PATCH, .uri = A1);
         (void)world_ask(w, A1, "deploy");
         (void)EVENT(w, .jti = "b", .type = EVENT_DEACTIVATE, .uri = A1);
         CHECK(world_reply(w, A1, READ_OK, "e1", ACTIVE)); /* of before b */
-        if (restart == 1)
+        if (row == 1)
             CHECK_INT(world_restart(w), 0);
+        if (row == 2) { /* an answer without one takes nothing back */
+            (void)world_ask(w, A1, "deploy");
+            CHECK(world_reply(w, A1, READ_OK, "", ACTIVE));
+            (void)EVENT(w, .jti = "c", .type = EVENT_DEACTIVATE, .uri = A1);
+        }
         (void)world_ask(w, A1, "deploy");
         CHECK(world_reply(w, A1, READ_OK, "e1", ACTIVE)); /* lagging */
         CHECK_STR(world_may(w, A1, "deploy"), "agent_suspended");

@@ -10,9 +10,6 @@
 #define BUDGET 4
 #define LIST 10
 
-static const char in_group[] =
-    "{\"active\":true,\"groups\":[{\"value\":\"g\"}]}";
-
 static const char *uri_of(struct world *w, unsigned i)
 {
     return (const char *)world_text(w, "/Agents/%u", i).p;
@@ -22,14 +19,7 @@ static const char *uri_of(struct world *w, unsigned i)
 static struct world *open_members(const char *policy)
 {
     struct world *w = world_open(policy);
-    (void)world_hello(w, "r1", "/Agents/0", "");
-    for (unsigned i = 0; i < AGENTS; i++) {
-        const char *uri = uri_of(w, i);
-        (void)world_ask(w, uri, "x");
-        CHECK(world_reply(w, uri, READ_OK, "e0", in_group));
-        uint64_t q = world_begin(w, uri, "x", uri + 1);
-        CHECK_STR(world_says(w, q), "allow");
-    }
+    world_crowd(w, AGENTS);
     w->conf.bases[0].reads_max = BUDGET;
     w->conf.bases[0].list_max = LIST;
     return w;
@@ -88,7 +78,7 @@ static void end_request(struct world *w, enum read_result result,
     unsigned n = list == 0 ? 1 : members(w, list, uris);
     for (unsigned i = 0; i < n; i++)
         CHECK(world_reply(w, uris[i], list == 0 ? READ_OK : result, etag,
-                          in_group));
+                          IN_GROUP));
 }
 
 /* Until nothing is in flight; returns the number of requests. */
@@ -208,14 +198,14 @@ static void test_asked(void **state)
             if (w->reads[i].list != 0)
                 continue;
             CHECK(world_reply(w, (const char *)w->reads[i].uri.p, READ_OK, "e1",
-                              in_group));
+                              IN_GROUP));
             break;
         }
         turns++;
     }
     CHECK(turns <= 2); /* one, or the turn of the others was just then */
     CHECK_UINT(reading(w, last)->list, 0);
-    CHECK(world_reply(w, last, READ_OK, "e1", in_group));
+    CHECK(world_reply(w, last, READ_OK, "e1", IN_GROUP));
     CHECK_STR(world_says(w, q), "allow");
     world_close(w);
 }
@@ -248,10 +238,10 @@ static const struct {
     unsigned holds;
     bool alone;
 } proofs[] = {
-    {"another version", READ_OK, "e1", in_group, false, "allow", 0, false},
-    {"the version of before", READ_OK, "e0", in_group, false, "wait", 0, false},
-    {"no version", READ_OK, "", in_group, false, "wait", 0, false},
-    {"an event meanwhile", READ_OK, "e1", in_group, true, "wait", 0, false},
+    {"another version", READ_OK, "e1", IN_GROUP, false, "allow", 0, false},
+    {"the version of before", READ_OK, "e0", IN_GROUP, false, "wait", 0, false},
+    {"no version", READ_OK, "", IN_GROUP, false, "wait", 0, false},
+    {"an event meanwhile", READ_OK, "e1", IN_GROUP, true, "wait", 0, false},
     {"inactive", READ_OK, "e0", INACTIVE_IN_GROUP, false, "agent_suspended", 1,
      false},
     {"left out", READ_UNLISTED, "", NULL, false, "wait", 0, true},

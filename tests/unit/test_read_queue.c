@@ -13,21 +13,11 @@ static const char *uri_of(struct world *w, unsigned i)
     return (const char *)world_text(w, "/Agents/%u", i).p;
 }
 
-static const char in_group[] =
-    "{\"active\":true,\"groups\":[{\"value\":\"g\"}]}";
-
 /* All known, all members of one group, each with a running call. */
 static struct world *open_members(void)
 {
     struct world *w = world_open("defaults: {max_age: 1h}\n");
-    (void)world_hello(w, "r1", "/Agents/0", "");
-    for (unsigned i = 0; i < AGENTS; i++) {
-        const char *uri = uri_of(w, i);
-        (void)world_ask(w, uri, "x");
-        CHECK(world_reply(w, uri, READ_OK, "e0", in_group));
-        uint64_t q = world_begin(w, uri, "x", uri + 1);
-        CHECK_STR(world_says(w, q), "allow");
-    }
+    world_crowd(w, AGENTS);
     w->conf.bases[0].reads_max = BUDGET;
     return w;
 }
@@ -53,7 +43,7 @@ static unsigned answer_one(struct world *w, const char *etag)
         const char *uri = uri_of(w, i);
         if (world_reading(w, uri) == 0)
             continue;
-        CHECK(world_reply(w, uri, READ_OK, etag, in_group));
+        CHECK(world_reply(w, uri, READ_OK, etag, IN_GROUP));
         return i;
     }
     return AGENTS;
@@ -97,7 +87,7 @@ static void test_asked_first(void **state)
         turns++;
     }
     CHECK(turns <= 2); /* one, or the turn of the others was just then */
-    CHECK(world_reply(w, last, READ_OK, "e1", in_group));
+    CHECK(world_reply(w, last, READ_OK, "e1", IN_GROUP));
     CHECK_STR(world_says(w, q), "allow");
     world_close(w);
 }

@@ -11,7 +11,6 @@ struct world {
     struct outbound o;
     struct scim *scim;
     struct config_feed feed;
-    unsigned base;
     const char *raw;       /* the answer; NULL: silence */
     const char *probe_raw; /* to ServiceProviderConfig */
     char head[1024];
@@ -64,15 +63,9 @@ static void on_done(void *ctx, struct scim_result *r)
 
 static void world_open(struct world *w)
 {
-    struct fail f;
     memset(w, 0, sizeof *w);
     outbound_open(&w->o, server, w);
-    w->feed.scim_base = outbound_url(&w->o, "/v2");
-    w->feed.trust.allow_http = true;
-    CHECK_OK(
-        scim_new(&w->o.loop, w->o.fetch, w->o.oauth, w->o.work, &w->scim, &f),
-        &f);
-    CHECK_OK(scim_add(w->scim, &w->feed, 0, &w->base, &f), &f);
+    w->scim = outbound_scim(&w->o, &w->feed);
 }
 
 static void on_closed(void *ctx)

@@ -35,6 +35,15 @@ gate:
   - {name: everything, tools: ["*"], require: 'active eq true'}
 `;
 
+/** POLICY, and members are read again when something is said of their group. */
+export const GROUP_POLICY = POLICY.replace('rules:\n', `rules:
+  - name: group-changed
+    events: [patch]
+    subject: group
+    applies_to: members
+    do: [refresh]
+`);
+
 export class World {
     /** Everything to be closed at the end, latest first. */
     #open = [];
