@@ -81,8 +81,6 @@ int cmd_feeds(int argc, char **argv)
     const int count = cli_parse(argc, argv, options, words, 1);
     if (count < 0)
         return EXIT_USAGE;
-    if (!span_eq(span_str(words[0]), SPAN("list")))
-        return cli_usage("feeds: only 'list', not '%s'", words[0]);
     int code = operator_open(&o);
     if (code == EXIT_YES)
         code = list(&o);
