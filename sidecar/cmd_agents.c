@@ -101,7 +101,7 @@ static void print_list(struct list *l, bool more)
         buf_put_str(out, l->standing != NULL || l->o->feed != NULL
                              ? "No agent matches.\n"
                              : "No agent is known yet: none was asked about, "
-                               "and no statement came. `bailiff feeds` shows "
+                               "and no statement came.\n`bailiff feeds` shows "
                                "the sources.\n");
         return;
     }

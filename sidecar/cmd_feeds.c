@@ -59,7 +59,7 @@ static int list(struct operator* o)
     }
     if (feeds == NULL || feeds->count == 0) {
         buf_put_str(&o->out,
-                    "No feed is configured: bailiff hears nothing. "
+                    "No feed is configured: bailiff hears nothing.\n"
                     "Add one under `feeds:` in bailiff.yaml.\n");
         return EXIT_YES;
     }

@@ -116,7 +116,7 @@ static void put_notes(struct buf *out, const struct log_report *r, bool beside)
     else if (r->kept_size == 0)
         buf_put_str(out,
                     "  not compared with a checkpoint kept elsewhere "
-                    "(--checkpoint): a cut tail with an old checkpoint "
+                    "(--checkpoint):\n    a cut tail with an old checkpoint "
                     "would pass\n");
     if (r->others > 0)
         buf_printf(out, "  %u signatures by other keys were not checked\n",
@@ -126,7 +126,7 @@ static void put_notes(struct buf *out, const struct log_report *r, bool beside)
     if (beside)
         buf_put_str(out,
                     "  the key came from beside the log: whoever could change "
-                    "the log could change it too\n");
+                    "the log\n    could change it too\n");
 }
 
 static void put_text(struct buf *out, const struct term *t,

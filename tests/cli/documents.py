@@ -2,12 +2,13 @@
 """What documents and helps say about the program: commands, options, paths,
 examples. `run` collects these."""
 import glob
+import json
 import os
 import re
 import shlex
 import tempfile
 
-from call import ROOT, bailiff, check, want, write
+from call import ROOT, bailiff, check, good_config, want, write
 
 PAGES = ("README.md", "ARCHITECTURE.md", "SECURITY.md", "docs/*.md")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
@@ -87,6 +88,32 @@ def test_man_page_has_every_command():
         check(f"bailiff {name}" in page, "bailiff.1 does not have", name)
         for option in options_of(text):
             check(option in page, "bailiff.1 does not have", option, "of", name)
+
+
+def members(answer):
+    """The names of all members of an answer, however deep."""
+    if isinstance(answer, list):
+        return set().union(*map(members, answer))
+    if not isinstance(answer, dict):
+        return set()
+    return set(answer).union(*map(members, answer.values()))
+
+
+def test_man_page_has_every_member_of_check():
+    with open(os.path.join(ROOT, "docs/man/bailiff.1")) as f:
+        page = f.read()
+    with tempfile.TemporaryDirectory() as d:
+        good_config(d)
+        write(f"{d}/next.yaml", "kind: Policy\nruels: []\n")
+        with open(f"{d}/bailiff.yaml") as f:
+            text = f.read().replace("{file: policy.yaml}",
+                                    "{file: policy.yaml, candidate: next.yaml}")
+        write(f"{d}/bailiff.yaml", text)
+        r = bailiff("check", "-c", f"{d}/bailiff.yaml", "--json")
+        names = members(json.loads(r.out))
+    check({"candidate", "notes", "advice"} <= names, names)
+    for name in names:
+        check(re.search(rf"\b{name}\b", page), "bailiff.1 lacks", name)
 
 
 def command_lines(text):
