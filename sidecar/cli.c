@@ -36,11 +36,34 @@ int cli_fail(const struct fail *f)
     return EXIT_ENVIRONMENT;
 }
 
+/* NULL: all options are known. Commands run one after the other, if at all. */
+static const char *explained;
+
+void cli_explained(const char *help)
+{
+    explained = help;
+}
+
+/* Several commands may share a table of options. */
+static bool is_explained(const struct cli_option *o)
+{
+    const size_t n = strlen(o->name);
+    const char *at = explained;
+    if (explained == NULL)
+        return true;
+    while ((at = strstr(at, "--")) != NULL) {
+        at += 2;
+        if (strncmp(at, o->name, n) == 0 && strchr(" \n", at[n]) != NULL)
+            return true;
+    }
+    return false;
+}
+
 static const struct cli_option *find(const struct cli_option *options,
                                      struct span name)
 {
     for (; options->name != NULL; options++)
-        if (span_eq(span_str(options->name), name))
+        if (span_eq(span_str(options->name), name) && is_explained(options))
             return options;
     return NULL;
 }
@@ -49,7 +72,8 @@ static const struct cli_option *find_letter(const struct cli_option *options,
                                             char letter)
 {
     for (; options->name != NULL; options++)
-        if (options->letter != '\0' && options->letter == letter)
+        if (options->letter != '\0' && options->letter == letter &&
+            is_explained(options))
             return options;
     return NULL;
 }
@@ -60,7 +84,8 @@ static int unknown(const char *command, const struct cli_option *options,
     struct span best = {NULL, 0};
     unsigned distance = GUESS_NONE;
     for (; options->name != NULL; options++)
-        guess_try(name, span_str(options->name), &best, &distance);
+        if (is_explained(options))
+            guess_try(name, span_str(options->name), &best, &distance);
     if (best.n > 0)
         (void)cli_usage("%s: unknown option %s; did you mean --%.*s?", command,
                         arg, PRSPAN(best));

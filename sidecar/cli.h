@@ -20,6 +20,10 @@ struct cli_option {
     const char **value;
 };
 
+/* From now on cli_parse knows only the options that this help explains: what a
+ * command would pass over without a word is a mistake. `help` is a literal. */
+void cli_explained(const char *help);
+
 /*
  * Sorts argv[1..] into options and plain words (`words`, at most words_max,
  * borrowed from argv). "--" ends the options. `options` ends with a NULL name.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The commands. Each is one file (backup and restore share one), gets its own
- * name as argv[0], and returns an exit code of sidecar/cli.h. The table behind
- * `bailiff help` is in sidecar/commands.c, those under `bailiff policy` in
- * sidecar/cmd_policy_tool.h.
+ * name as argv[0], and returns an exit code of sidecar/cli.h. One with parts
+ * gets "command part" there, and the name of the part as argv[1], or nothing
+ * there when it is bare (sidecar/commands.h). Those under `bailiff policy` are
+ * in sidecar/cmd_policy_tool.h.
  */
 #ifndef SIDECAR_CMD_H
 #define SIDECAR_CMD_H

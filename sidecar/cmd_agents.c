@@ -101,7 +101,7 @@ static void print_list(struct list *l, bool more)
         buf_put_str(out, l->standing != NULL || l->o->feed != NULL
                              ? "No agent matches.\n"
                              : "No agent is known yet: none was asked about, "
-                               "and no statement came. `bailiff feeds` shows "
+                               "and no statement came.\n`bailiff feeds` shows "
                                "the sources.\n");
         return;
     }
@@ -277,8 +277,6 @@ int cmd_agents(int argc, char **argv)
     const bool listing = strcmp(words[0], "list") == 0;
     if (count < 0)
         return EXIT_USAGE;
-    if (!listing && strcmp(words[0], "show") != 0)
-        return cli_usage("agents: 'list' or 'show ID', not '%s'", words[0]);
     if (listing ? count > 1 : count != 2)
         return cli_usage(listing ? "agents list takes no words"
                                  : "agents show needs one agent, for example "

@@ -10,27 +10,44 @@
 #include "sidecar/cli.h"
 #include "sidecar/commands.h"
 
-/* Calls `each` for every --word in a command's option text. */
-static void each_option(const struct command *c,
-                        void (*each)(const char *where, struct span option),
+/* An option stands in front; "--" further right is in its explanation. */
+#define OPTION_COLUMN_MAX 8
+#define FISH_SECOND_WORD "test (count (commandline -opc)) -eq 2"
+
+typedef void (*option_fn)(const char *where, struct span option,
+                          bool takes_value);
+
+/* "  -a, --agent AGENT   ..." or "      --deep          ..." */
+static void one_option(struct span line, option_fn each, const char *where)
+{
+    size_t at = 0;
+    while (at < line.n && !span_starts(span_sub(line, at, line.n), SPAN("--")))
+        at++;
+    size_t end = at;
+    while (end < line.n && line.p[end] != ' ')
+        end++;
+    const bool takes_value = end + 1 < line.n && line.p[end + 1] != ' ';
+    if (at < end && at < OPTION_COLUMN_MAX)
+        each(where, span_sub(line, at, end), takes_value);
+}
+
+/* Calls `each` for every option that the help of a command explains. */
+static void each_option(const struct command *c, option_fn each,
                         const char *where)
 {
-    struct span text = span_str(c->options);
-    for (size_t i = 0; i + 2 < text.n; i++) {
-        if (!span_starts(span_sub(text, i, text.n), SPAN("--")))
-            continue;
-        size_t end = i + 2;
-        while (end < text.n && ((text.p[end] >= 'a' && text.p[end] <= 'z') ||
-                                text.p[end] == '-'))
-            end++;
-        each(where, span_sub(text, i, end));
-        i = end;
+    struct span rest = span_str(c->options);
+    while (rest.n > 0) {
+        const size_t end = span_find(rest, '\n', 0);
+        one_option(span_sub(rest, 0, end), each, where);
+        rest = span_sub(rest, end + 1, rest.n);
     }
 }
 
-static void plain_option(const char *where, struct span option)
+static void plain_option(const char *where, struct span option,
+                         bool takes_value)
 {
     (void)where;
+    (void)takes_value;
     (void)printf(" %.*s", PRSPAN(option));
 }
 
@@ -41,7 +58,7 @@ static void print_words(const struct command *c)
     (void)fputs(c->words, stdout);
     for (const struct command *p = c->parts; p != NULL && p->name != NULL; p++)
         (void)printf(" %s", p->name);
-    each_option(c, plain_option, "");
+    each_option(command_bare(c), plain_option, "");
     (void)fputs(" --help", stdout);
 }
 
@@ -115,26 +132,32 @@ static void print_zsh(void)
         "    esac\n"
         "    _files\n"
         "}\n"
-        "compdef _bailiff bailiff");
+        "# The first call of a function that zsh has loaded by its name.\n"
+        "if [ \"$funcstack[1]\" = _bailiff ]; then\n"
+        "    _bailiff \"$@\"\n"
+        "else\n"
+        "    compdef _bailiff bailiff\n"
+        "fi");
 }
 
-static void fish_option(const char *where, struct span option)
+static void fish_option(const char *where, struct span option, bool takes_value)
 {
-    (void)printf("complete -c bailiff -n '%s' -l %.*s\n", where,
-                 PRSPAN(span_sub(option, 2, option.n)));
+    (void)printf("complete -c bailiff -n '%s' -l %.*s%s\n", where,
+                 PRSPAN(span_sub(option, 2, option.n)),
+                 takes_value ? " -r" : "");
 }
 
-/* One command under the condition `where`, and what follows it. */
-static void print_fish_command(const struct command *c, const char *where)
+/* One command, and what follows it. */
+static void fish_command(const struct command *c)
 {
-    char seen[160];
-    (void)printf("complete -c bailiff -n '%s' -a %s -d '%s'\n", where, c->name,
-                 c->summary);
-    (void)snprintf(seen, sizeof seen, "__fish_seen_subcommand_from %s",
-                   c->name);
+    char where[160];
+    (void)printf("complete -c bailiff -n __fish_use_subcommand -a %s -d '%s'\n",
+                 c->name, c->summary);
+    (void)snprintf(where, sizeof where, "__fish_seen_subcommand_from %s%s",
+                   c->name, c->parts == NULL ? "" : "; and " FISH_SECOND_WORD);
     if (c->words[0] != '\0')
-        (void)printf("complete -c bailiff -n '%s' -a '%s'\n", seen, c->words);
-    each_option(c, fish_option, seen);
+        (void)printf("complete -c bailiff -n '%s' -a '%s'\n", where, c->words);
+    each_option(command_bare(c), fish_option, where);
 }
 
 static void fish_part(const struct command *c, const struct command *part)
@@ -145,8 +168,8 @@ static void fish_part(const struct command *c, const struct command *part)
                    "__fish_seen_subcommand_from %s",
                    c->name, part->name);
     (void)printf(
-        "complete -c bailiff -n '__fish_seen_subcommand_from %s; and test "
-        "(count (commandline -opc)) -eq 2' -a %s -d '%s'\n",
+        "complete -c bailiff -n '__fish_seen_subcommand_from %s; "
+        "and " FISH_SECOND_WORD "' -a %s -d '%s'\n",
         c->name, part->name, part->summary);
     each_option(part, fish_option, where);
 }
@@ -154,7 +177,7 @@ static void fish_part(const struct command *c, const struct command *part)
 static void print_fish(void)
 {
     for (const struct command *c = commands; c->name != NULL; c++) {
-        print_fish_command(c, "__fish_use_subcommand");
+        fish_command(c);
         for (const struct command *p = c->parts; p != NULL && p->name != NULL;
              p++)
             fish_part(c, p);

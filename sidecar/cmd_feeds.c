@@ -59,7 +59,7 @@ static int list(struct operator* o)
     }
     if (feeds == NULL || feeds->count == 0) {
         buf_put_str(&o->out,
-                    "No feed is configured: bailiff hears nothing. "
+                    "No feed is configured: bailiff hears nothing.\n"
                     "Add one under `feeds:` in bailiff.yaml.\n");
         return EXIT_YES;
     }
@@ -81,8 +81,6 @@ int cmd_feeds(int argc, char **argv)
     const int count = cli_parse(argc, argv, options, words, 1);
     if (count < 0)
         return EXIT_USAGE;
-    if (!span_eq(span_str(words[0]), SPAN("list")))
-        return cli_usage("feeds: only 'list', not '%s'", words[0]);
     int code = operator_open(&o);
     if (code == EXIT_YES)
         code = list(&o);

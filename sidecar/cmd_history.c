@@ -87,8 +87,6 @@ int cmd_history(int argc, char **argv)
     int n = cli_parse(argc, argv, options, words, 1);
     if (n < 0)
         return EXIT_USAGE;
-    if (n != 1 || strcmp(words[0], "export") != 0)
-        return cli_usage("history: say export; see `bailiff help history`");
     int rc = export_to(&a, out, &f);
     if (rc == RC_INVALID)
         return cli_usage("history export: %s", f.text);

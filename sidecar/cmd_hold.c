@@ -115,15 +115,12 @@ int cmd_hold(int argc, char **argv)
     const bool adding = strcmp(words[0], "add") == 0;
     if (count < 0)
         return EXIT_USAGE;
-    if (count != 2 || (!adding && strcmp(words[0], "lift") != 0))
+    if (count != 2)
         return cli_usage(
-            "hold: 'add AGENT' or 'lift AGENT', for example "
-            "bailiff hold add /Agents/7 --reason \"on fire\"; "
-            "`bailiff agents --standing held` lists who is held");
-    if (adding && c.cause != NULL)
-        return cli_usage("hold add: --cause is for lift");
-    if (!adding && c.tools != NULL)
-        return cli_usage("hold lift: --tools is for add");
+            "%s needs one agent, for example "
+            "bailiff %s /Agents/7 --reason \"on fire\"; "
+            "`bailiff agents --standing held` lists who is held",
+            argv[0], argv[0]);
     int code = operator_check_reason(&c.o, argv[0]);
     if (code != EXIT_YES)
         return code;
@@ -177,7 +174,8 @@ static int list_reviews(struct operator* o)
 
 static int decide(struct change *c, bool approve, const char *agent)
 {
-    int code = operator_check_reason(&c->o, "review");
+    int code = operator_check_reason(
+        &c->o, approve ? "review approve" : "review deny");
     if (code == EXIT_YES)
         code = operator_open(&c->o);
     else
@@ -195,16 +193,16 @@ int cmd_review(int argc, char **argv)
     const int count = parse(&c, argc, argv, words);
     if (count < 0)
         return EXIT_USAGE;
-    if (c.kind != NULL || c.tools != NULL)
-        return cli_usage("review takes no --kind and no --tools");
-    if (count <= 1 && strcmp(words[0], "list") == 0) {
+    if (strcmp(words[0], "list") == 0) {
+        if (count > 1)
+            return cli_usage("review list takes no words");
         int code = operator_open(&c.o);
         if (code == EXIT_YES)
             code = list_reviews(&c.o);
         return operator_close(&c.o, code);
     }
-    const bool approve = strcmp(words[0], "approve") == 0;
-    if (count != 2 || (!approve && strcmp(words[0], "deny") != 0))
-        return cli_usage("review: 'list', 'approve AGENT' or 'deny AGENT'");
-    return decide(&c, approve, words[1]);
+    if (count != 2)
+        return cli_usage("%s needs one agent; `bailiff review` lists who waits",
+                         argv[0]);
+    return decide(&c, strcmp(words[0], "approve") == 0, words[1]);
 }

@@ -9,8 +9,11 @@
 #include "sidecar/operator.h"
 
 struct filter_words {
-    const char *state, *agent, *limit;
+    const char *state, *agent, *rule, *limit;
 };
+
+/* As many as the sidecar lists at once. */
+#define MANY_MAX "10000"
 
 /* What keeps it from being done: its target, or a limit of the policy. */
 static void add_why(struct operator* o, struct table *t, const struct doc *job)
@@ -49,55 +52,93 @@ static void add_row(struct operator* o, struct table *t, const struct doc *job)
     add_why(o, t, job);
 }
 
-static int list(struct operator* o, const struct filter_words *w)
+/* The jobs that match, and the answer that they are in. */
+static int find(struct operator* o, const struct filter_words *w,
+                const struct doc **ret, struct span *ret_text)
 {
-    static const char *const heads[] = {"JOB",  "AGENT",    "ACTION",
-                                        "RULE", "STATE",    "TRIES",
-                                        "NEXT", "DEADLINE", "WHY"};
     struct buf target;
     const struct doc *root;
-    struct span text;
-    struct table t;
     buf_init(&target, &o->arena.mem, 4000);
     buf_put_str(&target, "/v1/jobs");
     operator_query(&target, "state", w->state);
     operator_query(&target, "agent", w->agent);
+    operator_query(&target, "rule", w->rule);
     operator_query(&target, "limit", w->limit);
     operator_query(&target, "feed", o->feed);
     const int code = operator_call(o, operator_str(o, buf_span(&target)),
-                                   (struct span){NULL, 0}, &root, &text);
+                                   (struct span){NULL, 0}, &root, ret_text);
+    if (code == EXIT_YES)
+        *ret = root;
+    return code;
+}
+
+static size_t count_of(const struct doc *root)
+{
+    const struct doc *jobs = doc_get(root, SPAN("jobs"));
+    return jobs == NULL ? 0 : jobs->count;
+}
+
+static bool has_more(const struct doc *root)
+{
+    const struct doc *more = doc_get(root, SPAN("more"));
+    return more != NULL && more->truth;
+}
+
+static void print_jobs(struct operator* o, const struct doc *root)
+{
+    static const char *const heads[] = {"JOB",  "AGENT",    "ACTION",
+                                        "RULE", "STATE",    "TRIES",
+                                        "NEXT", "DEADLINE", "WHY"};
+    struct table t;
+    table_init(&t, &o->arena.mem, heads, 9);
+    DOC_EACH (job, doc_get(root, SPAN("jobs")))
+        add_row(o, &t, job);
+    table_print(&t, &o->term, &o->out);
+}
+
+static int list(struct operator* o, const struct filter_words *w)
+{
+    const struct doc *root;
+    struct span text;
+    const bool all = w->state == NULL && w->agent == NULL && w->rule == NULL &&
+                     o->feed == NULL;
+    const int code = find(o, w, &root, &text);
     if (code != EXIT_YES)
         return code;
-    const struct doc *jobs = doc_get(root, SPAN("jobs"));
     if (o->json) {
         buf_put(&o->out, text);
         buf_put_str(&o->out, "\n");
-    } else if (jobs == NULL || jobs->count == 0) {
-        buf_put_str(&o->out, w->state != NULL || w->agent != NULL
-                                 ? "No job matches.\n"
-                                 : "No jobs: nothing is waiting to be "
-                                   "revoked, cancelled or purged.\n");
+    } else if (count_of(root) == 0) {
+        buf_put_str(&o->out, all ? "No jobs: nothing is waiting to be "
+                                   "revoked, cancelled or purged.\n"
+                                 : "No job matches.\n");
     } else {
-        table_init(&t, &o->arena.mem, heads, 9);
-        DOC_EACH (job, jobs)
-            add_row(o, &t, job);
-        table_print(&t, &o->term, &o->out);
+        print_jobs(o, root);
+        if (has_more(root))
+            buf_printf(&o->out, "There are more than these %zu: see --limit.\n",
+                       count_of(root));
     }
     return EXIT_YES;
 }
 
-static int change(struct operator* o, const char *verb, const char *id)
+static int post(struct operator* o, const char *verb, struct span id,
+                const struct doc **ret, struct span *ret_text)
 {
     struct buf body;
     struct json_out j;
-    const struct doc *root;
-    struct span text;
     operator_body(o, &body, &j, NULL);
-    json_str(&j, "id", id);
+    json_text(&j, "id", id);
     json_close_map(&j);
     const struct span target = operator_printf(o, "/v1/jobs/%s", verb);
-    const int code =
-        operator_call(o, (const char *)target.p, buf_span(&body), &root, &text);
+    return operator_call(o, (const char *)target.p, buf_span(&body), ret,
+                         ret_text);
+}
+
+static int change(struct operator* o, const char *verb, const char *id)
+{
+    const struct doc *root;
+    struct span text;
+    const int code = post(o, verb, span_str(id), &root, &text);
     if (code != EXIT_YES)
         return code;
     if (o->json) {
@@ -112,32 +153,161 @@ static int change(struct operator* o, const char *verb, const char *id)
     return EXIT_YES;
 }
 
+/* ---- what a limit withheld, all of it ---- */
+
+static int only_count(struct operator* o, const char *verb, size_t count)
+{
+    buf_printf(&o->out,
+               "%zu withheld job%s. Nothing was done: to %s %s, say the same "
+               "again with\n--count %zu --reason TEXT\n",
+               count, count == 1 ? "" : "s", verb,
+               count == 1 ? "it" : "them all", count);
+    return EXIT_NO;
+}
+
+static int wrong_count(const char *verb, size_t count, const char *wanted)
+{
+    (void)cli_usage(
+        "jobs %s: %zu withheld jobs match, not %s: nothing was done", verb,
+        count, wanted);
+    return EXIT_NO;
+}
+
+/* Each by itself, as if a person had named it. A job that has ended meanwhile
+ * is refused, and says so; without the sidecar there is no going on. */
+static int change_each(struct operator* o, const char *verb,
+                       const struct doc *jobs)
+{
+    size_t done = 0;
+    int code = EXIT_YES;
+    struct json_out j;
+    json_out_init(&j, &o->out);
+    if (o->json) {
+        json_open_map(&j, NULL);
+        json_open_list(&j, "changed");
+    }
+    for (const struct doc *d = jobs->first; d != NULL; d = d->next) {
+        const struct doc *root;
+        struct span text;
+        const struct span id = operator_text(d, SPAN("id"));
+        const int one = post(o, verb, id, &root, &text);
+        code = one > code ? one : code;
+        if (one == EXIT_ENVIRONMENT)
+            break;
+        done += one == EXIT_YES;
+        if (one == EXIT_YES && o->json)
+            json_text(&j, NULL, id);
+    }
+    if (o->json) {
+        json_close_list(&j);
+        json_u64(&j, "matched", jobs->count);
+        json_close_map(&j);
+        buf_put_str(&o->out, "\n");
+    } else {
+        buf_printf(&o->out, "%zu of %u withheld jobs: %s\n", done, jobs->count,
+                   strcmp(verb, "retry") == 0 ? "started" : "abandoned");
+    }
+    return code;
+}
+
+static int change_withheld(struct operator* o, const char *verb,
+                           const struct filter_words *w, const char *wanted)
+{
+    const struct doc *root;
+    struct span text;
+    uint64_t n = 0;
+    if (wanted != NULL && !span_u64(span_str(wanted), &n))
+        return cli_usage("jobs %s: --count is how many jobs it may change",
+                         verb);
+    const int code = find(o, w, &root, &text);
+    if (code != EXIT_YES)
+        return code;
+    const size_t count = count_of(root);
+    if (wanted != NULL && n == count && count > 0)
+        return change_each(o, verb, doc_get(root, SPAN("jobs")));
+    if (wanted != NULL)
+        return wrong_count(verb, count, wanted);
+    if (o->json) {
+        buf_put(&o->out, text);
+        buf_put_str(&o->out, "\n");
+        return EXIT_NO;
+    }
+    if (count > 0)
+        print_jobs(o, root);
+    else
+        buf_put_str(&o->out, "No withheld job matches.\n");
+    if (has_more(root))
+        buf_put_str(&o->out, "There are more; these come first.\n");
+    return count == 0 ? EXIT_NO : only_count(o, verb, count);
+}
+
+/* ---- words ---- */
+
+struct args {
+    struct operator o;
+    struct filter_words w;
+    const char *verb, *id, *count;
+    bool withheld;
+};
+
+static int check(const struct args *a, int words)
+{
+    const bool listing = strcmp(a->verb, "list") == 0;
+    if (listing)
+        return words <= 1 ? EXIT_YES : cli_usage("jobs list takes no words");
+    if (a->withheld ? words != 1 : words != 2)
+        return cli_usage(
+            "jobs %s needs one job id, or --withheld for all that "
+            "a limit withholds",
+            a->verb);
+    if (!a->withheld &&
+        (a->w.rule != NULL || a->w.agent != NULL || a->count != NULL))
+        return cli_usage(
+            "jobs %s: --rule, --agent and --count go with "
+            "--withheld",
+            a->verb);
+    if (a->withheld && a->count == NULL)
+        return EXIT_YES; /* nothing will be done */
+    return operator_check_reason(
+        &a->o, strcmp(a->verb, "retry") == 0 ? "jobs retry" : "jobs abandon");
+}
+
+static int run(struct args *a)
+{
+    if (strcmp(a->verb, "list") == 0)
+        return list(&a->o, &a->w);
+    if (!a->withheld)
+        return change(&a->o, a->verb, a->id);
+    a->w.state = "withheld";
+    a->w.limit = MANY_MAX;
+    return change_withheld(&a->o, a->verb, &a->w, a->count);
+}
+
 int cmd_jobs(int argc, char **argv)
 {
-    struct operator o = {.config = NULL};
-    struct filter_words w = {NULL, NULL, NULL};
+    struct args a = {.verb = NULL};
     const char *words[2] = {"list", NULL};
     const struct cli_option options[] = {
-        OPERATOR_OPTIONS(&o),           {"reason", 'r', NULL, &o.reason},
-        {"state", 0, NULL, &w.state},   {"agent", 'a', NULL, &w.agent},
-        {"limit", 'n', NULL, &w.limit}, {NULL, 0, NULL, NULL},
+        OPERATOR_OPTIONS(&a.o),
+        {"reason", 'r', NULL, &a.o.reason},
+        {"state", 0, NULL, &a.w.state},
+        {"agent", 'a', NULL, &a.w.agent},
+        {"rule", 0, NULL, &a.w.rule},
+        {"limit", 'n', NULL, &a.w.limit},
+        {"withheld", 'w', &a.withheld, NULL},
+        {"count", 0, NULL, &a.count},
+        {NULL, 0, NULL, NULL},
     };
     const int count = cli_parse(argc, argv, options, words, 2);
     if (count < 0)
         return EXIT_USAGE;
-    const bool listing = strcmp(words[0], "list") == 0;
-    if (!listing && strcmp(words[0], "retry") != 0 &&
-        strcmp(words[0], "abandon") != 0)
-        return cli_usage("jobs: 'list', 'retry ID' or 'abandon ID', not '%s'",
-                         words[0]);
-    if (listing ? count > 1 : count != 2)
-        return cli_usage("jobs %s %s", words[0],
-                         listing ? "takes no words" : "needs one job id");
-    int code = listing ? EXIT_YES : operator_check_reason(&o, argv[0]);
+    a.verb = words[0];
+    a.id = words[1];
+    int code = check(&a, count);
     if (code != EXIT_YES)
         return code;
-    code = operator_open(&o);
+    code = operator_open(&a.o);
     if (code == EXIT_YES)
-        code = listing ? list(&o, &w) : change(&o, words[0], words[1]);
-    return operator_close(&o, code);
+        code = run(&a);
+    return operator_close(&a.o, code);
 }

@@ -19,7 +19,6 @@
 #include "sidecar/operator.h"
 
 #define TEXT_BYTES_MAX (1024 * 1024)
-#define DIGEST_SHOWN 16
 #define PREFIX_MIN 8
 
 static const struct span GET = {NULL, 0};
@@ -66,7 +65,7 @@ static void print_status(struct operator* o, const struct doc *root)
     const struct span mode = operator_text(root, SPAN("mode"));
     const struct doc *refusal = doc_get(root, SPAN("last_refusal"));
     const bool audit = !span_eq(mode, SPAN("enforce"));
-    line(o, "policy", operator_text(root, SPAN("digest")), TONE_BOLD);
+    line(o, "policy", operator_digest(root, SPAN("digest")), TONE_BOLD);
     line(o, "mode",
          doc_get(root, SPAN("audit_until")) == NULL
              ? mode
@@ -86,7 +85,7 @@ static void print_status(struct operator* o, const struct doc *root)
     signature_line(o, "signature", doc_get(root, SPAN("signature")),
                    is_true(root, SPAN("pinned")),
                    SPAN("not signed: bailiff.yaml has no policy.keys"));
-    line(o, "config", operator_text(root, SPAN("config_digest")), TONE_PLAIN);
+    line(o, "config", operator_digest(root, SPAN("config_digest")), TONE_PLAIN);
     signature_line(o, "", doc_get(root, SPAN("config_signature")),
                    is_true(root, SPAN("config_pinned")),
                    SPAN("not signed: started without --signed-by"));
@@ -156,9 +155,7 @@ static void print_history(struct operator* o, const struct doc *list)
         const bool bad = span_eq(doc_text(e, SPAN("outcome")), SPAN("refused"));
         const long long serial = operator_number(e, SPAN("serial"));
         operator_cell(o, &t, operator_ago(o, e, SPAN("time")), TONE_PLAIN);
-        operator_cell(
-            o, &t, span_sub(operator_text(e, SPAN("digest")), 0, DIGEST_SHOWN),
-            TONE_PLAIN);
+        operator_cell(o, &t, operator_digest(e, SPAN("digest")), TONE_PLAIN);
         operator_cell(o, &t, operator_text(e, SPAN("outcome")),
                       bad ? TONE_BAD : TONE_GOOD);
         operator_cell(o, &t, operator_text(e, SPAN("mode")), TONE_PLAIN);

@@ -485,18 +485,14 @@ int cmd_set(int argc, char **argv)
         {NULL, 0, NULL, NULL},
     };
     const char *words[2] = {NULL, NULL};
-    int count = cli_parse(argc, argv, options, words, 2);
-    if (count < 0)
+    if (cli_parse(argc, argv, options, words, 2) < 0)
         return EXIT_USAGE;
-    if (count == 0)
-        return cli_usage(
-            "set: say inspect, verify or verify-jws; see `bailiff help set`");
     if (strcmp(words[0], "inspect") == 0)
         return run_inspect(words[1]);
     if (strcmp(words[0], "verify") == 0)
         return run_verify(&a, words[1]);
-    if (strcmp(words[0], "verify-jws") == 0 && words[1] == NULL)
-        return run_verify_jws(&a);
-    return cli_usage("set: unknown word '%s'; see `bailiff help set`",
-                     words[1] != NULL ? words[1] : words[0]);
+    if (words[1] != NULL)
+        return cli_usage("%s reads standard input; what is '%s' for?", argv[0],
+                         words[1]);
+    return run_verify_jws(&a);
 }

@@ -44,7 +44,7 @@ static struct span mode_text(struct operator* o, const struct doc *root)
     struct buf b;
     buf_init(&b, &o->arena.mem, 512);
     buf_printf(&b, "%.*s, mode %.*s",
-               PRSPAN(operator_text(root, SPAN("policy_digest"))),
+               PRSPAN(operator_digest(root, SPAN("policy_digest"))),
                PRSPAN(operator_text(root, SPAN("mode"))));
     if (rules > 0)
         buf_printf(&b, ", %lld rule%s in audit mode", (long long)rules,
@@ -63,7 +63,7 @@ static void print(struct operator* o, const struct doc *root)
          TONE_BOLD);
     line(o, "policy", mode_text(o, root),
          span_eq(mode, SPAN("enforce")) ? TONE_PLAIN : TONE_WARN);
-    line(o, "config", operator_text(root, SPAN("config_digest")), TONE_PLAIN);
+    line(o, "config", operator_digest(root, SPAN("config_digest")), TONE_PLAIN);
     const struct doc *hold = doc_get(root, SPAN("legal_hold"));
     const bool keeps = hold != NULL && hold->truth;
     line(

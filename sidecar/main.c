@@ -60,9 +60,13 @@ static void print_command(FILE *to, const struct command *c)
                       *c->options == '\0' ? "" : "\n", c->options);
         return;
     }
-    (void)fprintf(to, "usage: bailiff %s COMMAND [ARGUMENTS]\n\n", c->name);
+    (void)fprintf(to, "usage: bailiff %s %s [ARGUMENTS]\n\n", c->name,
+                  c->run == NULL ? "COMMAND" : "[COMMAND]");
     print_table(to, c->parts);
-    (void)fprintf(to, "\n`bailiff %s COMMAND --help` tells more.\n", c->name);
+    (void)fprintf(to, "\n`bailiff %s COMMAND --help` tells more", c->name);
+    if (c->run != NULL)
+        (void)fprintf(to, "; without COMMAND it is `%s`", c->parts->name);
+    (void)fputs(".\n", to);
 }
 
 /* `bailiff help`, `help COMMAND`, `help COMMAND PART`. */
@@ -125,9 +129,10 @@ static int run_command(const struct command *c, int argc, char **argv)
     }
     if (help || part->run == NULL)
         print_command(help ? stdout : stderr, part);
-    if (help)
-        return EXIT_YES;
-    return part->run == NULL ? EXIT_USAGE : part->run(argc, argv);
+    if (help || part->run == NULL)
+        return help ? EXIT_YES : EXIT_USAGE;
+    cli_explained(command_bare(part)->options);
+    return part->run(argc, argv);
 }
 
 static int dispatch(int argc, char **argv)

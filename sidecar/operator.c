@@ -51,6 +51,25 @@ int operator_close(struct operator* o, int code)
     return code;
 }
 
+/* Where to look for what was not found. */
+static const char *advice_on(struct span message)
+{
+    static const struct {
+        const char *says, *advice;
+    } rows[] = {
+        {"no agent ", "; `bailiff agents` lists those that are known"},
+        {"no such agent", "; `bailiff agents` lists those that are known"},
+        {"the agent has no such hold",
+         "; `bailiff agents show AGENT` lists them"},
+        {"no such job", "; `bailiff jobs` lists them"},
+        {"the store is ", "; `bailiff status` tells more"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (span_starts(message, span_str(rows[i].says)))
+            return rows[i].advice;
+    return "";
+}
+
 static int refused(const struct operator* o, const struct admin_answer *a)
 {
     char text[1024];
@@ -66,7 +85,8 @@ static int refused(const struct operator* o, const struct admin_answer *a)
                    "names who may)",
                    PRSPAN(buf_span(&clean)), (unsigned)geteuid());
     else if (message.n > 0)
-        (void)fail(&f, RC_REFUSED, "%.*s", PRSPAN(buf_span(&clean)));
+        (void)fail(&f, RC_REFUSED, "%.*s%s", PRSPAN(buf_span(&clean)),
+                   advice_on(message));
     else
         (void)fail(&f, RC_REFUSED, "%s answered HTTP %u", o->path, a->status);
     buf_fini(&clean);
@@ -176,6 +196,11 @@ struct span operator_text(const struct doc *d, struct span key)
 {
     const struct span s = doc_text(d, key);
     return s.n == 0 ? SPAN("-") : s;
+}
+
+struct span operator_digest(const struct doc *d, struct span key)
+{
+    return span_sub(operator_text(d, key), 0, OPERATOR_DIGEST_SHOWN);
 }
 
 int64_t operator_number(const struct doc *d, struct span key)

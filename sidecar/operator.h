@@ -13,6 +13,7 @@
 #include "sidecar/term.h"
 
 #define OPERATOR_REASON_MAX 512
+#define OPERATOR_DIGEST_SHOWN 16
 #define OPERATOR_MEMORY_MAX (512u * 1024 * 1024)
 
 struct operator
@@ -78,6 +79,8 @@ struct span operator_ago(struct operator* o, const struct doc *d,
                          struct span key);
 /* A text member or "-". */
 struct span operator_text(const struct doc *d, struct span key);
+/* The first digits of a digest member, enough to find it again. */
+struct span operator_digest(const struct doc *d, struct span key);
 /* A number member, or 0. */
 int64_t operator_number(const struct doc *d, struct span key);
 

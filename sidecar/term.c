@@ -8,6 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#define GAP 2               /* between columns */
+#define INDENT 4            /* of what goes on below */
+#define LAST_COLUMNS_MIN 24 /* it is wrapped, but not into a thread */
+
 static unsigned width_of(int fd)
 {
     struct winsize w;
@@ -140,6 +144,13 @@ int table_cell(struct table *t, struct span text, enum tone tone)
     return RC_OK;
 }
 
+/* Where each column begins, and whether a line does: columns that the terminal
+ * has no room for go on below, indented. */
+struct layout {
+    size_t widths[TERM_COLUMNS_MAX], at[TERM_COLUMNS_MAX];
+    bool breaks[TERM_COLUMNS_MAX];
+};
+
 static void measure(const struct table *t, size_t *widths)
 {
     must(t->columns > 0);
@@ -152,54 +163,95 @@ static void measure(const struct table *t, size_t *widths)
     }
 }
 
-/* The first `columns` code points of s. */
-static struct span cut(struct span s, size_t columns)
+static void lay_out(const struct table *t, const struct term *term,
+                    struct layout *l)
 {
-    size_t i = 0;
-    while (i < s.n && columns-- > 0) {
-        const size_t n = printable(span_sub(s, i, s.n));
-        i += n == 0 ? 1 : n;
+    size_t used = 0;
+    measure(t, l->widths);
+    for (unsigned c = 0; c < t->columns; c++) {
+        const bool last = c + 1 == t->columns;
+        const size_t needed = last && l->widths[c] > LAST_COLUMNS_MIN
+                                  ? LAST_COLUMNS_MIN
+                                  : l->widths[c];
+        l->breaks[c] = c > 0 && term->width > 0 && used + needed > term->width;
+        if (l->breaks[c])
+            used = INDENT;
+        l->at[c] = used;
+        used += l->widths[c] + GAP;
     }
-    return span_sub(s, 0, i);
 }
 
-static void put_last(const struct term *term, struct buf *out,
-                     struct term_cell cell, size_t used)
+static void put_blanks(struct buf *out, size_t n)
 {
-    const size_t room = term->width > used + 8 ? term->width - used : SIZE_MAX;
-    const bool whole = term->width == 0 || term_columns(cell.text) <= room;
-    term_tone(term, out, cell.tone,
-              whole ? cell.text : cut(cell.text, room - 1));
-    if (!whole)
-        buf_put_str(out, "\xe2\x80\xa6");
-    buf_put_str(out, "\n");
+    while (n-- > 0)
+        buf_put_str(out, " ");
+}
+
+/* How much of `s` goes into one line of `room` columns: up to a blank, if there
+ * is one. */
+static struct span first_line(struct span s, size_t room)
+{
+    size_t i = 0, blank = 0;
+    for (size_t columns = 0; i < s.n && columns < room; columns++) {
+        const size_t n = printable(span_sub(s, i, s.n));
+        i += n == 0 ? 1 : n;
+        if (i < s.n && s.p[i] == ' ')
+            blank = i;
+    }
+    return span_sub(s, 0, i == s.n || blank == 0 ? i : blank);
+}
+
+/* The last column is wrapped below itself. */
+static void put_last(const struct term *term, struct buf *out,
+                     struct term_cell cell, size_t at)
+{
+    const size_t room =
+        term->width >= at + LAST_COLUMNS_MIN ? term->width - at : SIZE_MAX;
+    struct span rest = cell.text;
+    for (;;) {
+        const struct span line =
+            term->width == 0 ? rest : first_line(rest, room);
+        term_tone(term, out, cell.tone, line);
+        buf_put_str(out, "\n");
+        rest = span_sub(rest, line.n, rest.n);
+        if (rest.n > 0 && *rest.p == ' ')
+            rest = span_sub(rest, 1, rest.n);
+        if (rest.n == 0)
+            return;
+        put_blanks(out, at);
+    }
 }
 
 static void put_row(const struct table *t, const struct term *term,
                     struct buf *out, const struct term_cell *row,
-                    const size_t *widths)
+                    const struct layout *l)
 {
-    size_t used = 0;
-    for (unsigned c = 0; c + 1 < t->columns; c++) {
+    const unsigned last = t->columns - 1;
+    for (unsigned c = 0; c < last; c++) {
         term_tone(term, out, row[c].tone, row[c].text);
-        for (size_t n = term_columns(row[c].text); n < widths[c] + 2; n++)
-            buf_put_str(out, " ");
-        used += widths[c] + 2;
+        if (!l->breaks[c + 1]) {
+            put_blanks(out, l->widths[c] + GAP - term_columns(row[c].text));
+            continue;
+        }
+        buf_put_str(out, "\n");
+        if (c + 1 == last && row[last].text.n == 0)
+            return; /* no line for nothing */
+        put_blanks(out, INDENT);
     }
-    put_last(term, out, row[t->columns - 1], used);
+    put_last(term, out, row[last], l->at[last]);
 }
 
 void table_print(const struct table *t, const struct term *term,
                  struct buf *out)
 {
-    size_t widths[TERM_COLUMNS_MAX];
+    struct layout l;
     struct term_cell head[TERM_COLUMNS_MAX];
-    measure(t, widths);
+    lay_out(t, term, &l);
     for (unsigned c = 0; c < t->columns; c++)
         head[c] = (struct term_cell){span_str(t->heads[c]), TONE_BOLD};
-    put_row(t, term, out, head, widths);
+    put_row(t, term, out, head, &l);
     for (size_t i = 0; i + t->columns <= t->cell_count; i += t->columns)
-        put_row(t, term, out, t->cells + i, widths);
+        put_row(t, term, out, t->cells + i, &l);
 }
 
 const char *term_plural(uint64_t n)

@@ -64,8 +64,8 @@ void table_init(struct table *t, struct mem *mem, const char *const *heads,
 /* Adds one cell; rows fill from left to right. RC_NO_MEMORY. */
 int table_cell(struct table *t, struct span text, enum tone tone) must_use;
 
-/* Headings, rows, two spaces between columns; the last column is cut with "…"
- * where it would wrap. */
+/* Headings, rows, two spaces between columns. On a terminal that is too narrow
+ * columns go on in another line and the last one is wrapped: nothing is cut. */
 void table_print(const struct table *t, const struct term *term,
                  struct buf *out);
 

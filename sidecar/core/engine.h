@@ -505,6 +505,7 @@ struct show_query {
     struct span standing; /* agents; these words may be empty: any */
     struct span state;    /* jobs */
     struct span uri;      /* jobs */
+    struct span rule;     /* jobs */
     struct span after;    /* agents: `next` of the page before */
     unsigned limit;       /* at most SHOW_PAGE_MAX agents, SHOW_JOBS_MAX jobs */
 };

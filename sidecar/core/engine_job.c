@@ -12,7 +12,9 @@
 
 /* -------------------------------------------------------------- records */
 
-void record_job(struct engine *e, const struct job *j, const char *outcome)
+/* `why` empty: what the job itself knows. */
+static void record_job_why(struct engine *e, const struct job *j,
+                           const char *outcome, struct span why)
 {
     struct standing st;
     standing_of(e, j->agent, 0, &st);
@@ -33,10 +35,17 @@ void record_job(struct engine *e, const struct job *j, const char *outcome)
                                         : j->state == JOB_CONFIRMED;
     r.outcome = span_str(outcome);
     r.why = j->last_error.n > 0 ? j->last_error : j->why;
+    if (why.n > 0)
+        r.why = why;
     if (j->state == JOB_WITHHELD && j->withheld != REASON_NONE)
         r.reason = span_str(reason_code(j->withheld));
     r.epoch = st.epoch;
     record_row(e, &r);
+}
+
+void record_job(struct engine *e, const struct job *j, const char *outcome)
+{
+    record_job_why(e, j, outcome, SPAN(""));
 }
 
 /* "0 of 0" is a result of its own, never a confirmation. */
@@ -334,19 +343,44 @@ static void forget_credential(struct engine *e, const struct job *j)
     }
 }
 
-void finish_job(struct engine *e, struct job *j, enum job_state state)
+static void close_job(struct engine *e, struct job *j, enum job_state state,
+                      struct span why)
 {
-    if (j->kind == JOB_REVOKE && state == JOB_CONFIRMED)
-        forget_credential(e, j);
     enum job_state open_state = j->state;
     j->state = state;
-    record_job(e, j, job_state_word(state));
+    record_job_why(e, j, job_state_word(state), why);
     j->state = open_state;
     fact_job(e, j, true);
     if (j->lane != NULL && !list_empty(&j->lane->waiting))
         wake_at(e, e->in->now_ms); /* its place is free */
     j->end_row = e->seq + 1;
     job_end(&e->jobs, j, state);
+}
+
+/* What a limit withheld of this very token has come true without a person. */
+static void close_withheld_twins(struct engine *e, const struct job *done)
+{
+    LIST_EACH (k, next, &subject_rare(done->agent)->jobs) {
+        struct job *j = container_of(k, struct job, agent_link);
+        if (j->state != JOB_WITHHELD || j->kind != JOB_REVOKE ||
+            !span_eq(j->credential_id, done->credential_id) ||
+            !span_eq(j->sealed, done->sealed))
+            continue;
+        struct buf why;
+        buf_init(&why, &e->step_arena.mem, 64);
+        buf_printf(&why, "job %016llx revoked the same token",
+                   (unsigned long long)done->id);
+        close_job(e, j, JOB_CONFIRMED, buf_span(&why));
+    }
+}
+
+void finish_job(struct engine *e, struct job *j, enum job_state state)
+{
+    if (j->kind == JOB_REVOKE && state == JOB_CONFIRMED) {
+        forget_credential(e, j);
+        close_withheld_twins(e, j);
+    }
+    close_job(e, j, state, SPAN(""));
     if (state == JOB_FAILED || state == JOB_REFUSED)
         run_otherwise(e, j); /* it has room now */
 }

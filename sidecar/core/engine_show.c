@@ -198,6 +198,7 @@ static bool job_wanted(const struct engine *e, const struct job *job,
 {
     return fits(q->state, job_state_word(job->state)) &&
            (q->uri.n == 0 || span_eq(q->uri, job->agent->uri)) &&
+           (q->rule.n == 0 || span_eq(q->rule, job->rule)) &&
            of_feed(e, job->agent, q->feed);
 }
 

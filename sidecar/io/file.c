@@ -17,11 +17,10 @@ int file_path(char ret[FILE_PATH_MAX], struct span dir, const char *name,
                     PRSPAN(dir), name);
     if (span_find(dir, 0, 0) != dir.n)
         return fail(f, RC_CONFIG, "path has a zero byte");
+    const size_t slash = dir.p[dir.n - 1] != '/' && name_n > 0;
     memcpy(ret, dir.p, dir.n);
-    ret[dir.n] = '/';
-    memcpy(ret + dir.n + 1, name, name_n + 1);
-    if (name_n == 0)
-        ret[dir.n] = 0;
+    memcpy(ret + dir.n, "/", slash);
+    memcpy(ret + dir.n + slash, name, name_n + 1);
     return 0;
 }
 

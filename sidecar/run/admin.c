@@ -148,6 +148,7 @@ static int set_param(struct admin_ask *q, struct span name, struct span value,
                  {PARAM_AFTER, SPAN("after"), &s->after},
                  {PARAM_STATE, SPAN("state"), &s->state},
                  {PARAM_AGENT, SPAN("agent"), &s->uri},
+                 {PARAM_RULE, SPAN("rule"), &s->rule},
                  {PARAM_DIGEST, SPAN("digest"), &q->digest}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if ((allowed & words[i].bit) != 0 && span_eq(name, words[i].name)) {
@@ -203,7 +204,8 @@ static const struct route routes[] = {
      .show = admin_show_agents},
     {.path = "/v1/reviews", .params = PARAM_FEED, .show = admin_show_reviews},
     {.path = "/v1/jobs",
-     .params = PARAM_STATE | PARAM_AGENT | PARAM_LIMIT | PARAM_FEED,
+     .params =
+         PARAM_STATE | PARAM_AGENT | PARAM_RULE | PARAM_LIMIT | PARAM_FEED,
      .show = admin_show_jobs},
     {.path = "/v1/feeds", .show = admin_show_feeds},
     {.path = "/v1/candidate", .show = admin_show_candidate},

@@ -23,6 +23,7 @@ enum admin_param {
     PARAM_STATE = 16,
     PARAM_AGENT = 32,
     PARAM_DIGEST = 64,
+    PARAM_RULE = 128,
 };
 
 /* One request being handled. */

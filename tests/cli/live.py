@@ -9,6 +9,7 @@ import threading
 import time
 
 import world
+from documents import members
 
 
 class Failed(AssertionError):
@@ -18,6 +19,11 @@ class Failed(AssertionError):
 def check(ok, *what):
     if not ok:
         raise Failed(" ".join(str(w) for w in what))
+
+
+with open(os.path.join(os.path.dirname(__file__),
+                       "../../docs/admin-api.md")) as f:
+    API = f.read()
 
 
 class Live(world.World):
@@ -36,7 +42,10 @@ class Live(world.World):
         return done.stdout + done.stderr
 
     def json(self, *args, code=0):
-        return json.loads(self(*args, "--json", code=code))
+        answer = json.loads(self(*args, "--json", code=code))
+        for name in members(answer):
+            check(re.search(rf"\b{name}\b", API), "admin-api.md lacks", name)
+        return answer
 
     def agent(self, uri):
         return self.json("agents", "show", uri)
@@ -203,7 +212,7 @@ def test_live_jobs():
         has(w("jobs", "retry", job["id"], "--reason", "x", code=1),
             "the job has ended")
         has(w("jobs", "retry", "0" * 16, "--reason", "x", code=1),
-            "no such job")
+            "no such job; `bailiff jobs` lists them")
         has(w("jobs", "retry", "j1", "--reason", "x", code=1), "no job j1")
 
 
@@ -337,7 +346,10 @@ def test_live_status():
               s["agents"] == 1 and s["holds"] == 1 and s["store"] == "ok" and
               s["log"] == "ok" and s["mode"] == "enforce" and
               len(s["config_digest"]) == 64, s)
-        has(w("status"), "enforce", str(w.child.pid), "1 agent, 1 hold, 0 open")
+        text = w("status")
+        has(text, "enforce", str(w.child.pid), "1 agent, 1 hold, 0 open")
+        check(not re.search("[0-9a-f]{17}", text), "a whole digest", text)
+        check(w.json("status")["config_digest"][:16] in text, text)
         check(w.json("status")["pid"] == w.child.pid)
 
 

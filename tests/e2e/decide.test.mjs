@@ -194,3 +194,43 @@ describe('jobs at an authorization server that fails', () => {
         }
     });
 });
+
+describe('jobs that a limit withholds', () => {
+    const held = useWorld({
+        policy: `${POLICY}limits: {suspend: {max: 1, per: 5m}}\n`,
+    });
+    const many = (verb, ...more) => held.w.bailiff.ask('jobs', verb, '--withheld', ...more);
+
+    it('are counted, then let go together', async () => {
+        const { w } = held;
+        const runtime = await w.runtime('many');
+        const tokens = [];
+        for (let i = 0; i < 6; i++) {
+            const agent = await known(w, runtime.gate, `limit-${i}`);
+            tokens.push(await w.as.token());
+            await runtime.register(agent, tokens[i], { issuer: w.as.issuer });
+            await tell(w, 'deactivate', agent);
+        }
+        const active = async () => (await Promise.all(tokens.map((t) => w.as.isActive(t))))
+            .filter(Boolean).length;
+        const listed = await until('five that wait', async () => {
+            const r = await many('retry', '--rule', 'stop');
+            return r.json.jobs.length === 5 && r;
+        });
+        assert.equal(listed.code, 1, 'nothing was done');
+        assert.equal((await many('retry', '--count', '6', '--reason', 'x')).code, 1);
+        assert.equal((await many('retry', '--rule', 'other', '--count', '0', '--reason', 'x')).code, 1);
+        await until('one revoked', async () => await active() === 5);
+        const one = await many('abandon', '--agent', '/Agents/limit-5', '--count', '1',
+            '--reason', 'not this one');
+        assert.equal(one.code, 0, one.stderr);
+        const rest = await many('retry', '--rule', 'stop', '--count', '4', '--reason', 'all well');
+        assert.equal(rest.code, 0, rest.stderr);
+        assert.equal(rest.json.changed.length, 4);
+        await until('four more revoked', async () => await active() === 1);
+        const said = (action) => records(w.bailiff, { kind: 'operator', action });
+        await until('their records', () => said('job_retry').length === 4);
+        assert.equal(said('job_abandon').length, 1);
+        assert.ok(said('job_retry').every((r) => r.why === 'all well' && r.person === 'ops'));
+    });
+});

@@ -191,6 +191,20 @@ static void job_started(struct sim *w, const struct rec *r, unsigned subject,
     w->n.jobs++;
 }
 
+/* A withheld one may come true through another: the token was revoked. */
+static bool twin_confirmed(const struct sim *w, const struct job_seen *j)
+{
+    bool told = false;
+    for (unsigned i = 0; j->withheld && i < w->job_count; i++) {
+        const struct job_seen *twin = &w->jobs[i];
+        told = told || (twin != j && twin->confirmed_by_target &&
+                        twin->subject == j->subject &&
+                        strcmp(twin->kind, "revoke") == 0 &&
+                        strcmp(twin->target, j->target) == 0);
+    }
+    return told;
+}
+
 /* "Sent" is never "done". */
 static void really_confirmed(struct sim *w, const struct rec *r,
                              const struct job_seen *j)
@@ -199,6 +213,8 @@ static void really_confirmed(struct sim *w, const struct rec *r,
     bool told = j->confirmed_by_target;
     if (rec_is(r->action, "purge"))
         told = told || (w->p.in->kind == IN_ACK && w->p.in->ack.done);
+    if (rec_is(r->action, "revoke"))
+        told = told || twin_confirmed(w, j);
     if (rec_is(r->action, "cancel"))
         told = r->confirmed == r->reach && r->reach == j->reach;
     if (!told)

@@ -164,7 +164,6 @@ static void verify_answers(void **state)
     CHECK_INT(RUN(cmd_log, "log", "verify", t.log, "--key", "a+b+c"), 2);
     CHECK_INT(RUN(cmd_log, "log", "verify", "/nonexistent"), 3);
     CHECK_INT(RUN(cmd_log, "log", "verfy"), 2);
-    CHECK_INT(RUN(cmd_log, "log"), 2);
 }
 
 static void query_and_tail_choose(void **state)

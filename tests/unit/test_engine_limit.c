@@ -564,6 +564,62 @@ static void test_operator_abandons_it(void **state)
     world_close(w);
 }
 
+/* What runs of these jobs is confirmed by its target. */
+static void confirm_running(struct world *w, const char *uri)
+{
+    const struct out_job *found = NULL;
+    for (unsigned i = 0; i < w->job_count; i++)
+        if (span_eq(w->jobs[i].uri, span_str(uri)) &&
+            w->jobs[i].kind == JOB_REVOKE)
+            found = &w->jobs[i];
+    CHECK(found != NULL);
+    world_job_done(w, found, JOB_DONE_CONFIRMED);
+}
+
+/* Another statement, within the limit, revokes the token: nobody needs to
+ * decide about the withheld job any more. One for another token stays. */
+static void test_revoked_by_another(void **state)
+{
+    (void)state;
+    struct world *w = open_with(SUSPEND_2, 3);
+    (void)world_credential(w, A3, "t2", false);
+    stop(w, "hr", A1);
+    stop(w, "hr", A2);
+    stop(w, "hr", A3);
+    CHECK_UINT(w->e->jobs.withheld_count, 2);
+    stop(w, "it", A3);
+    CHECK_UINT(w->e->jobs.withheld_count, 2);
+    confirm_running(w, A3);
+    CHECK_UINT(w->e->jobs.withheld_count, 1);
+    CHECK_UINT(world_records(w, "\"outcome\":\"confirmed\"",
+                             "revoked the same token\""),
+               1);
+    CHECK_INT(world_restart(w), 0);
+    CHECK_UINT(w->e->jobs.withheld_count, 1); /* of the other token */
+    world_close(w);
+}
+
+/* The same name again, but another secret behind it: that is not the token
+ * that was revoked. */
+static void test_not_by_one_of_the_same_name(void **state)
+{
+    (void)state;
+    struct world *w = open_withheld();
+    struct in in = {.kind = IN_CREDENTIAL};
+    in.credential.token = ++w->next_token;
+    in.credential.base = -1;
+    in.credential.uri = span_str(A3);
+    in.credential.credential_id = SPAN("t");
+    in.credential.issuer = SPAN("https://as.example");
+    in.credential.runtime = SPAN("r1");
+    in.credential.sealed = SPAN("another");
+    (void)world_step(w, in);
+    stop(w, "it", A3);
+    confirm_running(w, A3);
+    CHECK_UINT(w->e->jobs.withheld_count, 1);
+    world_close(w);
+}
+
 /* More statements about one agent withhold its token once. */
 static void test_withheld_once(void **state)
 {
@@ -665,6 +721,8 @@ int main(void)
         cmocka_unit_test(test_let_go_ends),
         cmocka_unit_test(test_operator_abandons_it),
         cmocka_unit_test(test_withheld_once),
+        cmocka_unit_test(test_revoked_by_another),
+        cmocka_unit_test(test_not_by_one_of_the_same_name),
         cmocka_unit_test(test_room_for_others),
         cmocka_unit_test(test_token_of_later),
         cmocka_unit_test(test_cancel_goes_on),

@@ -89,10 +89,17 @@ static void tables_are_aligned(void **state)
          "A     LONG HEAD  C\n"
          "x     1          a long last column\n"
          "caf\xc3\xa9  22         short\n"},
-        {"narrow", false, 28,
+        {"wide enough", false, 35,
          "A     LONG HEAD  C\n"
-         "x     1          a long las\xe2\x80\xa6\n"
+         "x     1          a long last column\n"
          "caf\xc3\xa9  22         short\n"},
+        {"narrow", false, 28,
+         "A     LONG HEAD\n"
+         "    C\n"
+         "x     1\n"
+         "    a long last column\n"
+         "caf\xc3\xa9  22\n"
+         "    short\n"},
         {"colour", true, 0,
          "\033[1mA\033[0m     \033[1mLONG HEAD\033[0m  \033[1mC\033[0m\n"
          "x     1          \033[31ma long last column\033[0m\n"
@@ -109,6 +116,40 @@ static void tables_are_aligned(void **state)
         fill(&t, &a.mem, "a long last column");
         table_print(&t, &term, &b);
         CHECK_SPAN(buf_span(&b), span_str(rows[i].want));
+        buf_fini(&b);
+        arena_fini(&a);
+    }
+    check_row(NULL);
+}
+
+/* What went wrong must be readable to its end. */
+static void last_column_is_wrapped(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *last, *want;
+    } rows[] = {
+        {"what went wrong must be read to its end",
+         "x     1          what went wrong must be\n"
+         "                 read to its end\n"},
+        {"/a/path/without/blanks/is/broken/anywhere",
+         "x     1          /a/path/without/blanks/is\n"
+         "                 /broken/anywhere\n"},
+        {"", "x     1          \n"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct arena a;
+        struct table t;
+        struct buf b;
+        const struct term term = {false, 42, 0};
+        check_row(rows[i].last);
+        arena_init(&a, mem_system(), 65536);
+        buf_init(&b, mem_system(), 65536);
+        fill(&t, &a.mem, rows[i].last);
+        table_print(&t, &term, &b);
+        const struct span after_head = span_sub(buf_span(&b), 19, b.n);
+        CHECK_SPAN(span_sub(after_head, 0, strlen(rows[i].want)),
+                   span_str(rows[i].want));
         buf_fini(&b);
         arena_fini(&a);
     }
@@ -241,6 +282,7 @@ int main(void)
         cmocka_unit_test(text_is_made_harmless),
         cmocka_unit_test(relative_times),
         cmocka_unit_test(tables_are_aligned),
+        cmocka_unit_test(last_column_is_wrapped),
         cmocka_unit_test(table_grows_until_memory_ends),
         cmocka_unit_test(distances),
         cmocka_unit_test(best_guess),

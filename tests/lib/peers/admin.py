@@ -55,10 +55,16 @@ JOBS = [
      "cause": "jti 79", "state": "withheld", "reach": 1, "confirmed": 0,
      "attempts": 0, "why": "limits.suspend: 51 agents of hr within 5m, limit 50"},
 ]
+JOBS += [
+    {"id": f"w{n}", "agent": f"/Agents/{n}", "action": "revoke", "rule": "leave",
+     "cause": "jti 80", "state": "withheld", "reach": 1, "confirmed": 0,
+     "attempts": 0, "why": "limits.suspend: 51 agents of hr within 5m, limit 50"}
+    for n in range(100, 140)]
 
 
 class World:
     def __init__(self):
+        self.changed, self.ended = [], set()
         self.agents = {f"/Agents/{n}": agent(n) for n in range(1, 1203)}
         self.agents["/Agents/7"].update(
             standing="held", active=False, holds=[dict(HOLD)], jobs=JOBS[:3],
@@ -157,8 +163,9 @@ def change_job(world, body, state):
     need(body, ["id", "reason"], ["feed"])
     for job in JOBS:
         if job["id"] == body["id"]:
-            if job["state"] == "confirmed":
+            if job["state"] == "confirmed" or job["id"] in world.ended:
                 raise Refuse(409, "state", "the job has ended")
+            world.changed.append((state, job["id"], body["reason"]))
             return {**job, "state": state}
     raise Refuse(404, "not_found", "no job " + body["id"])
 
@@ -177,7 +184,8 @@ def get(world, path, query):
     if path == "/v1/jobs":
         return {"jobs": [j for j in JOBS
                          if query.get("state", j["state"]) == j["state"]
-                         and query.get("agent", j["agent"]) == j["agent"]]}
+                         and query.get("agent", j["agent"]) == j["agent"]
+                         and query.get("rule", j["rule"]) == j["rule"]]}
     raise Refuse(404, "not_found", "no such path")
 
 
