@@ -40,7 +40,8 @@ def test_bash_completes():
     check({"--reason", "--tools"} <= set(completed("hold", "add")))
     check({"check", "rollback"} <= set(completed("policy")))
     check(completed("policy", "check") ==
-          ["--strict", "--log", "--json", "--help"],
+          ["--strict", "--history", "--config", "--data", "--log",
+           "--since", "--json", "--help"],
           completed("policy", "check"))
 
 
