@@ -27,23 +27,9 @@ struct work {
     struct compare *compare;
 };
 
-static int read_history(struct work *w, const struct history_from *from,
-                        int (*each)(struct work *, struct span, struct fail *),
-                        struct fail *f)
+static int note_line(void *ctx, struct span line, struct fail *f)
 {
-    struct history_source *source;
-    struct span line;
-    int more;
-    TRY(history_source_open(from, &source, f));
-    while ((more = history_source_next(source, &line, f)) == 1)
-        if ((more = each(w, line, f)) < 0)
-            break;
-    history_source_close(source);
-    return more;
-}
-
-static int note_line(struct work *w, struct span line, struct fail *f)
-{
+    struct work *w = ctx;
     const struct doc *entry;
     (void)f;
     arena_clear(&w->line);
@@ -52,8 +38,9 @@ static int note_line(struct work *w, struct span line, struct fail *f)
     return 0;
 }
 
-static int compare_one(struct work *w, struct span line, struct fail *f)
+static int compare_one(void *ctx, struct span line, struct fail *f)
 {
+    struct work *w = ctx;
     return compare_line(w->compare, line, f);
 }
 
@@ -104,12 +91,12 @@ static int make(struct work *w, struct fail *f)
     struct history_from from;
     const struct policy *p;
     TRY(history_args_resolve(&w->args, &w->arena.mem, &from, f));
-    TRY(read_history(w, &from, note_line, f));
+    TRY(history_source_each(&from, note_line, w, f));
     TRY(draft_write(&w->draft, &w->out, f));
     TRY(load(w, &p, f));
     const struct compare_conf conf = {.now = p, .log_only = w->args.log_only};
     TRY(compare_new(&conf, &w->compare, f));
-    return read_history(w, &from, compare_one, f);
+    return history_source_each(&from, compare_one, w, f);
 }
 
 static int run(struct work *w)

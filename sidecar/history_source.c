@@ -303,6 +303,22 @@ int history_source_next(struct history_source *s, struct span *ret,
     return 1;
 }
 
+int history_source_each(const struct history_from *from,
+                        int (*each)(void *ctx, struct span line,
+                                    struct fail *f),
+                        void *ctx, struct fail *f)
+{
+    struct history_source *s;
+    struct span line;
+    int more;
+    TRY(history_source_open(from, &s, f));
+    while ((more = history_source_next(s, &line, f)) == 1)
+        if ((more = each(ctx, line, f)) < 0)
+            break;
+    history_source_close(s);
+    return more;
+}
+
 unsigned history_source_progress(const struct history_source *s)
 {
     uint64_t done = s->file.offset, all = s->bytes;

@@ -27,6 +27,11 @@ int history_source_open(const struct history_from *from,
  * end. RC_BROKEN for a line that is none, with its number in `f`. */
 int history_source_next(struct history_source *s, struct span *ret,
                         struct fail *f) must_use;
+/* All entries, one after the other, until `each` fails. */
+int history_source_each(const struct history_from *from,
+                        int (*each)(void *ctx, struct span line,
+                                    struct fail *f),
+                        void *ctx, struct fail *f) must_use;
 /* How far it is read, in thousandths; for people who wait. */
 unsigned history_source_progress(const struct history_source *s);
 void history_source_close(struct history_source *s);

@@ -52,8 +52,9 @@ static void take_event(struct seen *s, const struct doc *entry)
 }
 
 /* A line that is no entry is passed over, as `policy diff` does. */
-static int take_entry(struct seen *s, struct span line, struct fail *f)
+static int take_entry(void *ctx, struct span line, struct fail *f)
 {
+    struct seen *s = ctx;
     const struct doc *d = NULL;
     arena_clear(&s->line);
     if (json_doc_parse(&s->line.mem, line, LINE_BYTES_MAX, &d, NULL) < 0)
@@ -69,16 +70,7 @@ static int take_entry(struct seen *s, struct span line, struct fail *f)
 static int take_history(struct seen *s, const struct history_from *from,
                         struct fail *f)
 {
-    struct history_source *source;
-    struct span line;
-    int more;
-    TRY(history_source_open(from, &source, f));
-    while ((more = history_source_next(source, &line, f)) == 1)
-        if ((more = take_entry(s, line, f)) < 0)
-            break;
-    history_source_close(source);
-    if (more < 0)
-        return more;
+    TRY(history_source_each(from, take_entry, s, f));
     return s->count > 0 || s->said != 0
                ? 0
                : fail(f, RC_UNKNOWN_NAME,
