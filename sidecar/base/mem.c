@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/base/mem.h"
 
+#include <malloc.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,6 +33,13 @@ struct mem *mem_system(void)
     static struct mem system_mem = {system_alloc, system_resize,
                                     system_release};
     return &system_mem;
+}
+
+void mem_rest(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }
 
 void *mem_alloc(struct mem *m, size_t n)

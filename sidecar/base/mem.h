@@ -35,6 +35,9 @@ void *mem_resize(struct mem *m, void *p, size_t old_n, size_t n);
 
 /* NULL is legal. */
 void mem_release(struct mem *m, void *p);
+/* Gives free pages of mem_system() back to the system, where it has a way; that
+ * looks at all that is free, so it is for quiet times. */
+void mem_rest(void);
 
 /* A copy of `s` with a NUL behind it (not counted); NULL when out of memory.
  * The caller releases `.p`. */

@@ -163,10 +163,8 @@ size_t pool_kept_bytes(const struct pool *p)
     return p->kept_bytes;
 }
 
-void pool_close(struct pool *p)
+void pool_rest(struct pool *p)
 {
-    if (p == NULL)
-        return;
     for (unsigned i = 0; i < CLASSES; i++) {
         while (p->kept[i] != NULL) {
             struct block *b = p->kept[i];
@@ -175,6 +173,13 @@ void pool_close(struct pool *p)
         }
     }
     p->kept_bytes = 0;
+}
+
+void pool_close(struct pool *p)
+{
+    if (p == NULL)
+        return;
+    pool_rest(p);
     p->closed = true;
     end_if_over(p);
 }

@@ -18,7 +18,10 @@ struct pool;
 /* NULL without memory. At most `keep_bytes` wait for reuse. */
 struct pool *pool_new(struct mem *parent, size_t keep_bytes);
 
-/* Gives back what is kept; blocks in use may still be released, the last one
+/* Gives back what is kept: the load is over. */
+void pool_rest(struct pool *p);
+
+/* The same for good; blocks in use may still be released, the last one
  * ends the pool. NULL is legal. */
 void pool_close(struct pool *p);
 

@@ -650,6 +650,15 @@ bool engine_next(struct engine *e, struct out *ret)
     return true;
 }
 
+void engine_rest(struct engine *e)
+{
+    if (e->out_next < e->out_count)
+        return;
+    mem_release(e->mem, e->outs);
+    e->outs = NULL;
+    e->out_count = e->out_next = e->out_cap = 0;
+}
+
 uint64_t engine_epoch(const struct engine *e)
 {
     return epoch_of(e, e->input);

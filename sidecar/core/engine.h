@@ -452,6 +452,8 @@ int engine_step(struct engine *e, const struct in *in) must_use;
 /* Takes the next effect; false when there is none left. Spans live until the
  * next step. */
 bool engine_next(struct engine *e, struct out *ret);
+/* Between steps, when all effects are taken: gives back the memory of many. */
+void engine_rest(struct engine *e);
 
 /* The epoch of an agent that would be touched now: no agent has a later one. */
 uint64_t engine_epoch(const struct engine *e);

@@ -226,6 +226,11 @@ static void server_free(struct server *s)
     mem_release(mem_system(), s);
 }
 
+void server_rest(struct server *s)
+{
+    turn_rest(&s->host.turn);
+}
+
 static void on_turn_closed(struct turn *t)
 {
     struct server *s = container_of(container_of(t, struct conn_host, turn),

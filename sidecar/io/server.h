@@ -154,6 +154,9 @@ void server_stats_get(const struct server *s, struct server_stats *ret);
 /* Loads the certificate files again; on failure the old ones stay. */
 int server_reload_tls(struct server *s, struct fail *f) must_use;
 
+/* Gives back memory that waits for the next requests. */
+void server_rest(struct server *s);
+
 /* Stops accepting, sends GOAWAY, lets what is in flight finish for up to
  * drain_ms, then cuts. `done` runs once when every handle is closed; the
  * server is freed after it returns. */

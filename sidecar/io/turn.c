@@ -78,6 +78,15 @@ int turn_init(struct turn *t, uv_loop_t *loop)
     return 0;
 }
 
+void turn_rest(struct turn *t)
+{
+    pool_rest(t->pool);
+    if (t->spare.p != NULL) {
+        buf_fini(&t->spare);
+        buf_init(&t->spare, mem_system(), TURN_SPARE_BYTES);
+    }
+}
+
 static void on_closed(uv_handle_t *h)
 {
     struct turn *t = h->data;

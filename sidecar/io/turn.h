@@ -51,6 +51,9 @@ struct turn {
 /* RC_NO_MEMORY or RC_IO. The handles do not keep the loop alive. */
 int turn_init(struct turn *t, uv_loop_t *loop) must_use;
 
+/* Gives back what is kept for the next requests: there are none for a while. */
+void turn_rest(struct turn *t);
+
 /* Closes the handles; `closed` runs when the storage may be freed. */
 void turn_close(struct turn *t, void (*closed)(struct turn *t));
 

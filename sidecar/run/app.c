@@ -58,6 +58,7 @@ struct waiter *waiter_new(struct app *a, enum waiter_kind kind)
                                  : mem_alloc(mem_system(), sizeof *w);
     if (w == NULL)
         return NULL;
+    a->busy = true;
     w->kind = kind;
     w->app = a;
     w->call = NULL;
@@ -74,6 +75,38 @@ void waiter_free(struct waiter *w)
 {
     list_remove(&w->link);
     list_push(&w->app->spare_waiters, &w->link);
+}
+
+void waiters_free(struct list *l)
+{
+    struct list_link *k;
+    while ((k = list_shift(l)) != NULL)
+        mem_release(mem_system(), container_of(k, struct waiter, link));
+}
+
+/* Beside very many agents what a burst leaves is little, and looking for it
+ * takes tens of milliseconds. */
+#define REST_SUBJECTS_MAX 100000
+
+void app_rest(struct app *a)
+{
+    struct engine_stats s;
+    const bool quiet = !a->busy && list_empty(&a->waiting);
+    a->busy = false;
+    if (!quiet)
+        a->rested = false;
+    if (!quiet || a->rested || a->stopping)
+        return;
+    a->rested = true;
+    waiters_free(&a->spare_waiters);
+    engine_rest(a->engine);
+    for (unsigned i = 0; i < a->config->gate_count; i++)
+        server_rest(a->gate[i]);
+    for (unsigned i = 0; i < a->config->push_count; i++)
+        server_rest(a->push[i]);
+    engine_stats_get(a->engine, &s);
+    if (s.subjects_now <= REST_SUBJECTS_MAX)
+        mem_rest();
 }
 
 void app_blocked(struct app *a)

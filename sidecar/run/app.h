@@ -156,6 +156,7 @@ struct app {
     struct arena message_arena; /* one message being decoded */
     struct buf encoded;         /* one message being encoded */
     struct list waiting, spare_waiters;
+    bool busy, rested;        /* has anybody waited since the last heartbeat? */
     struct list watches;      /* open streams */
     struct list gone_watches; /* closed streams, freed between steps */
     struct app_mark *marks;   /* ring */
@@ -197,6 +198,11 @@ int64_t app_boot_ms(void);
 uint64_t app_random(struct app *a);
 struct waiter *waiter_new(struct app *a, enum waiter_kind kind);
 void waiter_free(struct waiter *w);
+/* All of a list, of which nobody waits any more. */
+void waiters_free(struct list *l);
+/* At each heartbeat: once nobody has waited for a while, what many at once have
+ * left in free lists goes back to the system. */
+void app_rest(struct app *a);
 /* The store is blocked: who waits for a commit is told to come again. What
  * they asked for stays under way. */
 void app_blocked(struct app *a);
@@ -230,7 +236,7 @@ void watch_open(void *ctx, struct grpc_call *c);
 void watch_message(void *ctx, struct grpc_call *c, struct span message);
 void watch_half_closed(void *ctx, struct grpc_call *c);
 void watch_closed(void *ctx, struct grpc_call *c);
-void watch_heartbeat(uv_timer_t *t);
+void watch_heartbeat(struct app *a);
 void watch_end_all(struct app *a);
 /* Only between steps. */
 void watch_free_gone(struct app *a);

@@ -445,6 +445,13 @@ static int start_engine(struct app *a, const char *signed_by, struct fail *f)
     return 0;
 }
 
+static void on_heartbeat(uv_timer_t *t)
+{
+    struct app *a = t->data;
+    watch_heartbeat(a);
+    app_rest(a);
+}
+
 static void say_ready(struct app *a)
 {
     char gate[256] = "", push[256] = "";
@@ -492,7 +499,7 @@ int app_open(struct app *a, const char *config_path, const char *signed_by,
     TRY(start_engine(a, signed_by, f));
     TRY(open_servers(a, f));
     TRY(open_pollers(a, f));
-    must(uv_timer_start(&a->heartbeat, watch_heartbeat, APP_HEARTBEAT_MS,
+    must(uv_timer_start(&a->heartbeat, on_heartbeat, APP_HEARTBEAT_MS,
                         APP_HEARTBEAT_MS) == 0);
     say_ready(a);
     return 0;

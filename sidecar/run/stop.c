@@ -220,13 +220,6 @@ void app_stop(struct app *a)
     next_phase(a);
 }
 
-static void free_waiters(struct list *l)
-{
-    struct list_link *k;
-    while ((k = list_shift(l)) != NULL)
-        mem_release(mem_system(), container_of(k, struct waiter, link));
-}
-
 /* What never became durable; nobody listens any more, but the request is
  * ours until it is answered. */
 static void answer_left(struct app *a)
@@ -237,7 +230,7 @@ static void answer_left(struct app *a)
             http_reply(w->req, 503, NULL, 0, SPAN(""));
         buf_fini(&w->answer);
     }
-    free_waiters(&a->waiting);
+    waiters_free(&a->waiting);
 }
 
 static void close_loop(struct app *a)
@@ -262,7 +255,7 @@ void app_close(struct app *a)
     grpc_health_free(a->health);
     seal_free(a->seal);
     answer_left(a);
-    free_waiters(&a->spare_waiters);
+    waiters_free(&a->spare_waiters);
     mem_release(mem_system(), a->marks);
     mem_release(mem_system(), a->later);
     buf_fini(&a->encoded);

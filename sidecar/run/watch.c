@@ -173,9 +173,8 @@ void watch_snapshot_end(struct app *a, uint64_t watch, uint64_t epoch)
 }
 
 /* A runtime that hears nothing for three of these stops its tools. */
-void watch_heartbeat(uv_timer_t *t)
+void watch_heartbeat(struct app *a)
 {
-    struct app *a = t->data;
     LIST_EACH (k, next, &a->watches) {
         struct watch *w = container_of(k, struct watch, link);
         if (!w->said_hello || w->call == NULL)

@@ -75,8 +75,8 @@ static struct bench *bench_new(void)
     BENCH_MUST(policy_load(&b->arena.mem, root, &b->policy, &notes, &f) == 0);
     static const struct span all[] = {{(const unsigned char *)"/Agents/*", 9}};
     struct engine_conf *c = &b->conf;
-    c->bases[0] = (struct engine_base){SPAN(BASE), SPAN("Agents"),
-                                       SPAN("Users"), SPAN("Groups"), 0};
+    c->bases[0] = (struct engine_base){
+        SPAN(BASE), SPAN("Agents"), SPAN("Users"), SPAN("Groups"), 0, 0};
     c->base_count = 1;
     c->feeds[0] = (struct engine_feed){SPAN("hr"), SPAN("https://idp"), 0};
     c->feed_count = 1;

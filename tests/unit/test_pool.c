@@ -27,6 +27,26 @@ static void keeps_within_its_bound(void **state)
     CHECK_UINT(mf.live, 0);
 }
 
+/* What is kept goes back when nothing is going on, and the pool goes on. */
+static void rests(void **state)
+{
+    (void)state;
+    struct memfault mf;
+    memfault_init(&mf);
+    struct pool *p = pool_new(&mf.mem, 1 << 20);
+    const unsigned long empty = mf.live;
+    void *used = pool_take(p, 300);
+    pool_give(p, pool_take(p, 300));
+    pool_give(p, pool_take(p, 1500));
+    pool_rest(p);
+    CHECK_UINT(pool_kept_bytes(p), 0);
+    CHECK_UINT(mf.live, empty + 1);
+    pool_give(p, used);
+    pool_give(p, pool_take(p, 300));
+    pool_close(p);
+    CHECK_UINT(mf.live, 0);
+}
+
 /* What was kept asks the parent for nothing. */
 static void steady_load_allocates_nothing(void **state)
 {
@@ -109,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_within_its_bound),
+        cmocka_unit_test(rests),
         cmocka_unit_test(steady_load_allocates_nothing),
         cmocka_unit_test(mem_blocks_are_zeroed),
         cmocka_unit_test(outlives_its_owner),
