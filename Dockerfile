@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two stages: the first builds from this directory, the second holds the
-# program and the libraries it loads. Runs as uid 10001 on a read-only root:
+# program and the libraries it loads. Runs as uid 10001 on a read-only root.
+# Once for each data volume, with a name of its own for its decision log, and
+# then the sidecar:
 #
+#   docker run --rm -v bailiff-data:/var/lib/bailiff bailiff \
+#     init --origin bailiff/payments-1
 #   docker run --read-only --cap-drop=ALL --security-opt no-new-privileges \
 #     -v ./bailiff.yaml:/etc/bailiff/bailiff.yaml:ro \
 #     -v bailiff-data:/var/lib/bailiff -v bailiff-run:/run/bailiff bailiff
