@@ -279,21 +279,15 @@ void ack_when_stored(struct engine *e, uint64_t token)
     e->row_acks[e->row_ack_count++] = token;
 }
 
-/* A day on which something is enforced from now on is told at once: nothing
- * audits again after a restart with a clock that was put back. */
-static bool is_wall_to_tell(const struct engine *e)
-{
-    return e->policy_wall_ms >= e->audits_change_ms ||
-           (e->facts.n > 0 &&
-            e->policy_wall_ms - e->policy_wall_told_ms >= POLICY_WALL_TOLD_MS);
-}
-
 void row_close(struct engine *e)
 {
     if (e->facts.n > 0)
         schedule_watch_clock(e);
-    if (is_wall_to_tell(e))
+    if (e->facts.n > 0 &&
+        e->policy_wall_ms - e->policy_wall_told_ms >= POLICY_WALL_TOLD_MS)
         fact_policy_wall(e);
+    if (e->policy_wall_ms >= e->audits_change_ms)
+        wake_at(e, e->in->now_ms);
     if (!buf_ok(&e->facts) || !buf_ok(&e->records))
         note_rc(e, RC_NO_MEMORY);
     if ((e->facts.n == 0 && e->records.n == 0 && e->row_ack_count == 0) ||
@@ -527,9 +521,18 @@ static void jti_tick(struct engine *e)
     }
 }
 
+/* A day on which something is enforced from now on is told at once: nothing
+ * audits again after a restart with a clock that was put back. */
+static void audit_tick(struct engine *e)
+{
+    if (e->policy_wall_ms >= e->audits_change_ms)
+        fact_policy_wall(e);
+}
+
 static void on_tick(struct engine *e)
 {
     e->wake_ms = INT64_MAX; /* every tick below asks again */
+    audit_tick(e);
     release_rows(e);
     ask_tick(e);
     lease_tick(e);

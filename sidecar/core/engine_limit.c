@@ -236,9 +236,11 @@ static void count_step(struct engine *e, struct subject *agent,
     const struct policy_limit *l = &e->policy->limits[kind];
     const unsigned source = window_of(e, kind, c);
     struct limit_window *w = &e->limits.at[kind][source];
+    const uint64_t hash = agent_hash(e, agent);
+    if (e->rc != 0)
+        return; /* it runs again as a whole; the hash may be nobody's */
     (void)expire(e, kind, source);
-    if (limit_put(&e->limits, kind, source, agent_hash(e, agent),
-                  e->in->now_ms) < 0) {
+    if (limit_put(&e->limits, kind, source, hash, e->in->now_ms) < 0) {
         w->full_until_ms = e->in->now_ms + l->per_ms;
     } else {
         struct limit_entry *en =

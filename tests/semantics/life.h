@@ -10,6 +10,7 @@
 #define TESTS_SEMANTICS_LIFE_H
 
 #include "sidecar/core/engine_internal.h"
+#include "tests/lib/memfault.h"
 #include "tests/semantics/sample.h"
 
 #define BASE "https://idp.example/scim"
@@ -54,6 +55,9 @@ struct life {
     struct universe *u;
     const struct policy *policy, *next;
     bool restarts; /* so rows are kept */
+    bool fails;    /* so memory can be out: */
+    struct memfault memory;
+    bool over; /* the engine went on with less memory: another world */
     struct span rows[ROWS_MAX];
     unsigned row_count;
     int64_t down_ms; /* the wall clock is ahead by this */

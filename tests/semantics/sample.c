@@ -142,16 +142,20 @@ static bool live(struct universe *u, const struct sampled *p,
     l->policy = p->policy;
     l->next = next == NULL ? NULL : next->policy;
     ref_init(ref, &u->world.mem, p->policy, START_MS);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         l->restarts = l->restarts || in[i].what == RESTART;
+        l->fails = l->fails || in[i].fails > 0;
+    }
     life_start(l);
     if (ret != NULL)
         *ret = (struct ending){.holds = {.count = 0}};
-    for (unsigned i = 0; i < count && l->why[0] == 0; i++) {
+    for (unsigned i = 0; i < count && l->why[0] == 0 && !l->over; i++) {
         life_input(l, &in[i]);
-        life_compare(l, &in[i]);
+        if (!l->over)
+            life_compare(l, &in[i]);
     }
-    end_with(l, ret);
+    if (!l->over)
+        end_with(l, ret);
     u->worlds++;
     u->inputs += count;
     const bool same = l->why[0] == 0;
@@ -199,6 +203,8 @@ static void print_input(const struct input *in)
     print_member("run", in->run);
     if (in->payload > 0)
         print_error(" payload=%u", in->payload);
+    if (in->fails > 0)
+        print_error(" fails=%u", in->fails);
     print_error("\n");
 }
 

@@ -46,6 +46,9 @@ struct input {
     const char *reason;  /* event.reason */
     const char *version, *member;
     unsigned payload;
+    /* SAY: memory is out at this allocation of the step, which is refused;
+     * then the transmitter says it again. */
+    unsigned fails;
     enum read_result result;
     const char *etag, *json;
     const char *tool, *run;

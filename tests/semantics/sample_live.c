@@ -233,8 +233,24 @@ static const struct event *engine_hears(struct life *l,
     return ev;
 }
 
+/* Nothing of it is stored; what it has tightened may stay. */
+static void say_in_vain(struct life *l, const struct input *input)
+{
+    l->memory.fail_at = l->memory.calls + input->fails;
+    (void)engine_hears(l, input);
+    const bool refused = l->why[0] != 0;
+    if (refused)
+        l->lines.count = 0;
+    l->over = l->memory.hit && !refused;
+    l->why[0] = 0;
+    l->memory.fail_at = 0;
+    l->memory.hit = false;
+}
+
 static void say(struct life *l, const struct input *input)
 {
+    if (input->fails > 0)
+        say_in_vain(l, input);
     ref_statement(l->ref, engine_hears(l, input), input->payload);
 }
 
@@ -374,7 +390,9 @@ void life_start(struct life *l)
     static const unsigned char random[32] = {7, 1, 4};
     struct fail f = {0};
     struct out o;
-    must(engine_new(&l->u->engine.mem, &l->u->conf, random, &l->e, &f) == 0);
+    struct mem *m = l->fails ? &l->memory.mem : &l->u->engine.mem;
+    memfault_init(&l->memory);
+    must(engine_new(m, &l->u->conf, random, &l->e, &f) == 0);
     load_rows(l);
     CHECK_OK(engine_start(l->e, l->row_count, l->policy, l->now_ms,
                           WALL_MS + l->now_ms + l->down_ms, &f),

@@ -3,6 +3,7 @@
  * long (DESIGN 6). What is counted: test_engine_limit.c. */
 #include <string.h>
 
+#include "tests/lib/memfault.h"
 #include "tests/lib/world.h"
 
 #define A1 "/Agents/1"
@@ -133,6 +134,45 @@ static void test_only_agents_are_counted(void **state)
     CHECK_UINT(w->e->jobs.withheld_count, 0);
     CHECK_UINT(w->e->limits.by_key.count, 0);
     world_close(w);
+}
+
+/* A step that fails, wherever memory ends, counts at most those that it is
+ * about: it comes again. */
+static void test_a_step_that_fails_counts_nobody_else(void **state)
+{
+    (void)state;
+    bool hit = true;
+    for (unsigned n = 1; hit; n++) {
+        struct memfault mf;
+        memfault_init(&mf);
+        struct world *w = world_open_in(
+            &mf.mem,
+            "limits: {http: {max: 2, per: 1h, never_for: 'not (title pr)',\n"
+            "  beyond: page}, suspend: {max: 2, per: 20s}}\n"
+            "rules:\n"
+            "  - {name: act, events: patch, subject: group,\n"
+            "     applies_to: members, do: [{hold: suspended}, "
+            "ticket]}\n" ACTIONS);
+        CHECK(w != NULL);
+        for (unsigned i = 1; i <= 2; i++) {
+            const char *uri =
+                (const char *)world_text(w, "/Agents/%u%c", i, 0).p;
+            (void)world_ask(w, uri, "x");
+            CHECK(world_reply(w, uri, READ_OK, "e",
+                              "{\"active\":true,\"groups\":[{\"value\":"
+                              "\"g\"}]}"));
+        }
+        w->failing = true;
+        mf.fail_at = mf.calls + n;
+        say(w, "hr", "/Groups/g", EVENT_PATCH);
+        hit = mf.hit;
+        mf.fail_at = 0;
+        w->failing = false;
+        world_pass(w, 1000);
+        CHECK(w->e->limits.at[LIMIT_HTTP][0].count <= 2);
+        world_close(w);
+        memfault_check_clean(&mf);
+    }
 }
 
 /* Reads of one server have nothing to do with a feed of another. */
@@ -290,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_held_altogether),
         cmocka_unit_test(test_deleted_is_for_operators),
         cmocka_unit_test(test_only_agents_are_counted),
+        cmocka_unit_test(test_a_step_that_fails_counts_nobody_else),
         cmocka_unit_test(test_reads_of_another_base),
         cmocka_unit_test(test_people_for_any_step),
         cmocka_unit_test(test_token_of_whoever_came_first),
