@@ -35,8 +35,8 @@ class Machine {
         writeFileSync(join(this.bin, 'bailiff'), `#!/bin/sh
 for words in "$1 $2" "$1"; do
     case "$words $(${BINARY} help $words 2>/dev/null)" in
-    policy\\ explain*) break ;;    # there it is for tokens
-    *--config\\ FILE*) exec ${BINARY} "$@" -c ${w.bailiff.configFile} ;;
+    policy\\ explain*|policy\\ check*) break ;;    # there it asks for more
+    agents\\ *|jobs\\ *|*--config\\ FILE*) exec ${BINARY} "$@" -c ${w.bailiff.configFile} ;;
     *usage:*) break ;;
     esac
 done
@@ -67,7 +67,7 @@ exec ${BINARY} "$@"
     }
 
     /** Is it the digest of a file that the page has? */
-    isPolicy(digest) { return this.#digests.some(([page]) => page === digest); }
+    isPolicy(digest) { return this.#digests.some(([page]) => page.startsWith(digest)); }
 
     write({ name, text }) {
         this.#digests.push([sha256(text), sha256(later(text))]);
@@ -108,7 +108,7 @@ exec ${BINARY} "$@"
 const steady = (text, isPolicy) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
     .replace(/\d+(ms|s|m|h|d) ago|\bnow\b/g, 'AGO')
     .replace(/^ *\d+ +(?=TIME)/gm, 'N ')
-    .replace(/\b[0-9a-f]{64}\b/g, (digest) => (isPolicy(digest) ? digest : 'DIGEST'))
+    .replace(/\b([0-9a-f]{64}|[0-9a-f]{16})\b/g, (digest) => (isPolicy(digest) ? digest : 'DIGEST'))
     .replace(/^( +policy-team)\+[0-9a-f]{8}\+\S+/gm, '$1+KEY')
     .replace(/[ \t]+/g, ' ').replace(/ $/gm, '');
 
