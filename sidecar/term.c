@@ -246,6 +246,7 @@ void table_print(const struct table *t, const struct term *term,
 {
     struct layout l;
     struct term_cell head[TERM_COLUMNS_MAX];
+    must(t->columns > 0);
     lay_out(t, term, &l);
     for (unsigned c = 0; c < t->columns; c++)
         head[c] = (struct term_cell){span_str(t->heads[c]), TONE_BOLD};
