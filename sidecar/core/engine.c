@@ -310,6 +310,8 @@ void row_close(struct engine *e)
     struct list_link *k;
     while ((k = list_shift(&e->new_holds)) != NULL)
         container_of(k, struct hold, new_link)->unsaved = false;
+    while ((k = list_shift(&e->lifted_holds)) != NULL)
+        hold_free(&e->holds, container_of(k, struct hold, new_link));
     struct out *o = emit(e, OUT_JOURNAL);
     o->journal.seq = r->seq;
     o->journal.body = buf_span(&body);
@@ -420,6 +422,7 @@ int engine_new(struct mem *m, const struct engine_conf *conf,
             list_init(&e->bases[i].queues[c]);
     list_init(&e->parked);
     list_init(&e->new_holds);
+    list_init(&e->lifted_holds);
     e->wake_ms = INT64_MAX;
     if (rc < 0) {
         engine_free(e);
@@ -456,6 +459,9 @@ void engine_free(struct engine *e)
     struct map_link *k = NULL;
     while ((k = map_next(&e->subjects.by_key, k)) != NULL)
         free_subject_parts(e, container_of(k, struct subject, link));
+    struct list_link *h;
+    while ((h = list_shift(&e->lifted_holds)) != NULL)
+        hold_free(&e->holds, container_of(h, struct hold, new_link));
     subjects_fini(&e->subjects);
     gate_cache_fini(&e->gate_cache);
     while (!list_empty(&e->rows))
@@ -603,9 +609,19 @@ static void step_open(struct engine *e, const struct in *in)
     row_discard(e);
 }
 
+static void put_holds_back(struct engine *e)
+{
+    struct list_link *k;
+    while ((k = list_shift(&e->lifted_holds)) != NULL) {
+        struct hold *h = container_of(k, struct hold, new_link);
+        uncover(h->agent); /* the next read may lift it again */
+        hold_put_back(&e->holds, h);
+    }
+}
+
 /* The step has failed: jobs whose row was never written are neither begun nor
- * ended, holds stay and are written when what set them comes again, and nobody
- * waits for an answer to a question that was refused. */
+ * ended, holds stay (those set are written when what set them comes again), and
+ * nobody waits for an answer to a question that was refused. */
 static void undo(struct engine *e)
 {
     limit_undo(e);
@@ -614,7 +630,8 @@ static void undo(struct engine *e)
         undo_operator(e);
     undo_jobs(e);
     while (list_shift(&e->new_holds) != NULL)
-        continue;           /* they remain `unsaved` */
+        continue; /* they remain `unsaved` */
+    put_holds_back(e);
     e->history.news = true; /* it may have been in the row that is lost */
     if (e->new_jti.h1 != 0 || e->new_jti.h2 != 0)
         dedupe_drop(&e->dedupe, e->new_jti);
@@ -641,7 +658,7 @@ int engine_step(struct engine *e, const struct in *in)
     settle_decided(e);
     if (e->rc != 0)
         undo(e);
-    must(list_empty(&e->new_holds));
+    must(list_empty(&e->new_holds) && list_empty(&e->lifted_holds));
     return e->rc;
 }
 

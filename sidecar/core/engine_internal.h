@@ -203,8 +203,9 @@ struct engine {
     struct list parked;
     struct heap parked_due;
     unsigned parked_count;
-    struct list new_holds;   /* set in this step */
-    struct subject *decided; /* whose pending rules this step decides */
+    struct list new_holds;    /* set in this step */
+    struct list lifted_holds; /* lifted in it, back again if it fails */
+    struct subject *decided;  /* whose pending rules this step decides */
     struct gate_known *gate_tools[GATE_TOOLS_MAX];
     uint32_t gate_version;
     int64_t gate_until_ms; /* wall: then another version begins; INT64_MIN
@@ -437,6 +438,8 @@ void read_over(struct engine *e, struct subject *s);
 
 /* engine_read.c */
 void on_read_done(struct engine *e);
+/* What was read of it could not be taken over: it has proved nothing. */
+void uncover(struct subject *s);
 void read_tick(struct engine *e);
 /* The step is over: what it decided is gone, or pending again. */
 void settle_decided(struct engine *e);

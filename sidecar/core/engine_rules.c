@@ -117,8 +117,11 @@ void hold_lift(struct engine *e, struct hold *h, struct span rule,
     r.why = why;
     r.outcome = SPAN("lifted");
     record_row(e, &r);
-    if (e->rc == 0 && buf_ok(&e->facts) && buf_ok(&e->records))
-        hold_free(&e->holds, h);
+    if (e->rc != 0 || !buf_ok(&e->facts) || !buf_ok(&e->records))
+        return;
+    hold_take_out(&e->holds, h);
+    list_remove(&h->new_link);
+    list_push(&e->lifted_holds, &h->new_link);
 }
 
 static void step_hold(struct engine *e, struct subject *agent,

@@ -109,11 +109,33 @@ int hold_put(struct holds *t, struct subject *agent,
     return 0;
 }
 
-void hold_free(struct holds *t, struct hold *h)
+void hold_take_out(struct holds *t, struct hold *h)
 {
     list_remove(&h->link);
     list_remove(&h->due_link);
     heap_remove(&t->deadlines, &h->deadline);
+}
+
+void hold_put_back(struct holds *t, struct hold *h)
+{
+    const struct hold_spec key = {.kind = h->kind,
+                                  .rule = span_str((const char *)h->rule),
+                                  .cause = span_str((const char *)h->cause)};
+    size_t count;
+    if (find(h->agent, &key, &count) != NULL) {
+        hold_free(t, h);
+        return;
+    }
+    list_push(&h->agent->holds, &h->link);
+    if (h->due_wall_ms == 0)
+        return;
+    list_push(&t->due, &h->due_link);
+    heap_put(&t->deadlines, &h->deadline, h->deadline.at_ms);
+}
+
+void hold_free(struct holds *t, struct hold *h)
+{
+    hold_take_out(t, h);
     list_remove(&h->new_link);
     for (unsigned i = 0; i < h->tools.count; i++)
         mem_release(t->mem, (void *)(uintptr_t)h->tools.at[i].p);

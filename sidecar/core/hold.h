@@ -16,8 +16,9 @@ struct hold {
     struct list_link link;     /* in subject->holds */
     struct list_link due_link; /* in holds->due, when it has a deadline */
     struct heap_link deadline; /* in holds->deadlines as well: monotonic */
-    struct list_link new_link; /* in engine->new_holds during a step */
-    bool unsaved;              /* no row has it yet */
+    /* In engine->new_holds or engine->lifted_holds during a step. */
+    struct list_link new_link;
+    bool unsaved; /* no row has it yet */
     struct subject *agent;
     enum hold_kind kind;
     bool operator_only;       /* ends only by an operator */
@@ -57,6 +58,10 @@ int hold_put(struct holds *t, struct subject *agent,
              const struct hold_spec *spec, struct hold **ret,
              bool *ret_new) must_use;
 void hold_free(struct holds *t, struct hold *h);
+/* Out of force, but there: until it is freed, or put back because its end was
+ * not stored. Where its like was set meanwhile, that stays instead. */
+void hold_take_out(struct holds *t, struct hold *h);
+void hold_put_back(struct holds *t, struct hold *h);
 
 /* Does it cover this tool? */
 bool hold_covers(const struct hold *h, struct span tool);
