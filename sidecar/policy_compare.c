@@ -369,19 +369,21 @@ static int note_kind(struct compare *c, const struct doc *entry)
     return 0;
 }
 
+/* Both are given every entry, also one that the first cannot take: time passes
+ * in both. */
 static int replay_both(struct compare *c, const struct doc *entry,
                        struct replay_answer answer[COURSE_COUNT],
                        struct fail *f)
 {
-    int got = 0;
+    int ret = 0;
     for (unsigned i = 0; i < COURSE_COUNT; i++) {
         if (c->replay[i] == NULL)
             continue;
-        got = replay_entry(c->replay[i], entry, &answer[i], f);
-        if (got < 0)
-            return got;
+        int got = replay_entry(c->replay[i], entry, &answer[i], f);
+        if (ret >= 0)
+            ret = got;
     }
-    return got;
+    return ret;
 }
 
 int compare_line(struct compare *c, struct span line, struct fail *f)
