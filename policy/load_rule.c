@@ -270,11 +270,14 @@ static void load_rule(struct loader *l, const struct doc *d,
         check_rule(l, d, r);
 }
 
-/* `name` stands twice in this list of rules or gate rules: where before? */
-static void same_name(struct loader *l, const struct doc *list,
-                      const struct doc *name, const char *what)
+/* Is an entry before `d` in this list of rules or gate rules named like it? */
+static void check_name(struct loader *l, const struct doc *list,
+                       const struct doc *d, const char *what)
 {
-    DOC_EACH (it, list) {
+    const struct doc *name = doc_get(d, SPAN("name"));
+    if (name == NULL || name->text.n == 0)
+        return;
+    for (const struct doc *it = list->first; it != d; it = it->next) {
         const struct doc *other = doc_get(it, SPAN("name"));
         char advice[FAIL_TEXT_MAX];
         if (other == NULL || !span_eq(other->text, name->text))
@@ -299,7 +302,7 @@ static void collect_rule_names(struct loader *l, const struct doc *d)
         if (name == NULL || name->text.n == 0)
             continue;
         if (load_has_name(&l->rule_names, name->text))
-            same_name(l, d, name, "two rules");
+            check_name(l, d, it, "two rules");
         else
             at[l->rule_names.count++] = name->text;
     }
@@ -352,21 +355,6 @@ static const struct member gate_members[] = {
     {"mode", load_mode, offsetof(struct policy_gate, mode), false},
 };
 
-static void check_gate_name(struct loader *l, const struct doc *list,
-                            const struct doc *d)
-{
-    const struct doc *name = doc_get(d, SPAN("name"));
-    if (name == NULL || name->text.n == 0)
-        return;
-    for (const struct doc *it = list->first; it != d; it = it->next) {
-        const struct doc *other = doc_get(it, SPAN("name"));
-        if (other == NULL || !span_eq(other->text, name->text))
-            continue;
-        same_name(l, list, name, "two gate rules");
-        return;
-    }
-}
-
 void load_gates(struct loader *l, const struct doc *d, void *policy)
 {
     struct policy *p = policy;
@@ -385,7 +373,7 @@ void load_gates(struct loader *l, const struct doc *d, void *policy)
         one->line = it->line;
         one->old_allow_for_ms = POLICY_DEFAULT;
         (void)LOAD_MEMBERS(l, it, "a gate rule", gate_members, one);
-        check_gate_name(l, d, it);
+        check_name(l, d, it, "two gate rules");
         int64_t from = one->mode.audit ? one->mode.until_ms : INT64_MIN;
         if (from < p->gates_from_ms)
             p->gates_from_ms = from;

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <string.h>
-
 static void load_review_by(struct loader *l, const struct doc *d, void *field)
 {
     struct policy_step *s = field;

@@ -44,19 +44,35 @@ void cli_explained(const char *help)
     explained = help;
 }
 
+/* An option stands in front; "--" further right is in its explanation. */
+#define OPTION_COLUMN_MAX 8
+
+struct span cli_help_option(struct span line, bool *ret_takes_value)
+{
+    size_t at = 0;
+    while (at < line.n && !span_starts(span_sub(line, at, line.n), SPAN("--")))
+        at++;
+    size_t end = at;
+    while (end < line.n && line.p[end] != ' ')
+        end++;
+    *ret_takes_value = end + 1 < line.n && line.p[end + 1] != ' ';
+    return at < end && at < OPTION_COLUMN_MAX ? span_sub(line, at + 2, end)
+                                              : SPAN("");
+}
+
 /* Several commands may share a table of options. */
 static bool is_explained(const struct cli_option *o)
 {
-    const size_t n = strlen(o->name);
-    const char *at = explained;
-    if (explained == NULL)
-        return true;
-    while ((at = strstr(at, "--")) != NULL) {
-        at += 2;
-        if (strncmp(at, o->name, n) == 0 && strchr(" \n", at[n]) != NULL)
+    struct span rest = explained == NULL ? SPAN("") : span_str(explained);
+    while (rest.n > 0) {
+        const size_t end = span_find(rest, '\n', 0);
+        bool takes_value;
+        if (span_eq(cli_help_option(span_sub(rest, 0, end), &takes_value),
+                    span_str(o->name)))
             return true;
+        rest = span_sub(rest, end + 1, rest.n);
     }
-    return false;
+    return explained == NULL;
 }
 
 static const struct cli_option *find(const struct cli_option *options,

@@ -20,6 +20,11 @@ struct cli_option {
     const char **value;
 };
 
+/* The option that a line of a help explains, without its dashes: of
+ * "  -a, --agent AGENT   ..." that is "agent". Empty for a line that goes on.
+ */
+struct span cli_help_option(struct span line, bool *ret_takes_value);
+
 /* From now on cli_parse knows only the options that this help explains: what a
  * command would pass over without a word is a mistake. `help` is a literal. */
 void cli_explained(const char *help);

@@ -10,26 +10,10 @@
 #include "sidecar/cli.h"
 #include "sidecar/commands.h"
 
-/* An option stands in front; "--" further right is in its explanation. */
-#define OPTION_COLUMN_MAX 8
 #define FISH_SECOND_WORD "test (count (commandline -opc)) -eq 2"
 
 typedef void (*option_fn)(const char *where, struct span option,
                           bool takes_value);
-
-/* "  -a, --agent AGENT   ..." or "      --deep          ..." */
-static void one_option(struct span line, option_fn each, const char *where)
-{
-    size_t at = 0;
-    while (at < line.n && !span_starts(span_sub(line, at, line.n), SPAN("--")))
-        at++;
-    size_t end = at;
-    while (end < line.n && line.p[end] != ' ')
-        end++;
-    const bool takes_value = end + 1 < line.n && line.p[end + 1] != ' ';
-    if (at < end && at < OPTION_COLUMN_MAX)
-        each(where, span_sub(line, at, end), takes_value);
-}
 
 /* Calls `each` for every option that the help of a command explains. */
 static void each_option(const struct command *c, option_fn each,
@@ -38,7 +22,11 @@ static void each_option(const struct command *c, option_fn each,
     struct span rest = span_str(c->options);
     while (rest.n > 0) {
         const size_t end = span_find(rest, '\n', 0);
-        one_option(span_sub(rest, 0, end), each, where);
+        bool takes_value;
+        const struct span option =
+            cli_help_option(span_sub(rest, 0, end), &takes_value);
+        if (option.n > 0)
+            each(where, option, takes_value);
         rest = span_sub(rest, end + 1, rest.n);
     }
 }
@@ -48,7 +36,7 @@ static void plain_option(const char *where, struct span option,
 {
     (void)where;
     (void)takes_value;
-    (void)printf(" %.*s", PRSPAN(option));
+    (void)printf(" --%.*s", PRSPAN(option));
 }
 
 /* What may follow the command: its words or the names of its parts, and its
@@ -143,8 +131,7 @@ static void print_zsh(void)
 static void fish_option(const char *where, struct span option, bool takes_value)
 {
     (void)printf("complete -c bailiff -n '%s' -l %.*s%s\n", where,
-                 PRSPAN(span_sub(option, 2, option.n)),
-                 takes_value ? " -r" : "");
+                 PRSPAN(option), takes_value ? " -r" : "");
 }
 
 /* One command, and what follows it. */

@@ -172,10 +172,10 @@ static int list_reviews(struct operator* o)
     return EXIT_YES;
 }
 
-static int decide(struct change *c, bool approve, const char *agent)
+static int decide(struct change *c, const char *name, bool approve,
+                  const char *agent)
 {
-    int code = operator_check_reason(
-        &c->o, approve ? "review approve" : "review deny");
+    int code = operator_check_reason(&c->o, name);
     if (code == EXIT_YES)
         code = operator_open(&c->o);
     else
@@ -204,5 +204,5 @@ int cmd_review(int argc, char **argv)
     if (count != 2)
         return cli_usage("%s needs one agent; `bailiff review` lists who waits",
                          argv[0]);
-    return decide(&c, strcmp(words[0], "approve") == 0, words[1]);
+    return decide(&c, argv[0], strcmp(words[0], "approve") == 0, words[1]);
 }

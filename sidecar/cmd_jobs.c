@@ -246,7 +246,7 @@ static int change_withheld(struct operator* o, const char *verb,
 struct args {
     struct operator o;
     struct filter_words w;
-    const char *verb, *id, *count;
+    const char *name, *verb, *id, *count; /* name: "jobs retry" */
     bool withheld;
 };
 
@@ -257,19 +257,16 @@ static int check(const struct args *a, int words)
         return words <= 1 ? EXIT_YES : cli_usage("jobs list takes no words");
     if (a->withheld ? words != 1 : words != 2)
         return cli_usage(
-            "jobs %s needs one job id, or --withheld for all that "
-            "a limit withholds",
-            a->verb);
+            "%s needs one job id, or --withheld for all that a "
+            "limit withholds",
+            a->name);
     if (!a->withheld &&
         (a->w.rule != NULL || a->w.agent != NULL || a->count != NULL))
-        return cli_usage(
-            "jobs %s: --rule, --agent and --count go with "
-            "--withheld",
-            a->verb);
+        return cli_usage("%s: --rule, --agent and --count go with --withheld",
+                         a->name);
     if (a->withheld && a->count == NULL)
         return EXIT_YES; /* nothing will be done */
-    return operator_check_reason(
-        &a->o, strcmp(a->verb, "retry") == 0 ? "jobs retry" : "jobs abandon");
+    return operator_check_reason(&a->o, a->name);
 }
 
 static int run(struct args *a)
@@ -285,7 +282,7 @@ static int run(struct args *a)
 
 int cmd_jobs(int argc, char **argv)
 {
-    struct args a = {.verb = NULL};
+    struct args a = {.name = argv[0]};
     const char *words[2] = {"list", NULL};
     const struct cli_option options[] = {
         OPERATOR_OPTIONS(&a.o),

@@ -94,7 +94,7 @@ const struct command commands[] = {
      "Prints a script for your shell, for example:\n"
      "    bailiff completion bash > /etc/bash_completion.d/bailiff\n",
      "", NULL},
-    {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
+    COMMANDS_END,
 };
 
 const struct command *command_bare(const struct command *c)

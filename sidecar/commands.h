@@ -6,6 +6,8 @@
 #ifndef SIDECAR_COMMANDS_H
 #define SIDECAR_COMMANDS_H
 
+#include <stddef.h>
+
 struct command {
     const char *group; /* heading in the overview */
     const char *name;
@@ -23,7 +25,12 @@ struct command {
                    the first part: what the bare command does */
 };
 
-/* Ends with a NULL name. */
+/* What a table ends with: a NULL name. */
+#define COMMANDS_END                                                           \
+    {                                                                          \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL                   \
+    }
+
 extern const struct command commands[];
 /* Under `bailiff policy`, ... */
 extern const struct command policy_commands[];

@@ -2,18 +2,12 @@
 /*
  * The tables of commands under `bailiff log`, `history` and `set`.
  */
-#include <stddef.h>
-
 #include "sidecar/cmd.h"
 #include "sidecar/commands.h"
 #include "sidecar/history_args.h"
 
 #define LOG "decision log"
 #define TOKENS "look at tokens"
-#define END                                                                    \
-    {                                                                          \
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL                   \
-    }
 #define DIR_HELP                                                               \
     "Works offline, also on a copy. DIR is that of --config, or else\n"        \
     "/var/lib/bailiff/log.\n"
@@ -52,7 +46,7 @@ const struct command log_commands[] = {
      CONFIG_HELP "      --seq N         the record\n", NULL},
     {LOG, "schema", cmd_log, "", "usage: bailiff log schema",
      "the JSON Schema of a record", "Prints it.\n", "", NULL},
-    END,
+    COMMANDS_END,
 };
 
 const struct command history_commands[] = {
@@ -65,7 +59,7 @@ const struct command history_commands[] = {
      "data.\n",
      HISTORY_OPTIONS_HELP "  -o, --output FILE   default: standard output\n",
      NULL},
-    END,
+    COMMANDS_END,
 };
 
 #define KEY_HELP                                                               \
@@ -101,5 +95,5 @@ const struct command set_commands[] = {
      "answer\n"
      "is `accept`, or `refuse`, a tab and a reason.\n",
      KEY_HELP "      --batch         many tokens from standard input\n", NULL},
-    END,
+    COMMANDS_END,
 };

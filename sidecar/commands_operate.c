@@ -4,17 +4,11 @@
  * `feeds`. Where there is a `list`, it comes first: it is what the bare command
  * does.
  */
-#include <stddef.h>
-
 #include "sidecar/cmd.h"
 #include "sidecar/commands.h"
 #include "sidecar/operator.h"
 
 #define OPERATE "operate"
-#define END                                                                    \
-    {                                                                          \
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL                   \
-    }
 #define KIND_HELP "  -k, --kind KIND     suspended (default) or review\n"
 
 const struct command agents_commands[] = {
@@ -30,7 +24,7 @@ const struct command agents_commands[] = {
      "all about one of them",
      "AGENT is the uri of the agent under its SCIM base: /Agents/7\n",
      OPERATOR_OPTIONS_HELP, NULL},
-    END,
+    COMMANDS_END,
 };
 
 const struct command hold_commands[] = {
@@ -51,7 +45,7 @@ const struct command hold_commands[] = {
      "  -k, --kind KIND     only suspended, review or uncovered\n"
      "      --cause CAUSE   only the hold with this cause\n",
      NULL},
-    END,
+    COMMANDS_END,
 };
 
 const struct command review_commands[] = {
@@ -69,7 +63,7 @@ const struct command review_commands[] = {
      OPERATOR_OPTIONS_HELP OPERATOR_REASON_HELP
      "      --cause CAUSE   only the review with this cause\n",
      NULL},
-    END,
+    COMMANDS_END,
 };
 
 #define MANY_HELP                                                              \
@@ -112,7 +106,7 @@ const struct command jobs_commands[] = {
      "               [--count N --reason TEXT]",
      "give up, as unconfirmed", MANY_HELP,
      OPERATOR_OPTIONS_HELP OPERATOR_REASON_HELP MANY_OPTIONS_HELP, NULL},
-    END,
+    COMMANDS_END,
 };
 
 const struct command feeds_commands[] = {
@@ -121,5 +115,5 @@ const struct command feeds_commands[] = {
      "LAST SIGN is the last proof of life: a poll answer, an accepted event\n"
      "or a verification.\n",
      OPERATOR_OPTIONS_HELP, NULL},
-    END,
+    COMMANDS_END,
 };

@@ -166,5 +166,5 @@ const struct command policy_commands[] = {
      "      --signature FILE default FILE.sig\n"
      "      --kind KIND     policy (default) or config\n" JSON_HELP,
      NULL},
-    {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
+    COMMANDS_END,
 };

@@ -279,6 +279,13 @@ void ack_when_stored(struct engine *e, uint64_t token)
     e->row_acks[e->row_ack_count++] = token;
 }
 
+static void free_lifted(struct engine *e)
+{
+    struct list_link *k;
+    while ((k = list_shift(&e->lifted_holds)) != NULL)
+        hold_free(&e->holds, container_of(k, struct hold, new_link));
+}
+
 void row_close(struct engine *e)
 {
     if (e->facts.n > 0)
@@ -310,8 +317,7 @@ void row_close(struct engine *e)
     struct list_link *k;
     while ((k = list_shift(&e->new_holds)) != NULL)
         container_of(k, struct hold, new_link)->unsaved = false;
-    while ((k = list_shift(&e->lifted_holds)) != NULL)
-        hold_free(&e->holds, container_of(k, struct hold, new_link));
+    free_lifted(e);
     struct out *o = emit(e, OUT_JOURNAL);
     o->journal.seq = r->seq;
     o->journal.body = buf_span(&body);
@@ -459,9 +465,7 @@ void engine_free(struct engine *e)
     struct map_link *k = NULL;
     while ((k = map_next(&e->subjects.by_key, k)) != NULL)
         free_subject_parts(e, container_of(k, struct subject, link));
-    struct list_link *h;
-    while ((h = list_shift(&e->lifted_holds)) != NULL)
-        hold_free(&e->holds, container_of(h, struct hold, new_link));
+    free_lifted(e);
     subjects_fini(&e->subjects);
     gate_cache_fini(&e->gate_cache);
     while (!list_empty(&e->rows))

@@ -19,6 +19,23 @@ static const char policy[] =
     "gate:\n"
     "  - {name: all, tools: ['*'], require: 'active eq true'}\n";
 
+/* The story once for each allocation in it, which fails. */
+static void sweep(const char *rules, void (*story)(struct world *w))
+{
+    struct memfault mf;
+    MEMFAULT_SWEEP(&mf)
+    {
+        struct world *w = world_open_in(&mf.mem, rules);
+        CHECK(w != NULL || mf.hit);
+        if (w != NULL) {
+            w->failing = true;
+            story(w);
+            world_close(w);
+        }
+    }
+    print_message("%lu allocations failed\n", mf.runs);
+}
+
 /* Delivered again until it is accepted, as a sender does. */
 static void deliver(struct world *w, const char *jti, enum event_type type)
 {
@@ -84,18 +101,7 @@ static void tell(struct world *w)
 static void test_sweep(void **state)
 {
     (void)state;
-    struct memfault mf;
-    MEMFAULT_SWEEP(&mf)
-    {
-        struct world *w = world_open_in(&mf.mem, policy);
-        CHECK(w != NULL || mf.hit);
-        if (w != NULL) {
-            w->failing = true;
-            tell(w);
-            world_close(w);
-        }
-    }
-    print_message("%lu allocations failed\n", mf.runs);
+    sweep(policy, tell);
 }
 
 /* ------------------------------------------------- limits and schedules */
@@ -172,18 +178,7 @@ static void tell_guarded(struct world *w)
 static void test_sweep_guarded(void **state)
 {
     (void)state;
-    struct memfault mf;
-    MEMFAULT_SWEEP(&mf)
-    {
-        struct world *w = world_open_in(&mf.mem, guarded);
-        CHECK(w != NULL || mf.hit);
-        if (w != NULL) {
-            w->failing = true;
-            tell_guarded(w);
-            world_close(w);
-        }
-    }
-    print_message("%lu allocations failed\n", mf.runs);
+    sweep(guarded, tell_guarded);
 }
 
 /* ---------------------------------------------------------------- loosening */
@@ -218,18 +213,7 @@ static void loosen(struct world *w)
 static void test_sweep_loosening(void **state)
 {
     (void)state;
-    struct memfault mf;
-    MEMFAULT_SWEEP(&mf)
-    {
-        struct world *w = world_open_in(&mf.mem, reviewed);
-        CHECK(w != NULL || mf.hit);
-        if (w != NULL) {
-            w->failing = true;
-            loosen(w);
-            world_close(w);
-        }
-    }
-    print_message("%lu allocations failed\n", mf.runs);
+    sweep(reviewed, loosen);
 }
 
 int main(void)
