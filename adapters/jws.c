@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
@@ -49,6 +50,14 @@ const char *jws_why_word(enum jws_why w)
         case JWS_BAD_SIGNATURE: return "bad_signature";
     }
     return "unknown";
+}
+
+int jws_start(struct fail *f)
+{
+    if (OSSL_LIB_CTX_get0_global_default() != NULL &&
+        OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) == 1)
+        return 0;
+    return fail(f, RC_NO_MEMORY, "libcrypto does not start");
 }
 
 int jws_sha256(struct span bytes, unsigned char ret[JWS_SHA256_BYTES])

@@ -96,6 +96,11 @@ int jws_decode_unverified(struct mem *m, struct span token,
                           const struct doc **ret_payload,
                           struct fail *f) must_use;
 
+/* libcrypto sets itself up at its first use, and crashes where memory fails it
+ * there; this is a first use that answers. Before anything else here, once.
+ * RC_NO_MEMORY is the only failure. */
+int jws_start(struct fail *f) must_use;
+
 /* RC_NO_MEMORY is the only failure. */
 int jws_sha256(struct span bytes, unsigned char ret[JWS_SHA256_BYTES]) must_use;
 

@@ -17,7 +17,7 @@ void merkle_init(struct merkle *t)
     t->count = 0;
 }
 
-void merkle_add(struct merkle *t, const struct merkle_hasher *h,
+void merkle_add(struct merkle *t, merkle_node *node,
                 const struct merkle_hash *leaf)
 {
     must(t->size < UINT64_MAX);
@@ -25,12 +25,12 @@ void merkle_add(struct merkle *t, const struct merkle_hasher *h,
     struct merkle_hash carry = *leaf;
     /* Each trailing one bit of the old size is a peak of the carry's width. */
     for (uint64_t bits = t->size; (bits & 1) != 0; bits >>= 1)
-        h->node(h->ctx, &t->peaks[--t->count], &carry, &carry);
+        node(&t->peaks[--t->count], &carry, &carry);
     t->peaks[t->count++] = carry;
     t->size++;
 }
 
-void merkle_root(const struct merkle *t, const struct merkle_hasher *h,
+void merkle_root(const struct merkle *t, merkle_node *node,
                  struct merkle_hash *ret)
 {
     if (t->count == 0) {
@@ -39,7 +39,7 @@ void merkle_root(const struct merkle *t, const struct merkle_hasher *h,
     }
     *ret = t->peaks[t->count - 1];
     for (unsigned i = t->count - 1; i > 0; i--)
-        h->node(h->ctx, &t->peaks[i - 1], ret, ret);
+        node(&t->peaks[i - 1], ret, ret);
 }
 
 bool merkle_hash_eq(const struct merkle_hash *a, const struct merkle_hash *b)
@@ -109,8 +109,8 @@ unsigned merkle_plan_consistency(uint64_t old, uint64_t size,
     return n;
 }
 
-bool merkle_check_inclusion(const struct merkle_hasher *h, uint64_t at,
-                            uint64_t size, const struct merkle_hash *leaf,
+bool merkle_check_inclusion(merkle_node *node, uint64_t at, uint64_t size,
+                            const struct merkle_hash *leaf,
                             struct merkle_proof proof,
                             const struct merkle_hash *root)
 {
@@ -123,11 +123,11 @@ bool merkle_check_inclusion(const struct merkle_hasher *h, uint64_t at,
         if (sn == 0)
             return false;
         if ((fn & 1) != 0 || fn == sn) {
-            h->node(h->ctx, p, &sum, &sum);
+            node(p, &sum, &sum);
             for (; (fn & 1) == 0 && fn != 0; fn >>= 1)
                 sn >>= 1;
         } else {
-            h->node(h->ctx, &sum, p, &sum);
+            node(&sum, p, &sum);
         }
         fn >>= 1;
         sn >>= 1;
@@ -164,9 +164,8 @@ static bool is_nothing(const struct merkle_hash *root, size_t proof_count)
     return proof_count == 0 && merkle_hash_eq(root, &empty_root);
 }
 
-bool merkle_check_subtree(const struct merkle_hasher *h,
-                          struct merkle_range part, uint64_t size,
-                          const struct merkle_hash *part_root,
+bool merkle_check_subtree(merkle_node *node, struct merkle_range part,
+                          uint64_t size, const struct merkle_hash *part_root,
                           struct merkle_proof proof,
                           const struct merkle_hash *root)
 {
@@ -192,12 +191,12 @@ bool merkle_check_subtree(const struct merkle_hasher *h,
         if (c.tn == 0)
             return false;
         if ((c.sn & 1) == 0 && c.sn != c.tn) {
-            h->node(h->ctx, &sum, p, &sum);
+            node(&sum, p, &sum);
             continue;
         }
         if (c.fn < c.sn)
-            h->node(h->ctx, p, &part_sum, &part_sum);
-        h->node(h->ctx, p, &sum, &sum);
+            node(p, &part_sum, &part_sum);
+        node(p, &sum, &sum);
         while ((c.sn & 1) == 0 && c.sn != 0)
             up(&c);
     }
@@ -205,11 +204,11 @@ bool merkle_check_subtree(const struct merkle_hasher *h,
            merkle_hash_eq(&sum, root);
 }
 
-bool merkle_check_consistency(const struct merkle_hasher *h, uint64_t old,
-                              uint64_t size, const struct merkle_hash *old_root,
+bool merkle_check_consistency(merkle_node *node, uint64_t old, uint64_t size,
+                              const struct merkle_hash *old_root,
                               struct merkle_proof proof,
                               const struct merkle_hash *root)
 {
     struct merkle_range part = {0, old};
-    return merkle_check_subtree(h, part, size, old_root, proof, root);
+    return merkle_check_subtree(node, part, size, old_root, proof, root);
 }

@@ -24,11 +24,9 @@ struct merkle_hash {
 };
 
 /* SHA-256(0x01 || left || right); `ret` may be one of the inputs. */
-struct merkle_hasher {
-    void (*node)(void *ctx, const struct merkle_hash *left,
-                 const struct merkle_hash *right, struct merkle_hash *ret);
-    void *ctx;
-};
+typedef void merkle_node(const struct merkle_hash *left,
+                         const struct merkle_hash *right,
+                         struct merkle_hash *ret);
 
 /* Roots of the perfect subtrees that cover the leaves so far, widest first:
  * one for each set bit of `size`. Plain bytes: may be copied and stored. */
@@ -41,11 +39,11 @@ struct merkle {
 void merkle_init(struct merkle *t);
 
 /* Adds SHA-256(0x00 || leaf). */
-void merkle_add(struct merkle *t, const struct merkle_hasher *h,
+void merkle_add(struct merkle *t, merkle_node *node,
                 const struct merkle_hash *leaf);
 
 /* The root; of an empty tree SHA-256 of nothing. */
-void merkle_root(const struct merkle *t, const struct merkle_hasher *h,
+void merkle_root(const struct merkle *t, merkle_node *node,
                  struct merkle_hash *ret);
 
 bool merkle_hash_eq(const struct merkle_hash *a, const struct merkle_hash *b);
@@ -68,8 +66,8 @@ struct merkle_proof {
 };
 
 /* True when the proof shows that `leaf` is at `at` in the tree. */
-bool merkle_check_inclusion(const struct merkle_hasher *h, uint64_t at,
-                            uint64_t size, const struct merkle_hash *leaf,
+bool merkle_check_inclusion(merkle_node *node, uint64_t at, uint64_t size,
+                            const struct merkle_hash *leaf,
                             struct merkle_proof proof,
                             const struct merkle_hash *root);
 
@@ -77,15 +75,14 @@ bool merkle_check_inclusion(const struct merkle_hasher *h, uint64_t at,
  * their own, are in the tree of `size` leaves. [from, to) must be a node:
  * from == 0 or a multiple of the power of two that covers to - from. An empty
  * range is in every tree that reaches it and needs an empty proof. */
-bool merkle_check_subtree(const struct merkle_hasher *h,
-                          struct merkle_range part, uint64_t size,
-                          const struct merkle_hash *part_root,
+bool merkle_check_subtree(merkle_node *node, struct merkle_range part,
+                          uint64_t size, const struct merkle_hash *part_root,
                           struct merkle_proof proof,
                           const struct merkle_hash *root);
 
 /* True when the tree of `old` leaves is the beginning of the other. */
-bool merkle_check_consistency(const struct merkle_hasher *h, uint64_t old,
-                              uint64_t size, const struct merkle_hash *old_root,
+bool merkle_check_consistency(merkle_node *node, uint64_t old, uint64_t size,
+                              const struct merkle_hash *old_root,
                               struct merkle_proof proof,
                               const struct merkle_hash *root);
 

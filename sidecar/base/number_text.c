@@ -76,3 +76,13 @@ void number_text(double v, char ret[NUMBER_TEXT_MAX])
             break;
     }
 }
+
+void hex_text(struct span bytes, char *ret)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < bytes.n; i++) {
+        *ret++ = digits[bytes.p[i] >> 4];
+        *ret++ = digits[bytes.p[i] & 15];
+    }
+    *ret = '\0';
+}

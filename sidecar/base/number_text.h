@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Numbers as text, in the one syntax of JSON (RFC 8259 section 6). The program
- * never calls setlocale, so the C library's conversion is the plain one.
+ * Numbers as text: in the one syntax of JSON (RFC 8259 section 6), and bytes as
+ * hex digits. The program never calls setlocale, so the C library's conversion
+ * is the plain one.
  */
 #ifndef SIDECAR_BASE_NUMBER_TEXT_H
 #define SIDECAR_BASE_NUMBER_TEXT_H
@@ -11,6 +12,9 @@
 #include "sidecar/base/span.h"
 
 #define NUMBER_TEXT_MAX 64
+
+/* Two lower-case digits for each byte, and a NUL: `ret` holds 2 n + 1. */
+void hex_text(struct span bytes, char *ret);
 
 struct number {
     bool is_whole;   /* written without fraction and exponent */

@@ -12,6 +12,7 @@
 
 #include "adapters/jws.h"
 #include "sidecar/base/guess.h"
+#include "sidecar/base/number_text.h"
 #include "sidecar/config/config_rows.h"
 #include "sidecar/config/yaml_doc.h"
 
@@ -228,17 +229,12 @@ static struct span directory_of(struct loader *l, const char *path)
     return config_printf(l, "%.*s", PRSPAN(dir.n == 1 ? SPAN("") : dir));
 }
 
-static void put_digest(struct span text, char ret[65])
+static void put_digest(struct loader *l, struct span text, char ret[65])
 {
-    static const char hex[] = "0123456789abcdef";
     unsigned char digest[32];
-    if (jws_sha256(text, digest) < 0)
-        memset(digest, 0, sizeof digest);
-    for (size_t i = 0; i < sizeof digest; i++) {
-        ret[2 * i] = hex[digest[i] >> 4];
-        ret[2 * i + 1] = hex[digest[i] & 15];
-    }
-    ret[64] = '\0';
+    l->no_memory |= jws_sha256(text, digest) < 0;
+    if (!l->no_memory)
+        hex_text(span_of(digest, sizeof digest), ret);
 }
 
 static int refuse(const struct policy_notes *notes, const char *path,
@@ -269,7 +265,7 @@ int config_parse(struct mem *m, struct span text, const char *path,
         return fail(f, RC_NO_MEMORY, "%s: out of memory", path);
     walk(&l, OBJECT_TOP, root, c);
     config_cross_check(&l, root, c);
-    put_digest(text, c->digest_hex);
+    put_digest(&l, text, c->digest_hex);
     policy_notes_sort(notes);
     if (l.no_memory)
         return fail(f, RC_NO_MEMORY, "%s: out of memory", path);

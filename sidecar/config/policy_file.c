@@ -4,18 +4,9 @@
 #include <string.h>
 
 #include "adapters/jws.h"
+#include "sidecar/base/number_text.h"
 #include "sidecar/config/config.h"
 #include "sidecar/config/yaml_doc.h"
-
-static void put_hex(const unsigned char *p, size_t n, char *ret)
-{
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < n; i++) {
-        ret[2 * i] = hex[p[i] >> 4];
-        ret[2 * i + 1] = hex[p[i] & 15];
-    }
-    ret[2 * n] = '\0';
-}
 
 static int compile(struct mem *m, const struct doc *root, struct span text,
                    const struct policy **ret, struct policy_notes *notes,
@@ -27,8 +18,9 @@ static int compile(struct mem *m, const struct doc *root, struct span text,
     if (p == NULL)
         return fail(f, RC_NO_MEMORY, "out of memory");
     memcpy(p, loaded, sizeof *p);
-    TRY(jws_sha256(text, p->digest));
-    put_hex(p->digest, sizeof p->digest, p->digest_hex);
+    if (jws_sha256(text, p->digest) < 0)
+        return fail(f, RC_NO_MEMORY, "out of memory");
+    hex_text(span_of(p->digest, sizeof p->digest), p->digest_hex);
     *ret = p;
     return RC_OK;
 }

@@ -38,7 +38,6 @@
 struct decision_log {
     struct decision_log_conf conf;
     struct note_key *key;
-    struct tree_hash hash;
     int lock_fd;
     bool started;
     uv_async_t wake_loop;
@@ -103,7 +102,7 @@ static int keep_conf(struct decision_log *l,
     buf_init(&l->pending, mem_system(), l->conf.queue_bytes_max);
     buf_init(&l->batch, mem_system(), l->conf.queue_bytes_max);
     buf_init(&l->staged, mem_system(), l->conf.queue_bytes_max);
-    return tree_hash_init(&l->hash, f);
+    return 0;
 }
 
 static int read_key(struct decision_log *l,
@@ -142,7 +141,7 @@ int decision_log_open(const struct decision_log_conf *conf,
     if (rc == 0)
         rc = lock_dir(l, f);
     if (rc == 0)
-        rc = log_recover(l->conf.dir, l->key, &l->hash, &l->tail, f);
+        rc = log_recover(l->conf.dir, l->key, &l->tail, f);
     if (rc < 0) {
         decision_log_free(l);
         return fail_wrap(f, "decision log");
@@ -189,7 +188,7 @@ static int sign_tree(struct decision_log *l, const char *also, struct fail *f)
     const struct merkle *t = &l->tail.state.tree;
     struct merkle_hash root;
     struct buf note;
-    merkle_root(t, &l->hash.hasher, &root);
+    merkle_root(t, tree_hash_node, &root);
     buf_init(&note, mem_system(), CHECKPOINT_BYTES_MAX);
     int rc = checkpoint_sign(l->key, t->size, &root, &note, f);
     if (rc == 0)
@@ -265,8 +264,8 @@ static int hash_lines(struct decision_log *l, uint64_t *ret_lines)
         struct span line = span_sub(rest, 0, n);
         must(n < rest.n && log_line_read(line, &head));
         must(head.seq == s->tree.size + 1);
-        tree_hash_leaf(&l->hash, line, &leaf);
-        merkle_add(&s->tree, &l->hash.hasher, &leaf);
+        tree_hash_leaf(line, &leaf);
+        merkle_add(&s->tree, tree_hash_node, &leaf);
         journal_logged_note(&s->logged, head.input);
         rest = span_sub(rest, n + 1, rest.n);
     }
@@ -465,7 +464,6 @@ static void release(struct decision_log *l)
     buf_fini(&l->pending);
     buf_fini(&l->batch);
     buf_fini(&l->staged);
-    tree_hash_fini(&l->hash);
     note_key_free(l->key);
     mem_release(mem_system(), (void *)(uintptr_t)l->conf.dir.p);
     mem_release(mem_system(), l);

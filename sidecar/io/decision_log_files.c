@@ -198,19 +198,17 @@ size_t log_reader_torn(const struct log_reader *r)
     return r->end - r->start;
 }
 
-static void state_sum(struct tree_hash *h, struct span text, struct buf *out)
+static void state_sum(struct span text, struct buf *out)
 {
     struct merkle_hash sum;
-    tree_hash_plain(h, text, span_of(NULL, 0), &sum);
+    tree_hash_plain(text, span_of(NULL, 0), &sum);
     buf_put_hex(out, span_of(sum.b, sizeof sum.b));
     buf_put_u8(out, '\n');
 }
 
 int log_state_save(struct span dir, const struct log_state *s, struct fail *f)
 {
-    struct tree_hash h;
     struct buf out;
-    TRY(tree_hash_init(&h, f));
     buf_init(&out, mem_system(), STATE_BYTES_MAX);
     buf_printf(
         &out, STATE_HEAD "\n%llu\n%llu\n%llu\n%llu\n%llu\n",
@@ -221,8 +219,7 @@ int log_state_save(struct span dir, const struct log_state *s, struct fail *f)
         base64_put(&out, span_of(s->tree.peaks[i].b, MERKLE_HASH_BYTES));
         buf_put_u8(&out, '\n');
     }
-    state_sum(&h, buf_span(&out), &out);
-    tree_hash_fini(&h);
+    state_sum(buf_span(&out), &out);
     int rc = buf_ok(&out) ? file_replace(dir, "tree", buf_span(&out), 0600, f)
                           : fail(f, RC_NO_MEMORY, "no memory for tree state");
     buf_fini(&out);
@@ -245,8 +242,7 @@ static bool take_number(struct span *rest, uint64_t *ret)
     return take_line(rest, &line) && span_u64(line, ret);
 }
 
-static bool read_state(struct span text, struct tree_hash *h,
-                       struct log_state *ret)
+static bool read_state(struct span text, struct log_state *ret)
 {
     struct span rest = text, line;
     struct buf sum;
@@ -268,7 +264,7 @@ static bool read_state(struct span text, struct tree_hash *h,
             !base64_get(line, ret->tree.peaks[i].b, MERKLE_HASH_BYTES))
             return false;
     buf_init(&sum, mem_system(), 128);
-    state_sum(h, span_sub(text, 0, text.n - rest.n), &sum);
+    state_sum(span_sub(text, 0, text.n - rest.n), &sum);
     bool ok = buf_ok(&sum) && span_eq(buf_span(&sum), rest);
     buf_fini(&sum);
     return ok;
@@ -277,16 +273,11 @@ static bool read_state(struct span text, struct tree_hash *h,
 int log_state_load(struct span dir, struct log_state *ret, struct fail *f)
 {
     char path[FILE_PATH_MAX];
-    struct tree_hash h;
     struct span text;
     TRY(file_path(path, dir, "tree", f));
     TRY(file_read(mem_system(), path, STATE_BYTES_MAX, &text, f));
-    int rc = tree_hash_init(&h, f);
-    if (rc == 0) {
-        if (!read_state(text, &h, ret))
-            rc = fail(f, RC_SYNTAX, "%s is damaged", path);
-        tree_hash_fini(&h);
-    }
+    int rc =
+        read_state(text, ret) ? 0 : fail(f, RC_SYNTAX, "%s is damaged", path);
     mem_release(mem_system(), (void *)(uintptr_t)text.p);
     return rc;
 }

@@ -17,7 +17,6 @@
 
 struct recover {
     struct span dir;
-    struct tree_hash *h;
     struct checkpoint sealed; /* size 0: none */
     struct log_files files;
     struct log_tail *tail;
@@ -52,7 +51,7 @@ static int check_seal(struct recover *r, struct fail *f)
     struct merkle_hash root;
     if (r->sealed.size == 0 || s->tree.size != r->sealed.size)
         return 0;
-    merkle_root(&s->tree, &r->h->hasher, &root);
+    merkle_root(&s->tree, tree_hash_node, &root);
     if (!merkle_hash_eq(&root, &r->sealed.root))
         return fail(f, RC_BROKEN,
                     "the first %llu lines are not those that the checkpoint "
@@ -72,8 +71,8 @@ static int take_line(struct recover *r, struct span line, struct fail *f)
         return fail(f, RC_BROKEN, "has seq %llu instead of %llu; " ADVICE,
                     (unsigned long long)head.seq,
                     (unsigned long long)s->tree.size + 1);
-    tree_hash_leaf(r->h, line, &leaf);
-    merkle_add(&s->tree, &r->h->hasher, &leaf);
+    tree_hash_leaf(line, &leaf);
+    merkle_add(&s->tree, tree_hash_node, &leaf);
     journal_logged_note(&s->logged, head.input);
     return check_seal(r, f);
 }
@@ -196,10 +195,10 @@ static int recover(struct recover *r, const struct note_key *key,
 }
 
 int log_recover(struct span dir, const struct note_key *key,
-                struct tree_hash *h, struct log_tail *ret, struct fail *f)
+                struct log_tail *ret, struct fail *f)
 {
     *ret = (struct log_tail){.fd = -1};
-    struct recover r = {.dir = dir, .h = h, .tail = ret};
+    struct recover r = {.dir = dir, .tail = ret};
     int rc = recover(&r, key, f);
     log_files_fini(&r.files);
     if (rc < 0 && ret->fd >= 0) {

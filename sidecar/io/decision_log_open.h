@@ -18,7 +18,6 @@ struct log_tail {
 /* Reads the directory, cuts a torn last line, checks numbers and the signed
  * checkpoint of `key`. */
 int log_recover(struct span dir, const struct note_key *key,
-                struct tree_hash *h, struct log_tail *ret,
-                struct fail *f) must_use;
+                struct log_tail *ret, struct fail *f) must_use;
 
 #endif

@@ -25,7 +25,6 @@ struct root_seal {
 struct verify {
     const struct log_verify_in *in;
     struct log_report *report;
-    struct tree_hash hash;
     struct merkle tree;
     struct arena arena;
     uint64_t expected; /* the next number */
@@ -126,7 +125,7 @@ static void meet(struct verify *v, struct root_seal *seal)
     if (!seal->present || seal->met || seal->at.size != v->tree.size)
         return;
     seal->met = true;
-    merkle_root(&v->tree, &v->hash.hasher, &root);
+    merkle_root(&v->tree, tree_hash_node, &root);
     if (merkle_hash_eq(&root, &seal->at.root)) {
         if (v->tree.size > v->good)
             v->good = v->tree.size;
@@ -171,8 +170,8 @@ static void check_line(struct verify *v, const char *name, uint64_t at,
     struct merkle_hash leaf;
     const struct doc *d;
     struct fail f;
-    tree_hash_leaf(&v->hash, line, &leaf);
-    merkle_add(&v->tree, &v->hash.hasher, &leaf);
+    tree_hash_leaf(line, &leaf);
+    merkle_add(&v->tree, tree_hash_node, &leaf);
     v->report->bytes += line.n + 1;
     arena_clear(&v->arena);
     if (!log_line_read(line, &head)) {
@@ -271,7 +270,7 @@ static void finish(struct verify *v)
     r->lines = v->tree.size;
     r->signed_lines = v->good;
     r->kept_size = v->kept.present ? v->kept.at.size : 0;
-    merkle_root(&v->tree, &v->hash.hasher, &r->root);
+    merkle_root(&v->tree, tree_hash_node, &r->root);
     (void)snprintf(r->origin, sizeof r->origin, "%s", v->in->key->name);
     if (r->lines > 0 && v->good == 0 && r->problem_count == 0)
         problem(v, LOG_UNSIGNED, "no checkpoint covers these lines");
@@ -282,7 +281,6 @@ int log_verify(const struct log_verify_in *in, struct log_report *ret,
 {
     struct verify v = {.in = in, .report = ret, .expected = 1};
     *ret = (struct log_report){.files = 0};
-    TRY(tree_hash_init(&v.hash, f));
     merkle_init(&v.tree);
     arena_init(&v.arena, mem_system(), ARENA_BYTES_MAX);
     if (in->kept.n > 0) {
@@ -293,7 +291,6 @@ int log_verify(const struct log_verify_in *in, struct log_report *ret,
     if (rc == 0)
         finish(&v);
     arena_fini(&v.arena);
-    tree_hash_fini(&v.hash);
     return rc;
 }
 
@@ -301,7 +298,6 @@ int log_verify(const struct log_verify_in *in, struct log_report *ret,
 
 /* The trees over the ranges of a proof, filled in one pass. */
 struct prove {
-    struct tree_hash hash;
     struct checkpoint at;
     struct merkle_range plan[MERKLE_PROOF_MAX];
     struct merkle parts[MERKLE_PROOF_MAX];
@@ -323,11 +319,11 @@ static int prove_lines(struct prove *p, struct span dir, uint64_t first,
     while (p->all.size < p->at.size &&
            (more = log_reader_next(&r, &line, f)) == 1) {
         uint64_t at = p->all.size;
-        tree_hash_leaf(&p->hash, line, &leaf);
-        merkle_add(&p->all, &p->hash.hasher, &leaf);
+        tree_hash_leaf(line, &leaf);
+        merkle_add(&p->all, tree_hash_node, &leaf);
         for (unsigned i = 0; i < p->count; i++)
             if (at >= p->plan[i].from && at < p->plan[i].to)
-                merkle_add(&p->parts[i], &p->hash.hasher, &leaf);
+                merkle_add(&p->parts[i], tree_hash_node, &leaf);
     }
     log_reader_close(&r);
     return more < 0 ? more : 0;
@@ -343,7 +339,7 @@ static int prove_all(struct prove *p, struct span dir, struct fail *f)
         rc = prove_lines(p, dir, files.first[i], f);
     log_files_fini(&files);
     TRY(rc);
-    merkle_root(&p->all, &p->hash.hasher, &root);
+    merkle_root(&p->all, tree_hash_node, &root);
     if (p->all.size != p->at.size || !merkle_hash_eq(&root, &p->at.root))
         return fail(f, RC_BROKEN,
                     "the log does not fit its checkpoint; see bailiff log "
@@ -358,7 +354,7 @@ static void put_proof(struct prove *p, uint64_t seq, struct span note,
     buf_printf(out, "c2sp.org/tlog-proof@v1\nindex %llu\n",
                (unsigned long long)seq - 1);
     for (unsigned i = 0; i < p->count; i++) {
-        merkle_root(&p->parts[i], &p->hash.hasher, &root);
+        merkle_root(&p->parts[i], tree_hash_node, &root);
         base64_put(out, span_of(root.b, sizeof root.b));
         buf_put_u8(out, '\n');
     }
@@ -375,11 +371,9 @@ static int prove(struct prove *p, struct span dir, uint64_t seq,
                     "the checkpoint covers records 1 to %llu, not %llu",
                     (unsigned long long)p->at.size, (unsigned long long)seq);
     p->count = merkle_plan_inclusion(seq - 1, p->at.size, p->plan);
-    TRY(tree_hash_init(&p->hash, f));
     int rc = prove_all(p, dir, f);
     if (rc == 0)
         put_proof(p, seq, note, out);
-    tree_hash_fini(&p->hash);
     return rc;
 }
 

@@ -35,17 +35,13 @@ static void keep_name(char ret[NOTE_NAME_MAX + 1], struct span s)
     ret[s.n] = 0;
 }
 
-static int find_id(struct note_public *p, struct fail *f)
+static void find_id(struct note_public *p)
 {
-    struct tree_hash h;
     struct merkle_hash sum;
     unsigned char tail[2 + sizeof p->key] = {'\n', ED25519};
     memcpy(tail + 2, p->key, sizeof p->key);
-    TRY(tree_hash_init(&h, f));
-    tree_hash_plain(&h, span_str(p->name), span_of(tail, sizeof tail), &sum);
-    tree_hash_fini(&h);
+    tree_hash_plain(span_str(p->name), span_of(tail, sizeof tail), &sum);
     memcpy(p->id, sum.b, sizeof p->id);
-    return 0;
 }
 
 int note_key_new(const unsigned char seed[32], struct span name,
@@ -62,16 +58,12 @@ int note_key_new(const unsigned char seed[32], struct span name,
     keep_name(k->public.name, name);
     size_t n = sizeof k->public.key;
     k->pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
-    int rc = 0;
     if (k->pkey == NULL ||
-        EVP_PKEY_get_raw_public_key(k->pkey, k->public.key, &n) != 1)
-        rc = fail(f, RC_CONFIG, "not an Ed25519 key");
-    if (rc == 0)
-        rc = find_id(&k->public, f);
-    if (rc < 0) {
+        EVP_PKEY_get_raw_public_key(k->pkey, k->public.key, &n) != 1) {
         note_key_free(k);
-        return rc;
+        return fail(f, RC_CONFIG, "not an Ed25519 key");
     }
+    find_id(&k->public);
     *ret = k;
     return 0;
 }
@@ -149,7 +141,7 @@ int note_public_get(struct span text, struct note_public *ret, struct fail *f)
                     "not a public key line (name+id+base64, Ed25519)");
     keep_name(ret->name, name);
     memcpy(ret->key, typed + 1, sizeof ret->key);
-    TRY(find_id(ret, f));
+    find_id(ret);
     if (!is_hex_of(id, span_of(ret->id, sizeof ret->id)))
         return fail(f, RC_SYNTAX,
                     "the id in the public key line does not fit its key");

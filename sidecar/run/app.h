@@ -172,6 +172,7 @@ struct app {
     enum store_state store_state;
     uint64_t logged_ticket; /* latest `written` not yet stepped */
     bool ready, stopping, failed;
+    bool started;                  /* the engine: it may be stepped */
     bool looping;                  /* the loop and its timers are there */
     bool log_started;              /* its thread: it is closed, not freed */
     bool durable;                  /* the store, too */

@@ -8,6 +8,7 @@
 
 #include "adapters/jws.h"
 #include "sidecar/base/log.h"
+#include "sidecar/base/number_text.h"
 #include "sidecar/config/policy_file.h"
 #include "sidecar/io/file.h"
 #include "sidecar/policy_world.h"
@@ -71,18 +72,15 @@ static int read_source(struct policy_load *l, unsigned char digest[32],
     const struct span file = l->app->config->policy_file;
     char path[FILE_PATH_MAX];
     struct stat st;
-    struct buf hex;
     TRY(file_path(path, file, "", f));
     if (stat(path, &st) == 0) /* before the bytes: never too young */
         l->file_ms =
             (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
     TRY(config_read_file(&l->arena.mem, file, POLICY_FILE_BYTES_MAX, false,
                          &l->source, f));
-    buf_init(&hex, &l->arena.mem, POLICY_DIGEST_HEX);
     if (jws_sha256(l->source, digest) < 0 || sum_content(l, digest) < 0)
         return fail(f, RC_NO_MEMORY, "no memory for a digest");
-    buf_put_hex(&hex, span_of(digest, 32));
-    (void)snprintf(l->digest, sizeof l->digest, "%.*s", PRSPAN(buf_span(&hex)));
+    hex_text(span_of(digest, 32), l->digest);
     return 0;
 }
 

@@ -496,7 +496,7 @@ int rollout_open(struct app *a, const char *signed_by, struct fail *f)
     memcpy(r->tried, r->now->content, sizeof r->tried);
     if (r->now->rc < 0) {
         *f = r->now->f;
-        return f->rc;
+        return r->now->rc;
     }
     a->policy = r->now->policy;
     return 0;

@@ -439,6 +439,7 @@ static int start_engine(struct app *a, const char *signed_by, struct fail *f)
     a->started_wall_ms = now.wall_ms;
     TRY(engine_start(a->engine, last_seq, a->policy, now.now_ms, now.wall_ms,
                      f));
+    a->started = true;
     app_apply_start(a);
     TRY(rollout_start(a, f));
     candidate_host_load(a);

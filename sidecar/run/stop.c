@@ -212,7 +212,7 @@ void app_stop(struct app *a)
     a->stop_limit = stop_limit_start(APP_STOP_MS);
     if (a->health != NULL)
         grpc_health_set(a->health, false);
-    if (a->engine != NULL) {
+    if (a->started) {
         struct in in = {.kind = IN_STOP};
         ignore_rc(app_step(a, &in)); /* a notice */
     }

@@ -30,24 +30,21 @@ struct made {
 
 static void seal_at(struct made *m, unsigned lines, const char *name)
 {
-    struct tree_hash h;
     struct merkle t;
     struct merkle_hash leaf, root;
     struct buf note;
     struct fail f;
-    CHECK_OK(tree_hash_init(&h, &f), &f);
     merkle_init(&t);
     for (unsigned i = 0; i < lines; i++) {
-        tree_hash_leaf(&h, m->lines[i], &leaf);
-        merkle_add(&t, &h.hasher, &leaf);
+        tree_hash_leaf(m->lines[i], &leaf);
+        merkle_add(&t, tree_hash_node, &leaf);
     }
-    merkle_root(&t, &h.hasher, &root);
+    merkle_root(&t, tree_hash_node, &root);
     buf_init(&note, mem_system(), CHECKPOINT_BYTES_MAX);
     CHECK_OK(checkpoint_sign(m->key, lines, &root, &note, &f), &f);
     CHECK_OK(file_replace(tmp_dir_span(&m->d), name, buf_span(&note), 0600, &f),
              &f);
     buf_fini(&note);
-    tree_hash_fini(&h);
 }
 
 /* Writes `n` lines over files of PER_FILE lines. */
@@ -372,11 +369,9 @@ static void proofs_hold(void **state)
     struct buf out;
     struct fail f;
     struct checkpoint c;
-    struct tree_hash h;
     struct merkle_hash leaf, made[MERKLE_PROOF_MAX];
     unsigned others;
     make(&m);
-    CHECK_OK(tree_hash_init(&h, &f), &f);
     buf_init(&out, mem_system(), 1 << 16);
     for (uint64_t seq = 1; seq <= LINES - 2; seq++) {
         char head[64];
@@ -395,8 +390,8 @@ static void proofs_hold(void **state)
         }
         rest = span_sub(rest, 1, rest.n);
         CHECK_OK(checkpoint_open(rest, &m.public, &c, &others, &f), &f);
-        tree_hash_leaf(&h, m.lines[seq - 1], &leaf);
-        CHECK(merkle_check_inclusion(&h.hasher, seq - 1, c.size, &leaf, p,
+        tree_hash_leaf(m.lines[seq - 1], &leaf);
+        CHECK(merkle_check_inclusion(tree_hash_node, seq - 1, c.size, &leaf, p,
                                      &c.root));
     }
     CHECK_INT(log_prove(tmp_dir_span(&m.d), LINES, &out, &f), RC_UNKNOWN_NAME);
@@ -405,7 +400,6 @@ static void proofs_hold(void **state)
     write_lines(&m, m.lines, LINES);
     CHECK_INT(log_prove(tmp_dir_span(&m.d), 9, &out, &f), RC_BROKEN);
     buf_fini(&out);
-    tree_hash_fini(&h);
     drop(&m);
 }
 

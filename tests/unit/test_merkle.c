@@ -16,23 +16,22 @@
 #define DEVIATIONS "tests/vectors/merkle.deviations"
 
 struct run {
-    struct tree_hash h;
     unsigned cases, wrong, deviations;
 };
 
-static void root_of(struct tree_hash *h, const struct merkle_hash *leaves,
-                    struct merkle_range r, struct merkle_hash *ret)
+static void root_of(const struct merkle_hash *leaves, struct merkle_range r,
+                    struct merkle_hash *ret)
 {
     struct merkle t;
     merkle_init(&t);
     for (uint64_t i = r.from; i < r.to; i++)
-        merkle_add(&t, &h->hasher, &leaves[i]);
-    merkle_root(&t, &h->hasher, ret);
+        merkle_add(&t, tree_hash_node, &leaves[i]);
+    merkle_root(&t, tree_hash_node, ret);
 }
 
 /* RFC 6962 2.1 as it is written there, to compare with. */
-static void slow_root(struct tree_hash *h, const struct merkle_hash *leaves,
-                      size_t n, struct merkle_hash *ret)
+static void slow_root(const struct merkle_hash *leaves, size_t n,
+                      struct merkle_hash *ret)
 {
     struct merkle_hash left, right;
     if (n == 1) {
@@ -42,116 +41,105 @@ static void slow_root(struct tree_hash *h, const struct merkle_hash *leaves,
     size_t k = 1;
     while (k * 2 < n)
         k *= 2;
-    slow_root(h, leaves, k, &left);
-    slow_root(h, leaves + k, n - k, &right);
-    h->hasher.node(h->hasher.ctx, &left, &right, ret);
+    slow_root(leaves, k, &left);
+    slow_root(leaves + k, n - k, &right);
+    tree_hash_node(&left, &right, ret);
 }
 
 #define LEAVES 70
 
-static void make_leaves(struct tree_hash *h, struct merkle_hash *leaves)
+static void make_leaves(struct merkle_hash *leaves)
 {
     for (unsigned char i = 0; i < LEAVES; i++)
-        tree_hash_leaf(h, span_of(&i, 1), &leaves[i]);
+        tree_hash_leaf(span_of(&i, 1), &leaves[i]);
 }
 
 static void roots_agree_with_definition(void **state)
 {
     (void)state;
-    struct tree_hash h;
     struct merkle_hash leaves[LEAVES], a, b;
-    assert_int_equal(tree_hash_init(&h, NULL), 0);
-    make_leaves(&h, leaves);
+    make_leaves(leaves);
     for (size_t n = 1; n <= LEAVES; n++) {
-        root_of(&h, leaves, (struct merkle_range){0, n}, &a);
-        slow_root(&h, leaves, n, &b);
+        root_of(leaves, (struct merkle_range){0, n}, &a);
+        slow_root(leaves, n, &b);
         assert_true(merkle_hash_eq(&a, &b));
     }
-    tree_hash_fini(&h);
 }
 
-static size_t prove(struct tree_hash *h, const struct merkle_hash *leaves,
+static size_t prove(const struct merkle_hash *leaves,
                     const struct merkle_range *plan, unsigned n,
                     struct merkle_hash *ret)
 {
     for (unsigned i = 0; i < n; i++)
-        root_of(h, leaves, plan[i], &ret[i]);
+        root_of(leaves, plan[i], &ret[i]);
     return n;
 }
 
 static void inclusion_round_trip(void **state)
 {
     (void)state;
-    struct tree_hash h;
     struct merkle_hash leaves[LEAVES], root, made[MERKLE_PROOF_MAX];
     struct merkle_range plan[MERKLE_PROOF_MAX];
-    assert_int_equal(tree_hash_init(&h, NULL), 0);
-    make_leaves(&h, leaves);
+    make_leaves(leaves);
     for (uint64_t size = 1; size <= LEAVES; size++) {
-        root_of(&h, leaves, (struct merkle_range){0, size}, &root);
+        root_of(leaves, (struct merkle_range){0, size}, &root);
         for (uint64_t at = 0; at < size; at++) {
             unsigned n = merkle_plan_inclusion(at, size, plan);
-            struct merkle_proof p = {made, prove(&h, leaves, plan, n, made)};
-            assert_true(merkle_check_inclusion(&h.hasher, at, size, &leaves[at],
-                                               p, &root));
-            assert_false(merkle_check_inclusion(
-                &h.hasher, at, size, &leaves[(at + 1) % LEAVES], p, &root));
-            assert_false(merkle_check_inclusion(&h.hasher, size, size,
+            struct merkle_proof p = {made, prove(leaves, plan, n, made)};
+            assert_true(merkle_check_inclusion(tree_hash_node, at, size,
+                                               &leaves[at], p, &root));
+            assert_false(merkle_check_inclusion(tree_hash_node, at, size,
+                                                &leaves[(at + 1) % LEAVES], p,
+                                                &root));
+            assert_false(merkle_check_inclusion(tree_hash_node, size, size,
                                                 &leaves[at], p, &root));
         }
     }
-    tree_hash_fini(&h);
 }
 
 static void consistency_round_trip(void **state)
 {
     (void)state;
-    struct tree_hash h;
     struct merkle_hash leaves[LEAVES], root, old, made[MERKLE_PROOF_MAX];
     struct merkle_range plan[MERKLE_PROOF_MAX];
-    assert_int_equal(tree_hash_init(&h, NULL), 0);
-    make_leaves(&h, leaves);
+    make_leaves(leaves);
     for (uint64_t size = 1; size <= LEAVES; size++) {
-        root_of(&h, leaves, (struct merkle_range){0, size}, &root);
+        root_of(leaves, (struct merkle_range){0, size}, &root);
         for (uint64_t m = 1; m <= size; m++) {
-            root_of(&h, leaves, (struct merkle_range){0, m}, &old);
+            root_of(leaves, (struct merkle_range){0, m}, &old);
             unsigned n = merkle_plan_consistency(m, size, plan);
-            struct merkle_proof p = {made, prove(&h, leaves, plan, n, made)};
-            assert_true(
-                merkle_check_consistency(&h.hasher, m, size, &old, p, &root));
+            struct merkle_proof p = {made, prove(leaves, plan, n, made)};
+            assert_true(merkle_check_consistency(tree_hash_node, m, size, &old,
+                                                 p, &root));
             if (n > 0) {
                 made[n - 1].b[3] ^= 1;
-                assert_false(merkle_check_consistency(&h.hasher, m, size, &old,
-                                                      p, &root));
+                assert_false(merkle_check_consistency(tree_hash_node, m, size,
+                                                      &old, p, &root));
             }
             old.b[0] ^= 1;
-            assert_false(
-                merkle_check_consistency(&h.hasher, m, size, &old, p, &root));
+            assert_false(merkle_check_consistency(tree_hash_node, m, size, &old,
+                                                  p, &root));
         }
     }
-    tree_hash_fini(&h);
 }
 
 static void extremes_do_not_overflow(void **state)
 {
     (void)state;
-    struct tree_hash h;
     struct merkle_hash x = {{0}}, many[MERKLE_PROOF_MAX] = {{{0}}};
     struct merkle_range plan[MERKLE_PROOF_MAX];
     struct merkle_proof p = {many, MERKLE_PROOF_MAX};
-    assert_int_equal(tree_hash_init(&h, NULL), 0);
     assert_int_equal(merkle_plan_inclusion(0, UINT64_MAX, plan), 64);
     assert_int_equal(merkle_plan_consistency(UINT64_MAX - 1, UINT64_MAX,
                                              plan) <= MERKLE_PROOF_MAX,
                      1);
-    assert_false(merkle_check_inclusion(&h.hasher, UINT64_MAX - 1, UINT64_MAX,
-                                        &x, p, &x));
-    assert_false(merkle_check_consistency(&h.hasher, UINT64_MAX - 1, UINT64_MAX,
-                                          &x, p, &x));
+    assert_false(merkle_check_inclusion(tree_hash_node, UINT64_MAX - 1,
+                                        UINT64_MAX, &x, p, &x));
+    assert_false(merkle_check_consistency(tree_hash_node, UINT64_MAX - 1,
+                                          UINT64_MAX, &x, p, &x));
     assert_false(merkle_range_is_node((struct merkle_range){3, 3}));
     assert_false(merkle_range_is_node((struct merkle_range){1, UINT64_MAX}));
     assert_true(merkle_range_is_node((struct merkle_range){0, UINT64_MAX}));
-    tree_hash_fini(&h);
 }
 
 /* ---- vectors ---- */
@@ -191,7 +179,7 @@ static bool get_proof(const json_t *o, struct merkle_hash *made, size_t *ret)
     return true;
 }
 
-static bool check_inclusion(struct run *r, const json_t *o)
+static bool check_inclusion(const json_t *o)
 {
     struct merkle_hash root, leaf, made[MERKLE_PROOF_MAX];
     struct merkle_proof p = {made, 0};
@@ -204,11 +192,11 @@ static bool check_inclusion(struct run *r, const json_t *o)
     if (part && (!get_u64(o, "start", &from) || at < from ||
                  !merkle_range_is_node((struct merkle_range){from, to})))
         return false;
-    return merkle_check_inclusion(&r->h.hasher, at - from, to - from, &leaf, p,
-                                  &root);
+    return merkle_check_inclusion(tree_hash_node, at - from, to - from, &leaf,
+                                  p, &root);
 }
 
-static bool check_consistency(struct run *r, const json_t *o)
+static bool check_consistency(const json_t *o)
 {
     struct merkle_hash a, b, made[MERKLE_PROOF_MAX];
     struct merkle_proof p = {made, 0};
@@ -219,10 +207,11 @@ static bool check_consistency(struct run *r, const json_t *o)
         return false;
     if (json_object_get(o, "start") == NULL)
         return get_u64(o, "size1", &part.to) && get_u64(o, "size2", &size) &&
-               merkle_check_consistency(&r->h.hasher, part.to, size, &a, p, &b);
+               merkle_check_consistency(tree_hash_node, part.to, size, &a, p,
+                                        &b);
     return get_u64(o, "start", &part.from) && get_u64(o, "end", &part.to) &&
            get_u64(o, "size", &size) &&
-           merkle_check_subtree(&r->h.hasher, part, size, &a, p, &b);
+           merkle_check_subtree(tree_hash_node, part, size, &a, p, &b);
 }
 
 static bool is_deviation(const char *name)
@@ -253,8 +242,8 @@ static void run_case(struct run *r, const char *path)
     assert_non_null(o);
     const json_t *want = json_object_get(o, "wantErr");
     assert_true(json_is_boolean(want));
-    bool ok = json_object_get(o, "leafIdx") != NULL ? check_inclusion(r, o)
-                                                    : check_consistency(r, o);
+    bool ok = json_object_get(o, "leafIdx") != NULL ? check_inclusion(o)
+                                                    : check_consistency(o);
     r->cases++;
     bool agrees = ok == !json_is_true(want);
     bool listed = is_deviation(path + strlen(VECTORS) + 1);
@@ -313,9 +302,7 @@ static void vectors_agree(void **state)
         print_message("SKIP: %s is absent\n", VECTORS);
         skip();
     }
-    assert_int_equal(tree_hash_init(&r.h, NULL), 0);
     walk(&r, VECTORS);
-    tree_hash_fini(&r.h);
     print_message("merkle vectors: %u cases, %u deviations, %u wrong\n",
                   r.cases, r.deviations, r.wrong);
     assert_int_equal(r.cases, manifest_count());
