@@ -67,7 +67,7 @@ async function patch({ w, runtime }) {
     const item = await w.idp.offer('hr', 'patch:notice', AGENT, {
         key: 'rs256', payload: { version: w.scim.etag(AGENT), attributes: ['roles'] },
     });
-    await until('the acknowledgement', () => item.ackedAt, 10000, 1);
+    await until('the acknowledgement', () => item.ackedAt, 1);
     check(true, 'acknowledged, so durable', `jti ${item.jti}`, item.ackedAt - offered);
     const [answers, waited] = await timed(() => Promise.all(Array.from({ length: 5 }, () =>
         runtime.gate.check(AGENT, 'kb.search'))));
@@ -99,7 +99,7 @@ async function deactivate({ w, runtime }) {
     const outcome = await call.ended;
     check(outcome === 'OUTCOME_CANCELLED', 'deploy.release', 'cancelled by directive',
         call.stoppedAt - start);
-    await until('the revocation', async () => !await w.as.isActive(token), 10000, 2);
+    await until('the revocation', async () => !await w.as.isActive(token), 2);
     check(true, 'token', 'revoked; introspection says inactive', w.as.revocations[0].at - start);
     const { jti } = pushed.set;
     const done = (action) => (r) => r.kind === 'action' && r.action === action && r.jti === jti
@@ -128,7 +128,7 @@ async function activate({ w, runtime }, token) {
     const back = await until('the release', async () => {
         const answer = await runtime.gate.check(AGENT, 'kb.search');
         return allowed(answer) && answer;
-    }, 10000);
+    });
     check(true, 'SCIM says true', words(back));
     check(!await w.as.isActive(token), 'the old token', 'stays revoked');
     remember('the release', (r) => r.action === 'hold' && r.outcome === 'lifted');

@@ -97,7 +97,7 @@ describe('backup and restore', () => {
         const { json } = await w.bailiff.ask('jobs', 'list');
         assert.ok(json.jobs.some((j) => j.agent === w.owner && j.action === 'revoke'));
         w.as.revocationFault = null;
-        await until('the revocation', async () => !await w.as.isActive(w.access), 20000, 50);
+        await until('the revocation', async () => !await w.as.isActive(w.access), 50);
         const said = records(w.bailiff, { kind: 'log', outcome: 'store_restored' });
         assert.equal(said.length, 1);
         const later = w.bailiff.log().filter((r) => r.seq > said[0].seq && r.epoch > 0);
@@ -111,9 +111,11 @@ describe('backup and restore', () => {
         assert.equal((await w.idp.push(set.set)).status, 202);
         await w.bailiff.kill();
         await w.bailiff.start();
-        assert.equal(records(w.bailiff, { jti: set.jti, kind: 'event' })
-            .filter((r) => r.outcome !== 'duplicate').length, 1);
+        const accepted = () => records(w.bailiff, { jti: set.jti, kind: 'event' })
+            .filter((r) => r.outcome !== 'duplicate').length;
+        await until('its record', () => accepted() > 0);
         await audited(w);
+        assert.equal(accepted(), 1);
         w.bailiff.log().forEach((r, i) => assert.equal(r.seq, i + 1));
         assert.equal(records(w.bailiff, { kind: 'log', outcome: 'store_restored' }).length, 1);
     });

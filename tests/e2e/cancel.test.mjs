@@ -9,7 +9,7 @@ import { sleep, until } from './peers/wait.mjs';
 describe('runtimes that watch', () => {
     const held = useWorld();
     const cancelOf = (jti, outcome) => untilRecord(held.w.bailiff,
-        { kind: 'action', action: 'cancel', jti, outcome }, 8000);
+        { kind: 'action', action: 'cancel', jti, outcome });
 
     it('ten calls of one agent end, one of another goes on', async () => {
         const { w } = held;
@@ -109,7 +109,7 @@ describe('runtimes that are called', () => {
         return { agent, call };
     }
     const cancelOf = (jti, outcome) => untilRecord(held.w.bailiff,
-        { kind: 'action', action: 'cancel', jti, outcome }, 8000);
+        { kind: 'action', action: 'cancel', jti, outcome });
 
     it('CancelToolCalls stops the call and its answer confirms it', async () => {
         const { w } = held;

@@ -132,7 +132,7 @@ gate:`));
             await ask(gate, agent);
             await sleep(200);
             return (await view()).totals.find((t) => t.what === 'hold suspended');
-        }, 30000);
+        });
         assert.deepEqual([total.rule, total.would, total.would_not], ['risk', 1, 0]);
         const record = await untilRecord(w.bailiff,
             { kind: 'candidate', agent, action: 'hold suspended' });

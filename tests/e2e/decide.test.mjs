@@ -20,7 +20,7 @@ describe('reviews', () => {
     const policy = POLICY.replace('rules:\n', `rules:\n${
         review('look', LOOK, 'g-managers', 'within: 24h')}${
         review('board-only', BOARD, 'g-board', 'within: 24h')}${
-        review('hurry', HURRY, 'g-managers', 'within: 1s, otherwise: suspended')}`);
+        review('hurry', HURRY, 'g-managers', 'within: 4s, otherwise: suspended')}`);
     const held = useWorld({
         policy,
         configure: (c) => {
@@ -131,11 +131,12 @@ describe('jobs at an authorization server that fails', () => {
     }
 
     it('the list says what failed and when it is tried again', async () => {
+        const before = Date.now();
         const { job } = await stuck('1');
         assert.equal(job.attempts, 1);
         assert.match(job.last_error, /503/);
-        const wait = Date.parse(job.next_at) - Date.now();
-        assert.ok(wait > 15000 && wait <= 20500, `${wait} ms`);
+        const next = Date.parse(job.next_at);
+        assert.ok(next >= before + 15000 && next <= Date.now() + 20500, `${next - before} ms`);
         assert.equal((await change('abandon', job.id)).code, 0);
     });
 

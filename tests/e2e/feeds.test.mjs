@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { CAEP_EVENTS, RISC_EVENTS, SCIM_EVENTS } from './peers/events.mjs';
 import { Idp } from './peers/idp.mjs';
 import { ask, known, records, tell, untilRecord, useWorld } from './peers/scenario.mjs';
-import { sleep } from './peers/wait.mjs';
+import { until } from './peers/wait.mjs';
 
 const AUDIENCE_2 = 'https://bailiff.test/streams/it';
 
@@ -38,8 +38,7 @@ describe('feeds', () => {
         await untilRecord(w.bailiff,
             { kind: 'action', action: 'revoke', jti: set.jti, outcome: 'confirmed' });
         const item = w.idp.stream('hr').queue(set.jti, set.token);
-        await sleep(500);
-        assert.ok(item.ackedAt, 'by polling, too');
+        await until('the same by polling', () => item.ackedAt);
         assert.equal(w.as.revocations.length, 1);
         assert.equal(records(w.bailiff, { kind: 'verdict', jti: set.jti }).length, 1);
     });

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { BINARY } from './peers/bailiff.mjs';
 import { isOutput, steps } from './peers/document.mjs';
 import { ask, audited, known, records, tell, untilAnswer } from './peers/scenario.mjs';
-import { sleep, until } from './peers/wait.mjs';
+import { PATIENCE_MS, sleep, until } from './peers/wait.mjs';
 import { World } from './peers/world.mjs';
 import { toYaml } from './peers/yaml.mjs';
 
@@ -97,7 +97,7 @@ exec ${BINARY} "$@"
         }
         return new Promise((done) => {
             execFile('/bin/sh', ['-c', `exec 2>&1\n${this.here(command)}`], {
-                cwd: this.w.bailiff.dir, timeout: 20000,
+                cwd: this.w.bailiff.dir, timeout: PATIENCE_MS,
                 env: { ...process.env, PATH: `${this.bin}:${process.env.PATH}` },
             }, (error, stdout) => done(this.there(stdout)));
         });
@@ -159,7 +159,7 @@ const scenes = {
         await until('the differences', async () => {
             const { json } = await w.bailiff.ask('policy', 'candidate');
             return json.totals.length >= 5;
-        }, 20000);
+        });
         await until('their records', () => records(w.bailiff, { kind: 'candidate' }).length >= 5);
     },
 

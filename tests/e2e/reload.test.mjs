@@ -96,7 +96,9 @@ describe('certificates and SIGHUP', () => {
             const before = said(w, 'tls_reload_refused');
             writeFileSync(file, text);
             await reload();
-            assert.equal(said(w, 'tls_reload_refused'), before + 2, 'gate and push');
+            await until('a word on gate and push', () =>
+                said(w, 'tls_reload_refused') >= before + 2);
+            assert.equal(said(w, 'tls_reload_refused'), before + 2);
             writeFileSync(file, kept);
             await bothShow(second);
             await stillWatching();

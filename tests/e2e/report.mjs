@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const SUITE = process.env.SUITE ?? 'e2e';
 const HERE = process.env.SUITE_DIR ?? fileURLToPath(new URL('.', import.meta.url));
-const FILE_MS = Number(process.env.FILE_MS ?? 300000);
+const FILE_MS = Number(process.env.FILE_MS ?? 900000);
 
 /** @returns {Promise<{output: string, passed: number, failed: number, ms: number}>} */
 function runFile(file) {

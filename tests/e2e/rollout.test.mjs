@@ -21,9 +21,9 @@ const status = async (w) => (await w.bailiff.ask('policy', 'status')).json;
 const history = async (w) => (await w.bailiff.ask('policy', 'history')).json.history;
 const reload = (w) => w.bailiff.ask('policy', 'reload', '--reason', 'a test');
 const untilDigest = (w, text) => until('the new policy',
-    async () => (await status(w)).digest === sha256(text), 15000, 50);
+    async () => (await status(w)).digest === sha256(text), 50);
 const refusedWith = (w, why) => until(`a refusal with ${why}`,
-    async () => why.test((await status(w)).last_refusal?.error ?? ''), 15000, 50);
+    async () => why.test((await status(w)).last_refusal?.error ?? ''), 50);
 const readyz = async (w) => (await fetch(`http://127.0.0.1:${w.ports.metrics}/readyz`)).json();
 
 describe('a watched policy file', () => {
@@ -218,7 +218,8 @@ describe('signed policies', () => {
         assert.match(metrics, new RegExp(`bailiff_policy_info{digest="${sha256(variant(1))}",`
             + 'mode="enforce",serial="6"} 1'));
         assert.equal((await readyz(w)).policy_signature.serial, 6);
-        assert.equal(records(w.bailiff, { kind: 'policy', outcome: 'active' }).at(-1).serial, 6);
+        await until('its record', () =>
+            records(w.bailiff, { kind: 'policy', outcome: 'active' }).at(-1).serial === 6);
     });
 
     it('everything else is refused, and the old one stays', async () => {
@@ -265,12 +266,12 @@ describe('signed policies', () => {
 
     it('what expires is enforced, with a warning; what has expired is not taken', async () => {
         const { w } = held;
-        const end = soon(4000);
+        const end = soon(10000);
         assert.equal((await roll(STRICT, 10, { notAfter: end })).outcome, 'active');
         const signature = readFileSync(`${w.bailiff.policyFile}.sig`);
         w.bailiff.writePolicy(variant(6));
         sign(w, w.bailiff.policyFile, 11, { notAfter: end });
-        await until('the end', async () => (await readyz(w)).warnings.length > 0, 15000, 50);
+        await until('the end', async () => (await readyz(w)).warnings.length > 0, 50);
         const ready = await readyz(w);
         assert.deepEqual([ready.ready, ready.warnings], [true, ['policy_signature_expired']]);
         await until('the warning', () => /event=signature_expired/.test(w.bailiff.stderr));

@@ -83,7 +83,7 @@ describe('stop and start', () => {
         await w.bailiff.kill();
         await w.as.restart();
         await w.bailiff.start();
-        await until('revoked', async () => !await w.as.isActive(token), 15000);
+        await until('revoked', async () => !await w.as.isActive(token));
         await audited(w);
         await w.close();
     });
@@ -102,7 +102,7 @@ describe('stop and start', () => {
     it('a second bailiff on the same data is refused', async () => {
         const w = await World.start();
         const twin = new Bailiff(w.bailiff.dir, w.bailiff.config, POLICY);
-        await assert.rejects(twin.start({ readyMs: 3000 }));
+        await assert.rejects(twin.start());
         assert.match(twin.stderr, /lock|already|use/);
         await audited(w);
         await w.close();
@@ -110,10 +110,10 @@ describe('stop and start', () => {
 
     it('refuses to start: no keys, files others can write, a lost database', async () => {
         const w = await World.make();
-        await assert.rejects(w.bailiff.start({ readyMs: 3000 }), /key/);
+        await assert.rejects(w.bailiff.start(), /key/);
         await w.bailiff.init();
         chmodSync(w.bailiff.policyFile, 0o666);
-        await assert.rejects(w.bailiff.start({ readyMs: 3000 }), /policy\.yaml/);
+        await assert.rejects(w.bailiff.start(), /policy\.yaml/);
         chmodSync(w.bailiff.policyFile, 0o600);
         await w.bailiff.start();
         await known(w, w.gate(), '1');
@@ -121,7 +121,7 @@ describe('stop and start', () => {
         for (const suffix of ['', '-wal', '-shm']) {
             rmSync(join(w.bailiff.dataDir, `bailiff.db${suffix}`), { force: true });
         }
-        await assert.rejects(w.bailiff.start({ readyMs: 3000 }));
+        await assert.rejects(w.bailiff.start());
         await w.close();
     });
 });

@@ -10,6 +10,7 @@ import { BINARY } from './peers/bailiff.mjs';
 import { Ca } from './peers/ca.mjs';
 import { TOKENS } from './peers/hostile.mjs';
 import { Idp } from './peers/idp.mjs';
+import { PATIENCE_MS } from './peers/wait.mjs';
 
 describe('bailiff set verify', () => {
     let dir;
@@ -33,7 +34,7 @@ describe('bailiff set verify', () => {
         const args = ['set', 'verify', '--jwk', join(dir, 'keys.json'), '--issuer', idp.issuer,
             '--audience', idp.audience, '--base', 'https://scim.test/v2', file];
         return new Promise((done) => {
-            execFile(BINARY, args, { timeout: 10000 }, (error, stdout, stderr) => {
+            execFile(BINARY, args, { timeout: PATIENCE_MS }, (error, stdout, stderr) => {
                 done({ code: error ? error.code : 0, said: stdout + stderr });
             });
         });

@@ -38,7 +38,7 @@ describe('few descriptors', () => {
             const answer = await ask(gate, other); // needs a new connection to SCIM
             assert.ok(['allow', 'refresh_failed', 'refresh_pending'].includes(answer), answer);
             for (const s of sockets) s.destroy();
-            await untilAnswer(gate, other, 'allow', 'kb.search', 15000);
+            await untilAnswer(gate, other, 'allow');
             const set = await w.idp.mint('deactivate', agent);
             await until('202', async () => (await w.idp.push(set)).status === 202);
             assert.equal(await ask(gate, agent), 'agent_suspended');

@@ -40,7 +40,7 @@ async function live(w, books, n) {
 }
 
 describe(`${POINTS} failing allocations`, () => {
-    it('no crash, nothing loosened, nothing forgotten', { timeout: 200000 }, async () => {
+    it('no crash, nothing loosened, nothing forgotten', async () => {
         const w = await World.start();
         const books = new Books(w);
         try {

@@ -53,7 +53,7 @@ async function revive(w, sent, at, where) {
 }
 
 describe(`${CUTS} power cuts`, () => {
-    it('what was acknowledged is in force afterwards', { timeout: 280000 }, async () => {
+    it('what was acknowledged is in force afterwards', async () => {
         const w = await World.make();
         const random = sequence(SEED);
         try {

@@ -94,7 +94,7 @@ describe('restore', () => {
 
     // Death after a call is death before the next one.
     for (const [how, calls] of [['kill', 'write+sync+name+truncate'], ['torn', 'write']]) {
-        it(`death at each call that reaches the disk (${how})`, { timeout: 280000 }, async () => {
+        it(`death at each call that reaches the disk (${how})`, async () => {
             const s = new Switch(w.dir), seen = { old: 0, new: 0 };
             begin();
             const whole = restore(s.counted(`${calls}:/data:1000000000:kill`));
@@ -114,7 +114,7 @@ describe('restore', () => {
         });
     }
 
-    it(`${CUTS} power cuts`, { timeout: 280000 }, async () => {
+    it(`${CUTS} power cuts`, async () => {
         const random = sequence(SEED), trace = join(w.dir, 'trace'), seen = { old: 0, new: 0 };
         const { dataDir } = w.bailiff;
         begin();

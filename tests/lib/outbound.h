@@ -42,10 +42,13 @@ struct scim *outbound_scim(struct outbound *o, struct config_feed *feed);
 
 void outbound_alarm(struct outbound *o, uint64_t ms);
 
-/* Runs the loop until the condition holds; fails after 5 s. */
+/* For exchanges that are to succeed, however busy the machine is. */
+#define OUTBOUND_PATIENCE_MS 60000
+
+/* Runs the loop until the condition holds, or fails. */
 #define OUTBOUND_UNTIL(o, cond)                                                \
     do {                                                                       \
-        outbound_alarm((o), 5000);                                             \
+        outbound_alarm((o), OUTBOUND_PATIENCE_MS);                             \
         while (!(cond) && !(o)->rang)                                          \
             uv_run(&(o)->loop, UV_RUN_ONCE);                                   \
         CHECK(cond);                                                           \

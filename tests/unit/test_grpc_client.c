@@ -142,7 +142,7 @@ static void wait_done(struct world *w, unsigned n)
 static void one(struct world *w, const char *path, struct span m)
 {
     unsigned before = w->done;
-    call(w, path, m, 5000);
+    call(w, path, m, 60000);
     assert_int_equal(w->done, before);
     wait_done(w, before + 1);
 }
@@ -250,7 +250,7 @@ static void server_drains(void **state)
     call(&w, "/t.T/Park", SPAN(""), 60000);
     while (w.parked == NULL)
         uv_run(&w.loop, UV_RUN_ONCE);
-    server_close(w.server, 2000, NULL, NULL);
+    server_close(w.server, 60000, NULL, NULL);
     open_server(&w, w.address); /* SO_REUSEADDR: the old port is free */
     struct grpc_call *parked = w.parked;
     uint64_t until = uv_now(&w.loop) + 150;

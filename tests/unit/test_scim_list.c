@@ -251,8 +251,9 @@ static void read_list(struct world *w, uint32_t timeout_ms)
 
 static void read_one(struct world *w)
 {
-    const struct scim_req req = {
-        .uri = abc[0], .attributes = SPAN("active"), .timeout_ms = 4000};
+    const struct scim_req req = {.uri = abc[0],
+                                 .attributes = SPAN("active"),
+                                 .timeout_ms = OUTBOUND_PATIENCE_MS};
     read_it(w, &req);
 }
 
@@ -264,7 +265,7 @@ static void request(void **state)
     world_open(&w);
     w.list = (struct reply){200, "ETag: \"of the list\"\r\n",
                             ALL(ONE("a") "," ONE("c") "," ONE("x"))};
-    read_list(&w, 4000);
+    read_list(&w, OUTBOUND_PATIENCE_MS);
     CHECK_INT(w.rc, 0);
     CHECK_STR(w.found, "+-+");
     CHECK(strstr(w.head, "POST /v2/Agents/.search HTTP/1.1\r\n") != NULL);
@@ -313,7 +314,7 @@ static void statuses(void **state)
         w.list = status_rows[i].reply;
         if (status_rows[i].rc == RC_TOO_LARGE)
             w.list.body = spaces;
-        read_list(&w, w.list.status == 0 ? 200 : 4000);
+        read_list(&w, w.list.status == 0 ? 1000 : OUTBOUND_PATIENCE_MS);
         CHECK_INT(w.rc, status_rows[i].rc);
         CHECK_STR(w.found, "");
         CHECK_UINT(w.requests, 1);
@@ -367,7 +368,7 @@ static void versions(void **state)
         }
         w.list = (struct reply){200, "",
                                 ALL(ONE("a") ",{\"id\":\"b\",\"meta\":{}}")};
-        read_list(&w, 4000);
+        read_list(&w, OUTBOUND_PATIENCE_MS);
         CHECK_STR(w.found, "++-");
         CHECK_STR(w.etags[0], version_rows[i].count ? "W/\"1\"" : "");
         CHECK_STR(w.etags[1], "");
@@ -383,11 +384,12 @@ static void budget(void **state)
     struct world w;
     struct scim_stats s;
     const struct scim_req req = {
-        .uris = abc, .uri_count = 3, .timeout_ms = 4000};
+        .uris = abc, .uri_count = 3, .timeout_ms = OUTBOUND_PATIENCE_MS};
     world_open(&w);
     w.feed.scim_concurrency = 2;
     for (unsigned i = 0; i < 5; i++)
         CHECK_OK(scim_read(w.scim, &req, on_done, &w, NULL, NULL), NULL);
+    OUTBOUND_UNTIL(&w.o, w.requests == 2);
     outbound_run(&w.o, 100);
     scim_stats_get(w.scim, &s);
     CHECK_UINT(s.running, 2);
@@ -404,7 +406,7 @@ static void not_startable(void **state)
     struct world w;
     const struct span bad = SPAN("/Agents/a b");
     const struct scim_req req = {
-        .uris = &bad, .uri_count = 1, .timeout_ms = 4000};
+        .uris = &bad, .uri_count = 1, .timeout_ms = OUTBOUND_PATIENCE_MS};
     struct fail f;
     world_open(&w);
     CHECK_INT(scim_read(w.scim, &req, on_done, &w, NULL, &f), RC_INVALID);

@@ -5,7 +5,7 @@ import { execFile, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { now, sleep } from './wait.mjs';
+import { now, PATIENCE_MS, sleep } from './wait.mjs';
 import { toYaml } from './yaml.mjs';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -70,7 +70,7 @@ export class Bailiff {
      * Starts it and resolves when it says that it is ready. `env` is added to the
      * environment; `wrap` is a command that runs it, as [program, ...words].
      */
-    async start({ readyMs = 10000, env = {}, wrap = [] } = {}) {
+    async start({ env = {}, wrap = [] } = {}) {
         this.stderr = '';
         const [program, ...words] = [...wrap, BINARY, 'run', '-c', this.configFile, ...this.runArgs];
         const child = spawn(program, words, {
@@ -80,12 +80,14 @@ export class Bailiff {
         this.#process = child;
         this.#exit = new Promise((done) => {
             child.on('error', (e) => done({ code: null, signal: e.message }));
-            child.on('exit', (code, signal) => done({ code, signal }));
+            /* Only with the end of its standard error all that it said is here. */
+            child.on('exit', () => child.stderr.resume());
+            child.on('close', (code, signal) => done({ code, signal }));
         });
         let gone;
         this.#exit.then((how) => { gone = how; });
         child.stderr.setEncoding('utf8').on('data', (text) => { this.stderr += text; });
-        const end = now() + readyMs;
+        const end = now() + PATIENCE_MS;
         for (;;) {
             const line = this.stderr.split('\n').find((l) => /\bevent=ready\b/.test(l));
             if (line) {
@@ -93,14 +95,14 @@ export class Bailiff {
                 return this;
             }
             if (gone) throw new Error(`it ended with ${JSON.stringify(gone)}: ${this.stderr}`);
-            if (now() > end) throw new Error(`not ready after ${readyMs} ms: ${this.stderr}`);
+            if (now() > end) throw new Error(`not ready after ${PATIENCE_MS} ms: ${this.stderr}`);
             await sleep(5);
         }
     }
 
     get pid() { return this.#process?.pid; }
 
-    /** Resolves with {code, signal} when the process is gone. */
+    /** Resolves with {code, signal} when the process is gone and its last word read. */
     get exited() { return this.#exit; }
 
     signal(name) { this.#process.kill(name); }
@@ -109,10 +111,10 @@ export class Bailiff {
     listen(on) { this.#process.stderr[on ? 'resume' : 'pause'](); }
 
     /** SIGTERM; resolves with {code, signal, ms}. */
-    async stop({ ms = 10000 } = {}) {
+    async stop() {
         const start = now();
         this.signal('SIGTERM');
-        const timer = setTimeout(() => this.signal('SIGKILL'), ms);
+        const timer = setTimeout(() => this.signal('SIGKILL'), PATIENCE_MS);
         const how = await this.#exit;
         clearTimeout(timer);
         return { ...how, ms: now() - start };
@@ -130,7 +132,7 @@ export class Bailiff {
      */
     cli(...args) {
         return new Promise((done) => {
-            execFile(BINARY, args, { cwd: this.dir, timeout: 20000, maxBuffer: 1 << 26 },
+            execFile(BINARY, args, { cwd: this.dir, timeout: PATIENCE_MS, maxBuffer: 1 << 26 },
                 (error, stdout, stderr) => {
                     done({ code: error ? error.code : 0, stdout, stderr, json: parse(stdout) });
                 });

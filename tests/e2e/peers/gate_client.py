@@ -52,7 +52,7 @@ def unary(channel, methods, ask):
     call = channel.unary_unary(ask["method"], asked.SerializeToString, answered.FromString)
     compression = grpc.Compression.Gzip if ask.get("gzip") else None
     answer = call(json_format.ParseDict(ask["request"], asked()),
-                  timeout=ask.get("deadline", 5), metadata=list(ask.get("metadata", {}).items()),
+                  timeout=ask.get("deadline", 50), metadata=list(ask.get("metadata", {}).items()),
                   compression=compression)
     return {"ok": to_dict(answer)}
 
@@ -61,7 +61,7 @@ def watch(channel, methods, ask):
     asked, answered = methods[ask["method"]]
     call = channel.stream_stream(ask["method"], asked.SerializeToString, answered.FromString)
     stream = call(iter([json_format.ParseDict(r, asked()) for r in ask["request"]]),
-                  timeout=ask.get("deadline", 5))
+                  timeout=ask.get("deadline", 50))
     got = []
     for message in stream:
         got.append(to_dict(message))

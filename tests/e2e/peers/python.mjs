@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PATIENCE_MS } from './wait.mjs';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 /** Debian's interpreter: it is the one that sees Debian's python3-grpcio. */
@@ -18,7 +19,7 @@ export function python(target, requests) {
     return new Promise((done, fail) => {
         const child = execFile(PYTHON,
             [join(HERE, 'gate_client.py'), join(HERE, '../../../proto'), target],
-            { timeout: 30000 }, (error, stdout, stderr) => {
+            { timeout: PATIENCE_MS }, (error, stdout, stderr) => {
                 if (error) fail(new Error(`${error.message}\n${stderr}`));
                 else done(stdout.trim().split('\n').map((line) => JSON.parse(line)));
             });

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import loader from '@grpc/proto-loader';
 import { randomId } from './keys.mjs';
-import { now } from './wait.mjs';
+import { now, PATIENCE_MS } from './wait.mjs';
 
 const PROTO_DIR = fileURLToPath(new URL('../../../proto/', import.meta.url));
 
@@ -25,7 +25,7 @@ export const tls = (ca, pair) => grpc.credentials.createSsl(ca, pair?.key, pair?
  * Calls a unary method and resolves with its answer; an error carries `code`
  * and `details` as gRPC gives them.
  */
-export function call(client, method, request, { deadlineMs = 5000, metadata = {} } = {}) {
+export function call(client, method, request, { deadlineMs = PATIENCE_MS, metadata = {} } = {}) {
     const meta = new grpc.Metadata();
     for (const [name, value] of Object.entries(metadata)) meta.set(name, value);
     return new Promise((done, fail) => {

@@ -42,18 +42,18 @@ export const ask = async (gate, agent, tool = 'kb.search', how = {}) =>
     verdict(await gate.check(agent, tool, {}, how));
 
 /** Waits until the gate answers `wanted`. */
-export const untilAnswer = (gate, agent, wanted, tool, ms = 8000) =>
+export const untilAnswer = (gate, agent, wanted, tool) =>
     until(`${wanted} for ${agent}`, async () => {
         const seen = await ask(gate, agent, tool);
         if (seen === wanted) return true;
         throw new Error(`answer ${seen}`);
-    }, ms, 20);
+    }, 20);
 
 /** Waits for a record that fits all `members` (values or predicates). */
-export function untilRecord(bailiff, members, ms = 5000) {
+export function untilRecord(bailiff, members) {
     const fits = (r) => Object.entries(members).every(([name, want]) =>
         (typeof want === 'function' ? want(r[name]) : r[name] === want));
-    return until(`a record with ${JSON.stringify(members)}`, () => bailiff.log().find(fits), ms);
+    return until(`a record with ${JSON.stringify(members)}`, () => bailiff.log().find(fits));
 }
 
 /** Records that fit all `members`. */
@@ -67,9 +67,12 @@ export async function tell(w, event, uri, options) {
     return { jti: answer.set.jti, at: now(), set: answer.set };
 }
 
-/** Makes the gate know the agent as allowed (its first read). */
+/**
+ * Makes the gate know the agent as allowed: its first read, or another where a
+ * busy machine did not bring that in time.
+ */
 export async function known(w, gate, id, attributes) {
     const uri = w.agent(id, attributes);
-    assert.equal(await ask(gate, uri), 'allow');
+    await untilAnswer(gate, uri, 'allow');
     return uri;
 }

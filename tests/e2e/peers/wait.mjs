@@ -5,16 +5,22 @@ import { performance } from 'node:perf_hooks';
 
 export const sleep = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
+/**
+ * How long what is to happen may take, however busy the machine: only a failure
+ * waits for so long.
+ */
+export const PATIENCE_MS = 60000;
+
 /** Milliseconds on the monotonic clock. */
 export const now = () => performance.now();
 
 /**
  * Asks `probe` until it gives something truthy and returns that.
- * Throws with `what` and the last answer (or error) when `ms` have passed, and
+ * Throws with `what` and the last answer (or error) when patience is over, and
  * at once when `probe` throws an error that is `isFinal`.
  */
-export async function until(what, probe, ms = 5000, every = 10) {
-    const end = now() + ms;
+export async function until(what, probe, every = 10) {
+    const end = now() + PATIENCE_MS;
     let last;
     for (;;) {
         try {
@@ -26,7 +32,7 @@ export async function until(what, probe, ms = 5000, every = 10) {
         }
         if (now() > end) {
             const seen = last instanceof Error ? last.message : JSON.stringify(last);
-            throw new Error(`waited ${ms} ms for ${what}; last seen: ${seen}`);
+            throw new Error(`waited ${PATIENCE_MS} ms for ${what}; last seen: ${seen}`);
         }
         await sleep(every);
     }

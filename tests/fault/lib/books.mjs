@@ -95,7 +95,7 @@ export class Books {
     async compare(gate) {
         const { w } = this;
         await until('what polling still owes', () => this.sent.every((e) => !e.item
-            || e.item.ackedAt), 30000);
+            || e.item.ackedAt));
         await this.restrictionsHold(gate, this.sent);
         const lines = await this.logIsComplete();
         this.#eventsOnce(lines);
@@ -125,7 +125,7 @@ export class Books {
     /** Directives reach running calls, in this life or after a later hello. */
     async #callsStopped() {
         for (const e of this.acked.filter((x) => x.call)) {
-            await until(`the call of ${e.agent} to be stopped`, () => e.call.stoppedAt, 10000);
+            await until(`the call of ${e.agent} to be stopped`, () => e.call.stoppedAt);
         }
     }
 
@@ -133,7 +133,7 @@ export class Books {
         const revoked = new Set(lines.filter((r) => r.action === 'revoke').map((r) => r.agent));
         for (const e of this.acked.filter((x) => x.registered)) {
             await until(`the token of ${e.agent} to be revoked`,
-                async () => !await this.w.as.isActive(e.access), 20000, 50);
+                async () => !await this.w.as.isActive(e.access), 50);
             assert.ok(revoked.has(e.agent), `${e.agent} was revoked, the log does not say so`);
         }
     }
