@@ -450,7 +450,7 @@ def test_live_blocked_store():
         check(got == 503 and answer["message"] == "the store is blocked", got,
               answer)
         has(w("status", code=1), "blocked")
-        first.join(timeout=30)
+        first.join(timeout=60)
         check(answers and answers[0][0] == 503, "answered as not kept", answers)
         check("not kept yet" in answers[0][1]["message"], answers)
         lock.execute("ROLLBACK")

@@ -10,6 +10,7 @@ import time
 from call import bailiff, check, want, write
 
 SHELL_S = 60  # a shell that says nothing for so long hangs
+PROMPT = "next? "
 
 
 def script(shell, path):
@@ -90,7 +91,9 @@ class Zsh:
         return before
 
     def completed(self, line):
-        """The words with which the program is called after a TAB."""
+        """The words with which the program is called after a TAB. What is typed
+        before the prompt is there is not edited yet."""
+        self.wait(PROMPT)
         os.write(self.fd, line.encode() + b"\t\n")
         self.wait("called<")
         return self.wait(">")
@@ -102,7 +105,7 @@ class Zsh:
 
 
 def zsh_completes(d, rc):
-    write(f"{d}/.zshrc", rc + "unsetopt zle_bracketed_paste\n"
+    write(f"{d}/.zshrc", rc + f"unsetopt zle_bracketed_paste\nPROMPT='{PROMPT}'\n"
           "bailiff() { print -r -- \"called\"\"<$*>\" }\nprint begin\n")
     write(f"{d}/some-policy.yaml", "")
     z = Zsh(d)

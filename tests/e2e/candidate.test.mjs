@@ -131,9 +131,11 @@ gate:`));
         const total = await until('the effect', async () => {
             await ask(gate, agent);
             await sleep(200);
-            return (await view()).totals.find((t) => t.what === 'hold suspended');
+            // It does not know holds of before: it may find who is inactive anew.
+            return (await view()).totals.find((t) =>
+                t.what === 'hold suspended' && t.rule === 'risk');
         });
-        assert.deepEqual([total.rule, total.would, total.would_not], ['risk', 1, 0]);
+        assert.deepEqual([total.would, total.would_not], [1, 0]);
         const record = await untilRecord(w.bailiff,
             { kind: 'candidate', agent, action: 'hold suspended' });
         assert.equal(record.outcome, 'would');
@@ -152,7 +154,7 @@ gate:`));
         assert.equal(await ask(gate, early, 'pay.out'), 'allow');
         assert.equal(reads(early).length, readBefore); // it has not become stale
         await until('an open question', async () => (await view()).questions_undecidable > open);
-        assert.equal((await view()).totals.length, 0);
+        assert.ok((await view()).totals.every((t) => t.rule !== 'titles'));
         const clerk = await known(w, gate, 'clerk', { title: 'clerk' });
         const chief = await known(w, gate, 'chief', { title: 'chief' });
         assert.match(reads(clerk).at(-1).query.get('attributes'), /\btitle\b/);

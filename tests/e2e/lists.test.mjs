@@ -5,15 +5,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ask, tell, untilRecord, useWorld } from './peers/scenario.mjs';
 import { until } from './peers/wait.mjs';
-import { GROUP_POLICY } from './peers/world.mjs';
+import { GROUP_POLICY as policy } from './peers/world.mjs';
 
 const AT_WORK = 500;
 const LIST = 100;
 const CONCURRENCY = 4;
 const GROUP = '/Groups/crowd';
 const SEARCH = '/Agents/.search';
-
-const policy = GROUP_POLICY.replace('{timeout: 2s}', '{timeout: 10s}');
 
 function configure(config) {
     Object.assign(config.feeds[0].scim,

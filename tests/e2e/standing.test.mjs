@@ -231,7 +231,7 @@ describe('standing', () => {
 describe('age', () => {
     const held = useWorld({
         policy: POLICY.replace('max_age: 15m', 'max_age: 1s')
-            .replace('{timeout: 2s}', '{timeout: 1s, when_old: {allow_for: 8s}}'),
+            .replace('{timeout: 20s}', '{timeout: 1s, when_old: {allow_for: 8s}}'),
     });
 
     it('an old read is repeated before the next answer, with a condition', async () => {

@@ -3,7 +3,7 @@
 // they are shown, and that nothing acknowledged is lost (F1, F2).
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ask, audited, known, records, untilAnswer } from '../e2e/peers/scenario.mjs';
+import { ask, audited, known, records, untilAnswer, untilRecord } from '../e2e/peers/scenario.mjs';
 import { until } from '../e2e/peers/wait.mjs';
 import { World } from '../e2e/peers/world.mjs';
 import { freshGate, suspended } from './lib/books.mjs';
@@ -15,6 +15,9 @@ const http = async (w, path) => {
     const answer = await fetch(`http://127.0.0.1:${w.ports.metrics}${path}`);
     return { status: answer.status, body: await answer.text() };
 };
+/** Diagnostics and records have threads of their own: an answer may be first. */
+const untilSaid = (w, word) => until(`${word} on standard error`, () => word.test(w.bailiff.stderr));
+const untilLogged = (w, outcome) => untilRecord(w.bailiff, { kind: 'log', outcome });
 const metric = async (w, line) => (await http(w, '/metrics')).body.includes(`${line}\n`);
 
 /** A world whose program meets `fault` while the switch is on. */
@@ -48,19 +51,18 @@ async function blocksAndRecovers(w, gate, fill, free) {
     assert.equal(ready.status, 503);
     assert.match(ready.body, /store_blocked/);
     assert.ok(await metric(w, 'bailiff_store_state{state="blocked"} 1'));
-    assert.match(w.bailiff.stderr, /level=error component=store event=blocked .*/);
+    await untilSaid(w, /level=error component=store event=blocked /);
     const status1 = await w.bailiff.ask('status');
     assert.equal(status1.code, 1);
     assert.equal(status1.json.store, 'blocked');
     free();
     await untilAnswer(gate, alive, 'allow');
     assert.equal((await http(w, '/readyz')).status, 200);
-    assert.match(w.bailiff.stderr, /component=store event=recovered/);
+    await untilSaid(w, /component=store event=recovered/);
     await suspended(gate, refused, 'it was in memory, and the row was kept');
     await suspended(gate, kept, 'it was acknowledged');
     assert.equal((await deactivate(w, 'later'))[1], 202);
-    const outcomes = records(w.bailiff, { kind: 'log' }).map((r) => r.outcome);
-    assert.ok(outcomes.includes('store_blocked') && outcomes.includes('store_recovered'));
+    for (const outcome of ['store_blocked', 'store_recovered']) await untilLogged(w, outcome);
 }
 
 describe('a full disk under the database', () => {
@@ -156,12 +158,11 @@ describe('a full disk under the decision log', () => {
             const alive = await known(w, gate, 'alive');
             s.on();
             await untilAnswer(gate, alive, 'log_stalled');
-            await until('a word', () => /component=records event=full/.test(w.bailiff.stderr));
+            await untilSaid(w, /component=records event=full/);
             assert.equal(await ask(gate, alive), 'log_stalled');
             s.off();
             await untilAnswer(gate, alive, 'allow');
-            /* Diagnostics have a thread of their own, so an answer may be first. */
-            await until('a word', () => /component=records event=recovered/.test(w.bailiff.stderr));
+            await untilSaid(w, /component=records event=recovered/);
             await audited(w);
         } finally {
             gate.close();

@@ -28,7 +28,7 @@ describe('servers that it asks', () => {
     let w, scim, as, idp, gate;
     before(async () => {
         w = await World.make({
-            policy: POLICY.replace('timeout: 2s', 'timeout: 700ms'),
+            policy: POLICY.replace('timeout: 20s', 'timeout: 700ms'),
             configure: async (c, world) => {
                 [scim, as, idp] = await Promise.all(['scim2', 'as2', 'idp2'].map((name) =>
                     new Liar(world.ca, name).start()));

@@ -15,6 +15,9 @@ import hpack
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONT = range(10)
+# How long anything may take that is to happen, however busy the machine is: only
+# a failure waits so long.
+PATIENCE_S = 60
 BINARY = os.environ.get("ECHO_SERVER", "build/release/tests/bench/echo_server")
 
 
@@ -28,7 +31,7 @@ class Server:
         self.address = self.p.stdout.readline().decode().strip()
         assert self.address, "the server did not start"
 
-    def connect(self, timeout=5):
+    def connect(self, timeout=PATIENCE_S):
         if self.address.startswith("unix:"):
             s = socket.socket(socket.AF_UNIX)
             s.settimeout(timeout)
@@ -44,6 +47,14 @@ class Server:
         line = self.p.stdout.readline().decode()
         return {k: int(v) for k, v in (f.split("=") for f in line.split())}
 
+    def until(self, holds):
+        """Waits for statistics that are as they are to be."""
+        end = time.monotonic() + PATIENCE_S
+        while not holds(seen := self.stats()):
+            check(time.monotonic() < end, seen)
+            time.sleep(0.02)
+        return seen
+
     def cpu(self):
         f = open(f"/proc/{self.p.pid}/stat").read().rsplit(")", 1)[1].split()
         return (int(f[11]) + int(f[12])) / os.sysconf("SC_CLK_TCK")
@@ -53,7 +64,7 @@ class Server:
             if line.startswith("VmRSS"):
                 return int(line.split()[1])
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=PATIENCE_S):
         self.p.stdin.close()
         rc = self.p.wait(timeout)
         assert rc == 0, f"the server ended with {rc}"
@@ -112,7 +123,7 @@ class H2:
     def send(self, data):
         self.s.sendall(data)
 
-    def frames(self, timeout=5):
+    def frames(self, timeout=PATIENCE_S):
         """Yields frames until the connection ends."""
         self.s.settimeout(timeout)
         while True:
@@ -135,7 +146,7 @@ class H2:
                 payload = dict(self.hpack.decode(payload))
             yield kind, flags, stream, payload
 
-    def answer(self, stream, timeout=5):
+    def answer(self, stream, timeout=PATIENCE_S):
         """Frames of one stream until it ends."""
         got = []
         for f in self.frames(timeout):
@@ -152,7 +163,7 @@ class H2:
         got = b"".join(f[3] for f in self.answer(stream) if f[0] == DATA)
         assert got == message(body), got
 
-    def dies(self, timeout=10):
+    def dies(self, timeout=PATIENCE_S):
         """Reads until the end; True when the server closed."""
         try:
             for _ in self.frames(timeout):

@@ -19,7 +19,7 @@ kind: Policy
 defaults:
   unknown_agent: lookup
   max_age: 15m
-  refresh: {timeout: 2s}
+  refresh: {timeout: 20s}
 rules:
   - name: stop
     events: [deactivate, delete, found_inactive, found_gone]

@@ -45,6 +45,7 @@ FEED = """\
 POLICY = """\
 apiVersion: bailiff/v1
 kind: Policy
+defaults: {refresh: {timeout: 30s}}
 tool_classes: {money: ["payments.*", "refunds.*"]}
 rules:
   - name: stop
@@ -154,7 +155,7 @@ class World:
 
     def openssl(self, *args, **more):
         return subprocess.run(["openssl", *args], cwd=self.dir, check=True,
-                              capture_output=True, timeout=30, **more).stdout
+                              capture_output=True, timeout=60, **more).stdout
 
     def start(self):
         subprocess.run([self.program, "init", "--dir", self.dir + "/data",
@@ -192,7 +193,7 @@ class World:
         return len(line) == self.runs and dict(
             re.findall(r"(\w+)=(\S+)", line[-1]))
 
-    def wait(self, look, what, seconds=20):
+    def wait(self, look, what, seconds=60):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             found = look()
@@ -247,7 +248,7 @@ class World:
             {"Content-Type": "application/secevent+jwt",
              "Authorization": "Bearer secret-of-push"})
         try:
-            with urllib.request.urlopen(request, timeout=20) as r:
+            with urllib.request.urlopen(request, timeout=60) as r:
                 return r.status, f"jti-{self.jti}"
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode()
@@ -259,7 +260,7 @@ class World:
              "-H", "content-type: application/grpc", "-H", "te: trailers",
              "-H", "authorization: Bearer secret-of-rt",
              f"http://{self.ready['gate']}/bailiff.v1.AgentGate/{method}"],
-            input=frame, capture_output=True, timeout=30, check=True)
+            input=frame, capture_output=True, timeout=60, check=True)
         return done.stdout[5:]
 
     def check(self, uri, tool="deploy", feed=""):
@@ -279,7 +280,7 @@ class World:
         request = urllib.request.Request(
             f"http://{self.ready['metrics']}{path}", method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as r:
+            with urllib.request.urlopen(request, timeout=60) as r:
                 return r.status, r.read().decode()
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode()
@@ -295,7 +296,7 @@ class World:
             if not isinstance(body, (str, bytes)):
                 body = json.dumps(body)
         done = subprocess.run(
-            command, capture_output=True, timeout=40, check=True,
+            command, capture_output=True, timeout=60, check=True,
             input=body.encode() if isinstance(body, str) else body)
         text, status = done.stdout.rsplit(b"\n", 1)
         return int(status), json.loads(text) if text else None
