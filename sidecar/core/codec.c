@@ -65,6 +65,15 @@ int64_t take_i64(struct reader *r)
     return (int64_t)take_int(r, 8);
 }
 
+int64_t take_ms(struct reader *r)
+{
+    const int64_t ms = take_i64(r);
+    if (ms >= -CODEC_MS_MAX && ms <= CODEC_MS_MAX)
+        return ms;
+    r->bad = true;
+    return 0;
+}
+
 struct span take_text(struct reader *r)
 {
     size_t n = (size_t)take_int(r, 2);

@@ -16,6 +16,9 @@ void put_i64(struct buf *b, int64_t v);
 /* At most UINT16_MAX bytes; longer strings latch b->failed. */
 void put_text(struct buf *b, struct span s);
 
+/* The year 9999: sums and differences of a few such times cannot overflow. */
+#define CODEC_MS_MAX INT64_C(253402300799999)
+
 struct reader {
     struct span rest;
     bool bad;
@@ -25,6 +28,8 @@ unsigned take_u8(struct reader *r);
 uint32_t take_u32(struct reader *r);
 uint64_t take_u64(struct reader *r);
 int64_t take_i64(struct reader *r);
+/* A wall time or a stretch of time; beyond CODEC_MS_MAX either way is bad. */
+int64_t take_ms(struct reader *r);
 /* Borrows from the bytes being read. */
 struct span take_text(struct reader *r);
 /* All bytes used and nothing bad. */

@@ -25,6 +25,7 @@
 #define ENGINE_LABELS_MAX 8
 #define ENGINE_HELLO_CALLS_MAX 4096
 #define ENGINE_EPOCH_BOOT_SHIFT 40 /* an epoch has the boot count above it */
+#define ENGINE_BOOT_MAX ((UINT64_C(1) << (64 - ENGINE_EPOCH_BOOT_SHIFT)) - 1)
 
 struct engine;
 

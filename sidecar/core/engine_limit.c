@@ -414,7 +414,7 @@ int limit_load(struct engine *e, const struct fact *f)
         return 0;
     }
     const unsigned version = take_u8(&value);
-    const int64_t wall_ms = take_i64(&value);
+    const int64_t wall_ms = take_ms(&value);
     if (version != 1 || !reader_done(&value))
         return RC_BROKEN;
     int rc =

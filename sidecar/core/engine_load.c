@@ -203,7 +203,7 @@ static int load_jti(struct engine *e, const struct fact *f)
 static int load_policy_wall(struct engine *e, const struct fact *f)
 {
     struct reader r = {.rest = f->value};
-    int64_t wall_ms = take_i64(&r);
+    int64_t wall_ms = take_ms(&r);
     if (r.bad || r.rest.n != sizeof e->policy_wall_of)
         return RC_BROKEN;
     memcpy(e->policy_wall_of, r.rest.p, r.rest.n);
@@ -216,7 +216,7 @@ static int load_boot(struct engine *e, const struct fact *f)
 {
     struct reader r = {.rest = f->value};
     const uint64_t boot = take_u64(&r);
-    if (!reader_done(&r))
+    if (!reader_done(&r) || boot >= ENGINE_BOOT_MAX)
         return RC_BROKEN;
     if (boot > e->boot)
         e->boot = boot;
@@ -231,7 +231,7 @@ static int load_meta(struct engine *e, const struct fact *f)
         return load_policy_wall(e, f);
     if (span_eq(f->key, SPAN("restored"))) {
         struct reader r = {.rest = f->value};
-        int64_t at = take_i64(&r);
+        int64_t at = take_ms(&r);
         e->restored_wall_ms = !f->gone && reader_done(&r) ? at : 0;
         return 0;
     }
@@ -284,8 +284,26 @@ int engine_load_fact(struct engine *e, const struct fact *fact, struct fail *f)
         case FACT_POLICY: rc = load_signed(e, fact); break;
         case FACT_KIND_COUNT: break;
     }
-    if (rc < 0)
-        return fail(f, rc, "stored fact of kind %u cannot be read (%s)",
-                    (unsigned)fact->kind, rc_word(rc));
+    if (rc == 0)
+        return 0;
+    char name[FACT_NAME_BYTES];
+    fact_name(fact, name);
+    return fail(f, rc, "%s cannot be read (%s)", name, rc_word(rc));
+}
+
+/* A read of a row to come would cover everything said until then. */
+int load_check(const struct engine *e, uint64_t last_seq, struct fail *f)
+{
+    struct map_link *k = NULL;
+    while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
+        const struct subject *s = container_of(k, struct subject, link);
+        if (s->stamp_row > last_seq + 1 || s->read_row > last_seq + 1)
+            return fail(f, RC_BROKEN,
+                        "%.*s was told of in row %llu and read in row %llu, "
+                        "but the last row is %llu",
+                        PRSPAN(s->uri), (unsigned long long)s->stamp_row,
+                        (unsigned long long)s->read_row,
+                        (unsigned long long)last_seq);
+    }
     return 0;
 }

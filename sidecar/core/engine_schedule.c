@@ -414,15 +414,15 @@ int schedule_load(struct engine *e, struct span value)
     struct schedule *t = &e->schedule;
     struct reader r = {.rest = value};
     const unsigned version = take_u8(&r);
-    t->clock_saved_ms = take_i64(&r);
-    t->wall_saved_ms = take_i64(&r);
+    t->clock_saved_ms = take_ms(&r);
+    t->wall_saved_ms = take_ms(&r);
     const uint32_t n = take_u32(&r);
     if (version != FACT_VERSION || r.bad || n > SCHEDULE_RULES_MAX)
         return RC_BROKEN;
     t->rule_count = n;
     for (uint32_t i = 0; i < n; i++) {
         t->rules[i] = (struct schedule_rule){.id = take_u64(&r)};
-        t->rules[i].since_ms = take_i64(&r);
+        t->rules[i].since_ms = take_ms(&r);
     }
     return reader_done(&r) ? 0 : RC_BROKEN;
 }
@@ -437,11 +437,11 @@ int agenda_load(struct engine *e, struct subject *s, const struct fact *f)
     if (a == NULL)
         return RC_NO_MEMORY;
     const unsigned version = take_u8(&r);
-    a->since_ms = take_i64(&r);
-    a->used_ms = a->saved_ms = take_i64(&r);
+    a->since_ms = take_ms(&r);
+    a->used_ms = a->saved_ms = take_ms(&r);
     for (uint32_t n = take_u32(&r); n > 0 && !r.bad; n--) {
         const uint64_t rule = take_u64(&r);
-        const int64_t at_ms = take_i64(&r);
+        const int64_t at_ms = take_ms(&r);
         if (!r.bad)
             TRY(set_run(e, a, rule, at_ms));
     }

@@ -238,8 +238,8 @@ int hold_decode(struct span key_rest, struct span value, struct hold_spec *ret,
         !kind_from_word(take_text(&r), &ret->otherwise))
         return RC_BROKEN;
     ret->by = take_text(&r);
-    ret->since_wall_ms = take_i64(&r);
-    ret->due_wall_ms = take_i64(&r);
+    ret->since_wall_ms = take_ms(&r);
+    ret->due_wall_ms = take_ms(&r);
     uint32_t n = take_u32(&r);
     if (r.bad || n > HOLD_TOOLS_MAX)
         return RC_BROKEN;

@@ -406,8 +406,8 @@ int job_decode(struct jobs *t, struct job *j, struct span value)
     (void)take_text(&r);
     (void)take_text(&r);
     j->attempts = take_u32(&r);
-    j->deadline_wall_ms = take_i64(&r);
-    j->created_wall_ms = take_i64(&r);
+    j->deadline_wall_ms = take_ms(&r);
+    j->created_wall_ms = take_ms(&r);
     if (!event_type_from_name(take_text(&r), &j->event))
         return RC_BROKEN;
     j->rule = job_text(j, take_text(&r));
@@ -427,7 +427,7 @@ int job_decode(struct jobs *t, struct job *j, struct span value)
     if (version >= 2) {
         if (take_u8(&r) != 0)
             job_withhold(t, j);
-        j->within_ms = take_i64(&r);
+        j->within_ms = take_ms(&r);
         j->why = job_text(j, take_text(&r));
     }
     if (j->no_memory)

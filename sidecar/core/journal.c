@@ -86,6 +86,34 @@ int journal_next_fact(struct span *facts, struct fact *ret, struct fail *f)
     return 1;
 }
 
+static size_t put_key_byte(char *at, unsigned char c, bool bytes)
+{
+    static const char hex[] = "0123456789abcdef";
+    if (!bytes) {
+        *at = (char)(c == 0 ? ' ' : c > ' ' && c < 0x7f ? c : '?');
+        return 1;
+    }
+    at[0] = hex[c >> 4];
+    at[1] = hex[c & 15];
+    return 2;
+}
+
+void fact_name(const struct fact *f, char ret[FACT_NAME_BYTES])
+{
+    static const char *const words[FACT_KIND_COUNT] = {
+        [FACT_META] = "meta",          [FACT_SUBJECT] = "subject",
+        [FACT_HOLD] = "hold",          [FACT_JOB] = "job",
+        [FACT_JTI] = "accepted token", [FACT_CREDENTIAL] = "credential",
+        [FACT_FEED] = "feed",          [FACT_POLICY] = "signed",
+        [FACT_LIMIT] = "limit",        [FACT_AGENDA] = "agenda"};
+    const bool bytes = f->kind == FACT_JOB || f->kind == FACT_JTI;
+    must(words[f->kind] != NULL);
+    size_t n = (size_t)snprintf(ret, FACT_NAME_BYTES, "%s ", words[f->kind]);
+    for (size_t i = 0; i < f->key.n && n + 2 < FACT_NAME_BYTES; i++)
+        n += put_key_byte(ret + n, f->key.p[i], bytes);
+    ret[n] = 0;
+}
+
 int journal_next_record(struct span *records, struct span *ret, struct fail *f)
 {
     if (records->n == 0)

@@ -60,6 +60,11 @@ struct fact {
     bool gone;
 };
 
+/* Its kind and its key as people may read them, cut: "hold BASE /Agents/1
+ * suspended stop j2". Plain ASCII, whatever the key is. */
+#define FACT_NAME_BYTES 112
+void fact_name(const struct fact *f, char ret[FACT_NAME_BYTES]);
+
 /* Takes the next fact off `facts`: 1 when there was one, 0 at the end,
  * RC_BROKEN. */
 int journal_next_fact(struct span *facts, struct fact *ret,

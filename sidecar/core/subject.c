@@ -500,8 +500,8 @@ int subject_decode(struct subjects *t, struct subject *s, struct span value,
     s->kind = (enum subject_kind)kind;
     s->found = (enum found)found;
     s->seen = take_u64(&r);
-    s->stamp_wall_ms = take_i64(&r);
-    s->read_wall_ms = take_i64(&r);
+    s->stamp_wall_ms = take_ms(&r);
+    s->read_wall_ms = take_ms(&r);
     TRY(subject_set_text(t, &s->version, take_text(&r)));
     TRY(subject_set_text(t, &s->etag, take_text(&r)));
     TRY(subject_set_text(t, &s->etag_seen, take_text(&r)));

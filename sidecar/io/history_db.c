@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/io/history_db.h"
 
-#include <sqlite3.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "sidecar/io/file.h"
 #include "sidecar/io/store_db.h"
 
-#define BUSY_WAIT_MS 2000
+#define BUSY_WAIT_MS 2000 /* nobody else waits */
 #define PAGE_LIMIT_BYTES (HISTORY_PAGE_BYTES + JOURNAL_BODY_MAX * 16)
 
 struct history_db {
-    sqlite3 *sql;
+    struct store_db db;
     sqlite3_stmt *page_rows;
-    uint64_t from, last; /* next to read; last there is */
+    uint64_t from; /* next to read */
     int64_t since_ms;
     struct buf page; /* packed rows */
     struct span left;
-    char path[FILE_PATH_MAX];
 };
 
 struct packed {
@@ -27,39 +25,15 @@ struct packed {
     size_t body_n;
 };
 
-static int set_up(struct history_db *h, struct fail *f)
+static int set_up(struct history_db *h, const char *path, struct fail *f)
 {
-    if (sqlite3_open_v2(
-            h->path, &h->sql,
-            SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
-            NULL) != SQLITE_OK)
-        return h->sql == NULL
-                   ? fail(f, RC_NO_MEMORY, "no memory for the database")
-                   : store_db_fail(h->sql, h->path, f);
-    (void)sqlite3_extended_result_codes(h->sql, 1);
-    (void)sqlite3_busy_timeout(h->sql, BUSY_WAIT_MS);
-    (void)sqlite3_db_config(h->sql, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    (void)sqlite3_db_config(h->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (sqlite3_prepare_v2(h->sql,
+    TRY(store_db_open_read(&h->db, path, f));
+    (void)sqlite3_busy_timeout(h->db.sql, BUSY_WAIT_MS);
+    if (sqlite3_prepare_v2(h->db.sql,
                            "SELECT seq, wall_ms, body FROM journal WHERE "
                            "seq>=?1 AND wall_ms>=?2 ORDER BY seq LIMIT ?3",
                            -1, &h->page_rows, NULL) != SQLITE_OK)
-        return store_db_fail(h->sql, h->path, f);
-    return 0;
-}
-
-static int find_last(struct history_db *h, struct fail *f)
-{
-    sqlite3_stmt *st = NULL;
-    if (sqlite3_prepare_v2(h->sql, "SELECT ifnull(max(seq),0) FROM journal", -1,
-                           &st, NULL) != SQLITE_OK ||
-        sqlite3_step(st) != SQLITE_ROW) {
-        int rc = store_db_fail(h->sql, h->path, f);
-        sqlite3_finalize(st);
-        return rc;
-    }
-    h->last = (uint64_t)sqlite3_column_int64(st, 0);
-    sqlite3_finalize(st);
+        return store_db_fail(h->db.sql, path, f);
     return 0;
 }
 
@@ -71,15 +45,14 @@ int history_db_open(struct span dir, int64_t since_ms, struct history_db **ret,
         return fail(f, RC_NO_MEMORY, "no memory for the history");
     h->since_ms = since_ms;
     buf_init(&h->page, mem_system(), PAGE_LIMIT_BYTES);
-    int rc = file_path(h->path, dir, "bailiff.db", f);
-    if (rc == 0 && access(h->path, F_OK) != 0)
+    char path[FILE_PATH_MAX];
+    int rc = file_path(path, dir, "bailiff.db", f);
+    if (rc == 0 && access(path, F_OK) != 0)
         rc = fail(f, RC_UNKNOWN_NAME,
                   "%.*s has no bailiff.db: is it the data directory?",
                   PRSPAN(dir));
     if (rc == 0)
-        rc = set_up(h, f);
-    if (rc == 0)
-        rc = find_last(h, f);
+        rc = set_up(h, path, f);
     if (rc < 0) {
         history_db_close(h);
         return rc;
@@ -114,7 +87,7 @@ static int read_page(struct history_db *h, struct fail *f)
         pack(h);
     int rc = step == SQLITE_ROW || step == SQLITE_DONE
                  ? 0
-                 : store_db_fail(h->sql, h->path, f);
+                 : store_db_fail(h->db.sql, h->db.path, f);
     (void)sqlite3_reset(st);
     if (rc == 0 && !buf_ok(&h->page))
         rc = fail(f, RC_NO_MEMORY, "no memory for journal rows");
@@ -142,7 +115,7 @@ int history_db_next(struct history_db *h, struct history_row *ret,
 
 uint64_t history_db_last(const struct history_db *h)
 {
-    return h->last;
+    return h->db.last_seq;
 }
 
 void history_db_close(struct history_db *h)
@@ -150,7 +123,7 @@ void history_db_close(struct history_db *h)
     if (h == NULL)
         return;
     sqlite3_finalize(h->page_rows);
-    (void)sqlite3_close(h->sql);
+    store_db_close(&h->db, false);
     buf_fini(&h->page);
     mem_release(mem_system(), h);
 }

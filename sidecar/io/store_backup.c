@@ -2,7 +2,9 @@
 #include "sidecar/io/store_backup.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,6 +108,20 @@ int store_verify(const char *path, struct store_report *ret, struct fail *f)
 
 /* ---------------------------------------------------------------- backup */
 
+static int copy_file(const char *from, bool check, const char *to,
+                     struct fail *f)
+{
+    struct store_db db;
+    int rc = 0;
+    TRY(store_db_open_read(&db, from, f));
+    if (check && store_db_check(&db, f) < 0)
+        rc = fail_wrap(f, "%s", from);
+    if (rc == 0)
+        rc = store_db_copy(&db, to, f);
+    store_db_close(&db, false);
+    return rc;
+}
+
 int store_backup(struct span dir, const char *to, struct store_report *ret,
                  struct fail *f)
 {
@@ -117,7 +133,7 @@ int store_backup(struct span dir, const char *to, struct store_report *ret,
     if (access(to, F_OK) == 0)
         return fail(f, RC_EXISTS,
                     "%s is there already; a backup replaces no file", to);
-    TRY(store_db_copy(from, to, f));
+    TRY(copy_file(from, false, to, f));
     int rc = store_verify(to, ret, f);
     if (rc < 0) {
         ignore_rc(unlink(to)); /* it would be trusted one day */
@@ -218,6 +234,12 @@ static int bring_forward(struct store_db *db, const struct log_facts *log,
 {
     uint64_t boot = ret->report.boot > log->boot ? ret->report.boot : log->boot;
     uint64_t seq = db->last_seq > log->input ? db->last_seq : log->input;
+    if (boot >= ENGINE_BOOT_MAX - BOOT_LEAP || seq > STORE_DB_SEQ_MAX)
+        return fail(f, RC_BROKEN,
+                    "the decision log names start %llu and row %llu: no such "
+                    "numbers are given out",
+                    (unsigned long long)log->boot,
+                    (unsigned long long)log->input);
     ret->log_input = log->input;
     ret->next_boot = boot + BOOT_LEAP + 1;
     TRY(store_db_begin(db, f));
@@ -238,13 +260,15 @@ static int prepare(const struct store_restore_conf *conf, struct span work,
                    const struct log_facts *log, struct store_restored *ret,
                    struct fail *f)
 {
-    char path[FILE_PATH_MAX];
+    char path[FILE_PATH_MAX], from[PATH_MAX];
     struct store_db db;
     uint64_t bytes;
     bool created;
     TRY(file_bytes(conf->from, &bytes, f));
+    if (realpath(conf->from, from) == NULL)
+        return fail(f, RC_IO, "%s: %s", conf->from, strerrordesc_np(errno));
     TRY(file_path(path, work, "bailiff.db", f));
-    TRY(store_db_copy(conf->from, path, f));
+    TRY(copy_file(from, true, path, f)); /* checked: who knows how large */
     TRY(store_verify(path, &ret->report, f) < 0 ? fail_wrap(f, "%s", conf->from)
                                                 : 0);
     TRY(store_db_open(&db, work, &created, f));
@@ -282,7 +306,7 @@ static void close_old(struct span dir, struct log_facts *log)
         store_db_close(&db, false);
         return;
     }
-    if (report(&db, &old, NULL) == 0) {
+    if (report(&db, &old, NULL) == 0 && old.boot < ENGINE_BOOT_MAX) {
         log->boot = old.boot > log->boot ? old.boot : log->boot;
         log->input = old.last_seq > log->input ? old.last_seq : log->input;
     }

@@ -220,6 +220,33 @@ int store_db_checkpoint(struct store_db *db, bool force, struct fail *f)
     return rc == RC_BROKEN ? rc : 0;
 }
 
+/* Columns take anything, and what is of another type is another key. */
+static bool columns_are(sqlite3_stmt *st, const int types[3])
+{
+    for (int i = 0; i < 3; i++)
+        if (sqlite3_column_type(st, i) != types[i])
+            return false;
+    return true;
+}
+
+static int read_fact(sqlite3_stmt *st, struct fact *ret, struct fail *f)
+{
+    static const int types[] = {SQLITE_INTEGER, SQLITE_BLOB, SQLITE_BLOB};
+    const int64_t kind = sqlite3_column_int64(st, 0);
+    if (!columns_are(st, types))
+        return fail(f, RC_BROKEN,
+                    "state has a fact of kind %lld with a column of another "
+                    "type",
+                    (long long)kind);
+    if (kind <= 0 || kind >= FACT_KIND_COUNT)
+        return fail(f, RC_BROKEN, "state has a fact of unknown kind %lld",
+                    (long long)kind);
+    *ret = (struct fact){.kind = (enum fact_kind)kind,
+                         .key = column_span(st, 1),
+                         .value = column_span(st, 2)};
+    return 0;
+}
+
 static int load_facts(struct store_db *db, const struct store_reader *r,
                       struct fail *f)
 {
@@ -229,16 +256,10 @@ static int load_facts(struct store_db *db, const struct store_reader *r,
                            &st, NULL) != SQLITE_OK)
         return store_db_fail(db->sql, "load", f);
     while (rc >= 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
-        int kind = sqlite3_column_int(st, 0);
-        struct fact fact = {.key = column_span(st, 1),
-                            .value = column_span(st, 2)};
-        if (kind <= 0 || kind >= FACT_KIND_COUNT) {
-            rc =
-                fail(f, RC_BROKEN, "state has a fact of unknown kind %d", kind);
-            break;
-        }
-        fact.kind = (enum fact_kind)kind;
-        rc = r->fact(r->ctx, &fact, f);
+        struct fact fact;
+        rc = read_fact(st, &fact, f);
+        if (rc == 0)
+            rc = r->fact(r->ctx, &fact, f);
     }
     if (rc >= 0 && step != SQLITE_DONE)
         rc = store_db_fail(db->sql, "load", f);
@@ -259,8 +280,13 @@ struct row_sink {
 static int give_row(const struct store_db *db, const struct row_sink *sink,
                     sqlite3_stmt *st, uint64_t expected, struct fail *f)
 {
+    static const int types[] = {SQLITE_INTEGER, SQLITE_INTEGER, SQLITE_BLOB};
     struct journal_body body;
     uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
+    if (!columns_are(st, types))
+        return fail(f, RC_BROKEN,
+                    "journal row %llu has a column of another type",
+                    (unsigned long long)seq);
     if (seq != expected && seq > db->folded_seq + 1)
         return fail(f, RC_BROKEN, "journal row %llu is missing",
                     (unsigned long long)expected);

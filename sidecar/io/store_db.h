@@ -20,6 +20,10 @@
 #define STORE_DB_WAL_PAGES_MAX 1000
 #define STORE_DB_FREE_PAGES_KEPT 2048 /* 8 MiB for the rows to come */
 #define STORE_DB_GIVE_BACK_PAGES 256
+#define STORE_DB_SEQ_MAX (UINT64_C(1) << 62)
+#define STORE_DB_VALUE_MAX                                                     \
+    (2 * JOURNAL_BODY_MAX)         /* of a row and its columns                 \
+                                    */
 #define STORE_DB_CHECK_MS_MAX 2000 /* quick integrity check */
 
 enum store_db_sql {
@@ -53,7 +57,9 @@ struct store_db_step {
     const char *sql;
 };
 
-/* Opens or creates dir/bailiff.db; what is not migrated is not checked. */
+/* Opens or creates dir/bailiff.db; what is not migrated is not checked, except
+ * that its tables are those that the steps make, and nothing else is there
+ * (RC_CONFIG). */
 int store_db_open(struct store_db *db, struct span dir, bool *ret_created,
                   struct fail *f) must_use;
 
@@ -64,7 +70,7 @@ int store_db_open_version(struct store_db *db, struct span dir,
                           bool *ret_created, struct fail *f) must_use;
 
 /* Opens the file for reading, as it is, also while another process writes it.
- * Only store_db_load, _scan and _check work then. */
+ * Only store_db_load, _scan, _check and _copy work then. */
 int store_db_open_read(struct store_db *db, const char *path,
                        struct fail *f) must_use;
 
@@ -138,9 +144,10 @@ int store_db_scan(struct store_db *db, uint64_t from_seq,
                              const struct journal_body *body, struct fail *f),
                   void *ctx, struct fail *f) must_use;
 
-/* Copies the database at `from`, as of one moment and without holding up its
- * writer, to the new file `to`; RC_EXISTS leaves an old one as it is. */
-int store_db_copy(const char *from, const char *to, struct fail *f) must_use;
+/* Copies the database, as of one moment and without holding up its writer, to
+ * the new file `to`; RC_EXISTS leaves an old one as it is. */
+int store_db_copy(const struct store_db *from, const char *to,
+                  struct fail *f) must_use;
 
 /* The code for what SQLite just said on this connection, with its text. */
 int store_db_fail(sqlite3 *sql, const char *what, struct fail *f);

@@ -144,15 +144,31 @@ static int refuse_newer(const struct store_db *db, int64_t found, int version,
                 db->path, (long long)found, version);
 }
 
+/* Nothing that would block, and nothing that points elsewhere. */
+static int open_file(const char *path, int flags, int *ret_fd, struct fail *f)
+{
+    struct stat st;
+    int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd < 0 && errno == ELOOP)
+        return fail(f, RC_CONFIG, "%s is a symbolic link", path);
+    if (fd < 0)
+        return fail(f, file_rc(errno), "open %s: %s", path,
+                    strerrordesc_np(errno));
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        ignore_rc(close(fd)); /* nothing written */
+        return fail(f, RC_CONFIG, "%s is not a regular file", path);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
 /* Looks at the file before SQLite does, because opening may already write. */
 static int check_header(const struct store_db *db, int flags, int version,
                         bool *ret_new, struct fail *f)
 {
     unsigned char h[HEADER_BYTES];
-    int fd = open(db->path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return fail(f, file_rc(errno), "open %s: %s", db->path,
-                    strerrordesc_np(errno));
+    int fd;
+    TRY(open_file(db->path, flags, &fd, f));
     ssize_t n = pread(fd, h, sizeof h, 0);
     ignore_rc(close(fd)); /* nothing written */
     *ret_new = n == 0;
@@ -175,7 +191,7 @@ static int make_backup(struct store_db *db, struct span dir, int from,
     TRY(file_path(to, dir, name, f));
     if (access(to, F_OK) == 0)
         return 0; /* of an earlier attempt that did not come further */
-    if (store_db_copy(db->path, to, f) < 0)
+    if (store_db_copy(db, to, f) < 0)
         return fail_wrap(f, "backup before the migration");
     return file_sync_dir(dir, f);
 }
@@ -203,6 +219,80 @@ static int migrate(struct store_db *db, const struct store_db_step *steps,
     return 0;
 }
 
+/* ---------------------------------------------------------------- schema */
+
+#define SCHEMA                                                                 \
+    "SELECT type, name, ifnull(sql,'') FROM sqlite_schema ORDER BY 1, 2"
+
+static struct span schema_text(sqlite3_stmt *st, int at)
+{
+    const void *p = sqlite3_column_text(st, at);
+    return span_of(p, (size_t)sqlite3_column_bytes(st, at));
+}
+
+static bool same_row(sqlite3_stmt *a, sqlite3_stmt *b)
+{
+    for (int i = 0; i < sqlite3_column_count(a); i++)
+        if (!span_eq(schema_text(a, i), schema_text(b, i)))
+            return false;
+    return true;
+}
+
+static int compare_rows(sqlite3 *sql, sqlite3_stmt *have, sqlite3_stmt *want,
+                        const char *path, struct fail *f)
+{
+    for (;;) {
+        const int a = sqlite3_step(have), b = sqlite3_step(want);
+        if (a == SQLITE_DONE && b == SQLITE_DONE)
+            return 0;
+        if (a != SQLITE_ROW && a != SQLITE_DONE)
+            return store_db_fail(sql, "schema", f);
+        sqlite3_stmt *odd = a == SQLITE_ROW ? have : want;
+        if (a != b || !same_row(have, want))
+            return fail(f, RC_CONFIG,
+                        "%s is not as this program makes it: see its %.16s "
+                        "'%.32s'",
+                        path, (const char *)sqlite3_column_text(odd, 0),
+                        (const char *)sqlite3_column_text(odd, 1));
+    }
+}
+
+static int compare(sqlite3 *have, sqlite3 *want, const char *path,
+                   struct fail *f)
+{
+    sqlite3_stmt *a = NULL, *b = NULL;
+    int rc = 0;
+    if (sqlite3_prepare_v2(want, SCHEMA, -1, &b, NULL) != SQLITE_OK)
+        rc = store_db_fail(want, "schema", f);
+    else if (sqlite3_prepare_v2(have, SCHEMA, -1, &a, NULL) != SQLITE_OK)
+        rc = store_db_fail(have, "schema", f);
+    else
+        rc = compare_rows(have, a, b, path, f);
+    sqlite3_finalize(a);
+    sqlite3_finalize(b);
+    return rc;
+}
+
+/* What a schema says is run when its tables are read: constraints, generated
+ * columns, indices of expressions. So it must be, to the letter, what the
+ * steps make. */
+static int check_schema(const struct store_db *db,
+                        const struct store_db_step *steps, int version,
+                        struct fail *f)
+{
+    sqlite3 *want = NULL;
+    int rc = 0;
+    if (sqlite3_open_v2(":memory:", &want, SQLITE_OPEN_READWRITE, NULL) !=
+        SQLITE_OK)
+        rc = fail(f, RC_NO_MEMORY, "no memory for a schema");
+    for (int v = 0; v < version && rc == 0; v++)
+        rc = run(want, steps[v].sql, f);
+    if (rc == 0)
+        rc = compare(db->sql, want, db->path, f);
+    (void)sqlite3_close(want);
+    return rc;
+}
+
 /* Ends the statement that runs when its time is over. */
 static int on_progress(void *ctx)
 {
@@ -222,9 +312,9 @@ static int check_quickly(sqlite3 *sql, bool *ret_cut, struct fail *f)
     return *ret_cut ? 0 : rc;
 }
 
-static int bring_to(struct store_db *db, struct span dir,
-                    const struct store_db_step *steps, int version,
-                    bool *ret_created, struct fail *f)
+static int find_version(const struct store_db *db,
+                        const struct store_db_step *steps, int version,
+                        int *ret, struct fail *f)
 {
     char text[32];
     uint64_t found = 0;
@@ -232,17 +322,27 @@ static int bring_to(struct store_db *db, struct span dir,
     if (!span_u64(span_str(text), &found))
         found = INT32_MAX; /* negative: not ours */
     TRY(refuse_newer(db, (int64_t)found, version, f));
+    *ret = (int)found;
+    return check_schema(db, steps, *ret, f);
+}
+
+static int bring_to(struct store_db *db, struct span dir,
+                    const struct store_db_step *steps, int version,
+                    bool *ret_created, struct fail *f)
+{
+    int found;
+    TRY(find_version(db, steps, version, &found, f));
     if (found == 0) /* has no effect once there are tables */
         TRY(run(db->sql, "PRAGMA auto_vacuum=INCREMENTAL", f));
     TRY(store_db_setup(db->sql, f));
     *ret_created = found == 0;
-    if ((int)found == version)
+    if (found == version)
         return 0;
     bool cut;
     TRY(check_quickly(db->sql, &cut, f));
     if (found > 0)
-        TRY(make_backup(db, dir, (int)found, f));
-    TRY(migrate(db, steps, (int)found, version, f));
+        TRY(make_backup(db, dir, found, f));
+    TRY(migrate(db, steps, found, version, f));
     return file_sync_dir(dir, f);
 }
 
@@ -299,6 +399,9 @@ static int read_seqs(struct store_db *db, struct fail *f)
                  f));
     if (db->last_seq < db->folded_seq)
         db->last_seq = db->folded_seq;
+    if (db->last_seq > STORE_DB_SEQ_MAX)
+        return fail(f, RC_BROKEN, "%s ends at row %llu: nothing can follow it",
+                    db->path, (unsigned long long)db->last_seq);
     return 0;
 }
 
@@ -311,16 +414,17 @@ static int on_wal(void *ctx, sqlite3 *sql, const char *name, int pages)
     return SQLITE_OK;
 }
 
-static int open_sql(struct store_db *db, int how, struct fail *f)
+/* A way to it may be a link, itself it is none: open_file has looked. */
+static int open_sql(const char *path, int how, sqlite3 **ret, struct fail *f)
 {
-    int flags = how | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
-    if (sqlite3_open_v2(db->path, &db->sql, flags, NULL) != SQLITE_OK)
-        return db->sql == NULL
-                   ? fail(f, RC_NO_MEMORY, "no memory for the database")
-                   : store_db_fail(db->sql, db->path, f);
-    (void)sqlite3_extended_result_codes(db->sql, 1);
-    (void)sqlite3_busy_timeout(db->sql, BUSY_WAIT_MS);
-    return fence(db->sql, f);
+    if (sqlite3_open_v2(path, ret, how | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK)
+        return *ret == NULL ? fail(f, RC_NO_MEMORY, "no memory for a database")
+                            : store_db_fail(*ret, path, f);
+    (void)sqlite3_extended_result_codes(*ret, 1);
+    (void)sqlite3_busy_timeout(*ret, BUSY_WAIT_MS);
+    (void)sqlite3_limit(*ret, SQLITE_LIMIT_LENGTH, STORE_DB_VALUE_MAX);
+    return fence(*ret, f);
 }
 
 int store_db_open_version(struct store_db *db, struct span dir,
@@ -333,7 +437,7 @@ int store_db_open_version(struct store_db *db, struct span dir,
     TRY(check_header(db, O_RDWR | O_CREAT, version, &fresh, f));
     if (fresh)
         TRY(file_sync_dir(dir, f));
-    int rc = open_sql(db, SQLITE_OPEN_READWRITE, f);
+    int rc = open_sql(db->path, SQLITE_OPEN_READWRITE, &db->sql, f);
     if (rc == 0)
         rc = bring_to(db, dir, steps, version, &created, f);
     if (rc == 0) {
@@ -358,7 +462,9 @@ int store_db_open_read(struct store_db *db, const char *path, struct fail *f)
     TRY(check_header(db, O_RDONLY, STORE_DB_VERSION, &empty, f));
     if (empty)
         return fail(f, RC_BROKEN, "%s is empty", path);
-    int rc = open_sql(db, SQLITE_OPEN_READONLY, f);
+    int version, rc = open_sql(db->path, SQLITE_OPEN_READONLY, &db->sql, f);
+    if (rc == 0)
+        rc = find_version(db, steps_now, STORE_DB_VERSION, &version, f);
     if (rc == 0)
         rc = read_seqs(db, f);
     if (rc < 0)
@@ -419,24 +525,18 @@ static int copy_pages(sqlite3 *from, sqlite3 *to, struct fail *f)
     return step == SQLITE_DONE ? 0 : store_db_fail(to, "copy", f);
 }
 
-static int copy_into(const char *from, const char *to, struct fail *f)
+static int copy_into(sqlite3 *from, const char *to, struct fail *f)
 {
-    sqlite3 *source = NULL, *target = NULL;
-    int rc = 0;
-    if (sqlite3_open_v2(from, &source, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
-        rc = store_db_fail(source, from, f);
-    else if (sqlite3_open_v2(to, &target, SQLITE_OPEN_READWRITE, NULL) !=
-             SQLITE_OK)
-        rc = store_db_fail(target, to, f);
+    sqlite3 *target = NULL;
+    int rc = open_sql(to, SQLITE_OPEN_READWRITE, &target, f);
     if (rc == 0)
-        rc = copy_pages(source, target, f);
+        rc = copy_pages(from, target, f);
     /* One file, not three: the copy is moved about. */
     if (rc == 0)
         rc = pragma_is(target, "PRAGMA journal_mode=DELETE", "delete", f);
     if (rc == 0)
         rc = pragma_is(target, "PRAGMA quick_check(1)", "ok", f);
     (void)sqlite3_close(target);
-    (void)sqlite3_close(source);
     return rc;
 }
 
@@ -449,7 +549,7 @@ static void drop_copy(const char *fresh)
     ignore_rc(unlink(journal));
 }
 
-int store_db_copy(const char *from, const char *to, struct fail *f)
+int store_db_copy(const struct store_db *from, const char *to, struct fail *f)
 {
     char fresh[FILE_PATH_MAX + 8];
     (void)snprintf(fresh, sizeof fresh, "%s.new", to);
@@ -458,9 +558,9 @@ int store_db_copy(const char *from, const char *to, struct fail *f)
     if (fd < 0)
         return fail(f, file_rc(errno), "open %s: %s", fresh,
                     strerrordesc_np(errno));
-    int rc = copy_into(from, fresh, f);
+    int rc = copy_into(from->sql, fresh, f);
     if (rc < 0)
-        ignore_rc(fail_wrap(f, "%s", from));
+        ignore_rc(fail_wrap(f, "%s", from->path));
     if (rc == 0 && fsync(fd) != 0)
         rc = fail(f, file_rc(errno), "fsync %s: %s", fresh,
                   strerrordesc_np(errno));

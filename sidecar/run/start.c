@@ -93,11 +93,20 @@ static int load_row(void *ctx, uint64_t seq, const struct journal_body *body,
     struct app *a = ctx;
     struct span facts = body->facts;
     struct fact fact;
-    int more;
-    (void)seq;
-    while ((more = journal_next_fact(&facts, &fact, f)) == 1)
-        TRY(engine_load_fact(a->engine, &fact, f));
-    return more;
+    int more, rc = 0;
+    while (rc >= 0 && (more = journal_next_fact(&facts, &fact, f)) != 0)
+        rc = more < 0 ? more : engine_load_fact(a->engine, &fact, f);
+    return rc < 0 ? fail_wrap(f, "journal row %llu", (unsigned long long)seq)
+                  : 0;
+}
+
+static int advise(int rc, struct fail *f)
+{
+    return rc != RC_BROKEN
+               ? rc
+               : fail_wrap(f,
+                           "the database is damaged; `bailiff restore` puts "
+                           "a backup in its place");
 }
 
 struct recopy {
@@ -181,7 +190,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                                          .broken = on_log_broken,
                                          .ctx = a};
     TRY(seal_open_key(c->seal_key_file, &a->seal, f));
-    TRY(store_open(&sc, &a->store, &created, f));
+    TRY(advise(store_open(&sc, &a->store, &created, f), f));
     TRY(decision_log_open(&lc, &a->log, &logged, f));
     struct decision_log_stats ls;
     decision_log_stats_get(a->log, &ls);
@@ -193,7 +202,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
                     (unsigned long long)ls.lines);
     const struct store_reader reader = {
         .fact = load_fact, .row = load_row, .ctx = a};
-    TRY(store_load(a->store, &reader, ret_last_seq, f));
+    TRY(advise(store_load(a->store, &reader, ret_last_seq, f), f));
     warn_check(a);
     if (logged.row > *ret_last_seq)
         return fail(f, RC_STATE,
@@ -208,7 +217,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     TRY(decision_log_start(a->log, &a->loop, f));
     a->log_started = true;
     struct recopy recopy = {a->log, logged};
-    TRY(store_scan(a->store, logged.row, recopy_row, &recopy, f));
+    TRY(advise(store_scan(a->store, logged.row, recopy_row, &recopy, f), f));
     TRY(store_start(a->store, &a->loop, f));
     a->durable = true;
     return 0;
@@ -437,8 +446,9 @@ static int start_engine(struct app *a, const char *signed_by, struct fail *f)
     TRY(open_outbound(a, f)); /* effects of the start may need it */
     app_now(&now);
     a->started_wall_ms = now.wall_ms;
-    TRY(engine_start(a->engine, last_seq, a->policy, now.now_ms, now.wall_ms,
-                     f));
+    TRY(advise(engine_start(a->engine, last_seq, a->policy, now.now_ms,
+                            now.wall_ms, f),
+               f));
     a->started = true;
     app_apply_start(a);
     TRY(rollout_start(a, f));

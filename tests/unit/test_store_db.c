@@ -42,10 +42,10 @@ static void loose_directory_is_refused(void **state)
 /* ---- versions ---- */
 
 static const struct store_db_step two_steps[] = {
-    {"CREATE TABLE journal(seq INTEGER PRIMARY KEY, wall_ms INTEGER,"
-     " body BLOB);"
-     "CREATE TABLE state(kind INTEGER, key BLOB, value BLOB,"
-     " PRIMARY KEY(kind, key)) WITHOUT ROWID;"
+    {"CREATE TABLE journal(seq INTEGER PRIMARY KEY, wall_ms INTEGER NOT NULL,"
+     "  body BLOB NOT NULL);"
+     "CREATE TABLE state(kind INTEGER NOT NULL, key BLOB NOT NULL,"
+     "  value BLOB NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;"
      "CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
      "INSERT INTO meta VALUES('folded_seq', 0);"},
     {"ALTER TABLE journal ADD COLUMN colour TEXT DEFAULT 'red';"},
@@ -170,14 +170,16 @@ static void broken_beside_what_is_loaded(void **state)
     make_db(&d, 1);
     CHECK_INT(sqlite3_open(tmp_dir_file(&d, "bailiff.db"), &sql), SQLITE_OK);
     CHECK_INT(sqlite3_exec(sql,
-                           "CREATE TABLE other(a); INSERT INTO other "
-                           "VALUES(1); PRAGMA wal_checkpoint(TRUNCATE)",
+                           "INSERT INTO journal VALUES(1, 0, "
+                           "zeroblob(9000)); DELETE FROM journal;"
+                           "PRAGMA wal_checkpoint(TRUNCATE)",
                            NULL, NULL, NULL),
               SQLITE_OK);
     (void)sqlite3_close(sql);
     CHECK_OK(open_and_load(tmp_dir_span(&d), &f), &f);
     read_file(&d, "bailiff.db", &db);
-    memset(db.p + db.n - 4096, 0xa5, 2048);
+    CHECK(db.p[35] > 1); /* the first free page, which names the others */
+    memset(db.p + (db.p[35] - 1) * 4096, 0xa5, 2048);
     CHECK_OK(
         file_replace(tmp_dir_span(&d), "bailiff.db", buf_span(&db), 0600, &f),
         &f);

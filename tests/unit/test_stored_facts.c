@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "sidecar/base/json_out.h"
 #include "tests/lib/world.h"
 
 #define A1 "/Agents/1"
@@ -271,7 +272,8 @@ static int start_on(struct world *w, enum fact_kind kind, struct span key,
     journal_put_body(&body, buf_span(&fact), SPAN(""), SPAN(""));
     CHECK(buf_ok(&body));
     w->rows[w->committed] = (struct world_row){
-        .seq = w->rows[w->committed - 1].seq + 1, .body = buf_span(&body)};
+        .seq = w->rows[w->committed - 1].seq + 8, /* some are kept no more */
+        .body = buf_span(&body)};
     w->row_count = ++w->committed;
     return world_restart(w);
 }
@@ -384,9 +386,107 @@ static void what_is_loaded_is_written_again(void **state)
     world_close(w);
 }
 
+/* ---- harm: bytes that nobody wrote ---- */
+
+#define HARM_ROOM 600
+#define SHOWN_MAX ((size_t)1 << 22)
+
+/* What an operator sees, and what the gate says, after an hour. */
+static void live_on(struct world *w)
+{
+    struct json_out j;
+    struct buf out;
+    const struct show_query all = {.feed = -1, .limit = SHOW_PAGE_MAX};
+    (void)world_may(w, A1, "pay.send");
+    world_pass(w, 3600000);
+    buf_init(&out, mem_system(), SHOWN_MAX);
+    json_out_init(&j, &out);
+    json_open_map(&j, NULL);
+    engine_show_agents(w->e, &all, &j);
+    engine_show_jobs(w->e, &all, &j);
+    engine_show_reviews(w->e, &all, &j);
+    (void)engine_show_agent(w->e, 0, span_str(A1), -1, &j);
+    json_close_map(&j);
+    CHECK(buf_ok(&out));
+    buf_fini(&out);
+}
+
+/* The world as it was before the fact, once more. */
+struct before {
+    struct world *w;
+    unsigned committed, tries;
+};
+
+static void put_back(struct before *b)
+{
+    if (b->tries++ % 64 == 0) { /* a world's memory only grows */
+        if (b->w != NULL)
+            world_close(b->w);
+        b->w = world_open(POLICY);
+        b->committed = b->w->committed;
+    }
+    struct world *w = b->w;
+    w->committed = b->committed;
+    w->tail_count = w->ask_count = w->token_count = w->read_count = 0;
+    w->job_count = w->directive_count = w->lease_count = w->done_count = 0;
+}
+
+/* Refused as broken; or nothing breaks, and a hold is still one. */
+static void is_survived(struct before *b, const struct stored *s,
+                        struct span key, struct span value)
+{
+    put_back(b);
+    const bool same_key = span_eq(key, s->key);
+    int rc = start_on(b->w, s->kind, key, value);
+    if (rc < 0)
+        CHECK_INT(rc, RC_BROKEN);
+    if (rc == 0 && s->kind == FACT_HOLD && same_key)
+        CHECK_UINT(world_holds(b->w, A1), 1);
+    if (rc == 0)
+        live_on(b->w);
+}
+
+/* Puts `n` bytes of each pattern over every place of the text. */
+static void harm_each_place(struct before *b, const struct stored *s,
+                            bool the_key, size_t n)
+{
+    static const char *const patterns[] = {ZERO8,
+                                           "\0\0\0\0\0\0\0\1",
+                                           "\x7f\xff\xff\xff\xff\xff\xff\xff",
+                                           "\x80\0\0\0\0\0\0\0",
+                                           "\xff\xff\xff\xff\xff\xff\xff\xff",
+                                           "AAAAAAAA"};
+    const struct span text = the_key ? s->key : s->value;
+    unsigned char harmed[HARM_ROOM];
+    for (size_t at = 0; at + n <= text.n; at++) {
+        for (unsigned k = 0; k < COUNT_OF(patterns); k++) {
+            memcpy(harmed, text.p, text.n);
+            memcpy(harmed + at, patterns[k], n);
+            const struct span now = span_of(harmed, text.n);
+            is_survived(b, s, the_key ? now : s->key, the_key ? s->value : now);
+        }
+    }
+}
+
+static void harm_is_survived(void **state)
+{
+    static const size_t widths[] = {1, 2, 4, 8};
+    struct before b = {.w = NULL};
+    (void)state;
+    for (unsigned i = 0; i < COUNT_OF(facts); i++) {
+        for (unsigned k = 0; k < COUNT_OF(widths); k++) {
+            harm_each_place(&b, &facts[i], false, widths[k]);
+            harm_each_place(&b, &facts[i], true, widths[k]);
+        }
+    }
+    print_message("%u harmed facts\n", b.tries);
+    world_close(b.w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(harm_is_survived),
         cmocka_unit_test(every_version_loads),
         cmocka_unit_test(other_versions_are_refused),
         cmocka_unit_test(other_lengths_are_refused),
