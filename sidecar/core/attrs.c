@@ -113,8 +113,10 @@ const struct doc *attrs_show(const struct attrs_table *t, const struct attrs *a)
     const struct doc *d;
     if (v->id == a->id)
         return v->doc;
-    if (doc_unpack(&v->arena.mem, map_key(&a->link), &d) < 0)
+    if (doc_unpack(&v->arena.mem, map_key(&a->link), &d) < 0) {
+        v->lost = true;
         return NULL;
+    }
     v->id = a->id;
     v->doc = d;
     return d;
@@ -166,4 +168,5 @@ void attrs_clear(const struct attrs_table *t)
 {
     arena_clear(&t->view->arena);
     t->view->id = 0;
+    t->view->lost = false;
 }

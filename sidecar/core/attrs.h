@@ -26,6 +26,7 @@ struct attrs_view {
     struct arena arena;
     uint64_t id; /* 0: none */
     const struct doc *doc;
+    bool lost; /* one could not be shown since attrs_clear */
 };
 
 struct attrs_table {
@@ -66,6 +67,12 @@ struct attrs_place {
 };
 struct attrs_place attrs_open(const struct attrs_table *t);
 void attrs_close(const struct attrs_table *t, struct attrs_place place);
+/* Had something no memory to be looked at? Then what was decided since
+ * attrs_clear was decided without it. */
+static inline bool attrs_lost(const struct attrs_table *t)
+{
+    return t->view->lost;
+}
 /* At the start of a step: all of it. */
 void attrs_clear(const struct attrs_table *t);
 

@@ -133,12 +133,19 @@ struct span key_text(struct engine *e, const struct subject *s)
     return buf_ok(&key) ? buf_span(&key) : SPAN("");
 }
 
+void put_fact(struct engine *e, enum fact_kind kind, struct span key, bool gone)
+{
+    if (!gone && !buf_ok(&e->scratch))
+        note_rc(e, RC_NO_MEMORY); /* half a value would be kept as a whole */
+    journal_put_fact(&e->facts, kind, key,
+                     gone ? span_of(NULL, 0) : buf_span(&e->scratch));
+}
+
 void fact_subject(struct engine *e, const struct subject *s)
 {
     buf_clear(&e->scratch);
     subject_encode(s, &e->scratch);
-    journal_put_fact(&e->facts, FACT_SUBJECT, key_text(e, s),
-                     buf_span(&e->scratch));
+    put_fact(e, FACT_SUBJECT, key_text(e, s), false);
 }
 
 void fact_hold(struct engine *e, const struct hold *h, bool gone)
@@ -151,17 +158,14 @@ void fact_hold(struct engine *e, const struct hold *h, bool gone)
     if (!buf_ok(&key))
         note_rc(e, RC_NO_MEMORY);
     else
-        journal_put_fact(&e->facts, FACT_HOLD, buf_span(&key),
-                         gone ? span_of(NULL, 0) : buf_span(&e->scratch));
+        put_fact(e, FACT_HOLD, buf_span(&key), gone);
 }
 
 void fact_job(struct engine *e, const struct job *j, bool gone)
 {
     buf_clear(&e->scratch);
     job_encode(j, &e->scratch);
-    journal_put_fact(&e->facts, FACT_JOB,
-                     span_of(j->key_bytes, sizeof j->key_bytes),
-                     gone ? span_of(NULL, 0) : buf_span(&e->scratch));
+    put_fact(e, FACT_JOB, span_of(j->key_bytes, sizeof j->key_bytes), gone);
 }
 
 void fact_jti(struct engine *e, struct dedupe_id id, uint64_t payload,
@@ -172,16 +176,14 @@ void fact_jti(struct engine *e, struct dedupe_id id, uint64_t payload,
     buf_clear(&e->scratch);
     put_u64(&e->scratch, payload);
     put_u32(&e->scratch, when_s);
-    journal_put_fact(&e->facts, FACT_JTI, span_of(key, sizeof key),
-                     buf_span(&e->scratch));
+    put_fact(e, FACT_JTI, span_of(key, sizeof key), false);
 }
 
 void fact_jti_gone(struct engine *e, struct dedupe_id id)
 {
     unsigned char key[DEDUPE_KEY_BYTES];
     dedupe_key(id, key);
-    journal_put_fact(&e->facts, FACT_JTI, span_of(key, sizeof key),
-                     span_of(NULL, 0));
+    put_fact(e, FACT_JTI, span_of(key, sizeof key), true);
 }
 
 void fact_credential(struct engine *e, const struct credential *c, bool gone)
@@ -201,8 +203,7 @@ void fact_credential(struct engine *e, const struct credential *c, bool gone)
     if (!buf_ok(&key))
         note_rc(e, RC_NO_MEMORY);
     else
-        journal_put_fact(&e->facts, FACT_CREDENTIAL, buf_span(&key),
-                         gone ? span_of(NULL, 0) : buf_span(&e->scratch));
+        put_fact(e, FACT_CREDENTIAL, buf_span(&key), gone);
 }
 
 void fact_feed(struct engine *e, unsigned feed)
@@ -210,8 +211,7 @@ void fact_feed(struct engine *e, unsigned feed)
     buf_clear(&e->scratch);
     put_u8(&e->scratch, 1);
     put_u8(&e->scratch, e->feeds[feed].disabled);
-    journal_put_fact(&e->facts, FACT_FEED, e->conf->feeds[feed].name,
-                     buf_span(&e->scratch));
+    put_fact(e, FACT_FEED, e->conf->feeds[feed].name, false);
 }
 
 void fact_policy_wall(struct engine *e)
@@ -295,7 +295,8 @@ void row_close(struct engine *e)
         fact_policy_wall(e);
     if (e->policy_wall_ms >= e->audits_change_ms)
         wake_at(e, e->in->now_ms);
-    if (!buf_ok(&e->facts) || !buf_ok(&e->records))
+    if (!buf_ok(&e->facts) || !buf_ok(&e->records) ||
+        attrs_lost(&e->subjects.attrs))
         note_rc(e, RC_NO_MEMORY);
     if ((e->facts.n == 0 && e->records.n == 0 && e->row_ack_count == 0) ||
         e->rc != 0) {
@@ -604,6 +605,7 @@ static void step_open(struct engine *e, const struct in *in)
     e->in = &e->this_input;
     e->rc = 0;
     e->new_jti = (struct dedupe_id){0, 0};
+    e->taken = NULL;
     e->input++;
     if (in->wall_ms > e->policy_wall_ms)
         e->policy_wall_ms = in->wall_ms;
@@ -619,6 +621,7 @@ static void put_holds_back(struct engine *e)
     while ((k = list_shift(&e->lifted_holds)) != NULL) {
         struct hold *h = container_of(k, struct hold, new_link);
         uncover(h->agent); /* the next read may lift it again */
+        touch(e, h->agent);
         hold_put_back(&e->holds, h);
     }
 }
@@ -633,6 +636,9 @@ static void undo(struct engine *e)
     if (e->in->kind == IN_OPERATOR)
         undo_operator(e);
     undo_jobs(e);
+    undo_feeds(e);
+    e->input++; /* answers decided in this step must be decided again */
+    undo_read(e);
     while (list_shift(&e->new_holds) != NULL)
         continue; /* they remain `unsaved` */
     put_holds_back(e);
@@ -641,6 +647,8 @@ static void undo(struct engine *e)
         dedupe_drop(&e->dedupe, e->new_jti);
     if (e->in->kind == IN_ASK || e->in->kind == IN_BEGIN)
         forget_question(e, e->in->ask.token);
+    if (e->in->kind == IN_TICK) /* nobody else would ask again */
+        wake_at(e, e->in->now_ms + ROOM_AGAIN_MS);
 }
 
 /* A hold never waits for a read, whoever the statement was about. */

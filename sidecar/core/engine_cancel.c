@@ -32,6 +32,14 @@ static void emit_directive(struct engine *e, struct runtime *r,
     };
 }
 
+/* What a limit leaves out is told some other way; what memory leaves out would
+ * be told nobody. */
+static void note_no_memory(struct engine *e, int rc)
+{
+    if (rc == RC_NO_MEMORY)
+        note_rc(e, rc);
+}
+
 void send_directive(struct engine *e, struct runtime *r,
                     const struct directive *spec)
 {
@@ -41,8 +49,10 @@ void send_directive(struct engine *e, struct runtime *r,
     standing_of(e, spec->agent, 0, &st);
     full.id = new_id(e);
     full.epoch = st.epoch;
-    if (directive_put(&e->calls, r, &full, &d) == 0)
+    int rc = directive_put(&e->calls, r, &full, &d);
+    if (rc == 0)
         emit_directive(e, r, d);
+    note_no_memory(e, rc);
     /* A full list means a runtime that does not acknowledge: its jobs stay
      * unconfirmed and run into their deadline. */
 }
@@ -425,10 +435,14 @@ static void adopt(struct engine *e, struct runtime *r,
     struct call *c;
     bool fresh;
     if (!caller_may(e, r->caller, base, live->uri) ||
-        kind_of_uri(e, (unsigned)base, live->uri, &kind) < 0 ||
-        subject_get(&e->subjects, (unsigned)base, e->conf->bases[base].url,
-                    live->uri, kind, &s) < 0)
+        kind_of_uri(e, (unsigned)base, live->uri, &kind) < 0)
         return;
+    int rc = subject_get(&e->subjects, (unsigned)base, e->conf->bases[base].url,
+                         live->uri, kind, &s);
+    if (rc < 0) {
+        note_no_memory(e, rc);
+        return;
+    }
     const struct call_spec spec = {
         .agent = s,
         .runtime = r,
@@ -439,8 +453,11 @@ static void adopt(struct engine *e, struct runtime *r,
         .expires_ms = e->in->now_ms + e->conf->limits.lease_ms,
         .since_wall_ms = e->in->wall_ms,
     };
-    if (call_put(&e->calls, &spec, &c, &fresh) < 0)
+    rc = call_put(&e->calls, &spec, &c, &fresh);
+    if (rc < 0) {
+        note_no_memory(e, rc);
         return;
+    }
     if (!fresh) /* the runtime says that it runs: no longer lost */
         call_renew(&e->calls, c, spec.expires_ms);
     wake_at(e, c->expires_ms);

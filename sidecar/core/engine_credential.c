@@ -24,11 +24,6 @@ int credential_new(struct engine *e, struct subject *agent,
                    const struct in_credential *in, struct span runtime_key,
                    struct credential **ret)
 {
-    LIST_EACH (k, next, &subject_rare(agent)->credentials) {
-        struct credential *old = container_of(k, struct credential, link);
-        if (span_eq(old->id, in->credential_id))
-            credential_free(e, old); /* registered again: replaced */
-    }
     struct subject_rare *rare = subject_rare_get(e->mem, agent);
     if (rare == NULL)
         return RC_NO_MEMORY;
@@ -37,6 +32,11 @@ int credential_new(struct engine *e, struct subject *agent,
                               runtime_key.n + in->sealed.n);
     if (c == NULL)
         return RC_NO_MEMORY;
+    LIST_EACH (k, next, &rare->credentials) {
+        struct credential *old = container_of(k, struct credential, link);
+        if (span_eq(old->id, in->credential_id))
+            credential_free(e, old); /* registered again: replaced */
+    }
     unsigned char *at = (unsigned char *)(c + 1);
     c->agent = agent;
     c->id = mem_place(&at, in->credential_id);

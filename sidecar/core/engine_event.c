@@ -84,9 +84,12 @@ static void on_duplicate(struct engine *e, struct dedupe_id id)
 
 static void set_disabled(struct engine *e, unsigned feed, bool disabled)
 {
-    if (e->feeds[feed].disabled == disabled)
+    struct feed_state *f = &e->feeds[feed];
+    if (f->disabled == disabled && !f->disabled_unsaved)
         return;
-    e->feeds[feed].disabled = disabled;
+    f->disabled = disabled;
+    f->disabled_unsaved = false;
+    f->changed_input = e->input;
     /* Enabled again: events may have been dropped meanwhile (SSF-R25). */
     e->bases[e->conf->feeds[feed].base].stamp = e->input;
     fact_feed(e, feed);
@@ -116,6 +119,18 @@ static struct span time_member(int64_t wall_ms, char text[TIME_TEXT_BYTES])
     return span_str(text);
 }
 
+static bool append_text(struct engine *e, struct doc *map, struct span key,
+                        struct span text)
+{
+    struct doc *d = doc_new(&e->step_arena.mem, DOC_TEXT);
+    if (d == NULL)
+        return false;
+    d->key = key;
+    d->text = text;
+    doc_append(map, d);
+    return true;
+}
+
 /* event.* in filters: what the token says about itself, then the members of
  * the event's payload. */
 static const struct doc *event_doc(struct engine *e, const struct event *ev,
@@ -134,24 +149,20 @@ static const struct doc *event_doc(struct engine *e, const struct event *ev,
                  {SPAN("uri"), part->uri},
                  {SPAN("version"), part->version}};
     struct doc *map = doc_new(&e->step_arena.mem, DOC_MAP);
-    for (size_t i = 0; map != NULL && i < sizeof texts / sizeof texts[0]; i++) {
-        struct doc *d = doc_new(&e->step_arena.mem, DOC_TEXT);
-        if (d == NULL) {
-            note_rc(e, RC_NO_MEMORY);
-            return NULL;
-        }
-        d->key = texts[i].key;
-        d->text = texts[i].text;
-        if (d->text.n > 0)
-            doc_append(map, d);
-    }
+    bool whole = map != NULL;
+    for (size_t i = 0; whole && i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].text.n > 0)
+            whole = append_text(e, map, texts[i].key, texts[i].text);
     DOC_EACH (member, part->payload) {
-        struct doc *d = map == NULL || doc_get(map, member->key) != NULL
-                            ? NULL
-                            : doc_copy(&e->step_arena.mem, member);
-        if (d != NULL)
+        if (!whole || doc_get(map, member->key) != NULL)
+            continue;
+        struct doc *d = doc_copy(&e->step_arena.mem, member);
+        whole = d != NULL;
+        if (whole)
             doc_append(map, d);
     }
+    if (!whole)
+        note_rc(e, RC_NO_MEMORY); /* a condition would miss what it names */
     return map;
 }
 
@@ -160,13 +171,10 @@ static void follow_group(struct engine *e, struct subject *s,
 {
     const struct engine_base *b = &e->conf->bases[s->base];
     for (unsigned i = 0; i < part->member_count; i++) {
-        struct buf uri;
-        buf_init(&uri, &e->step_arena.mem, SUBJECT_URI_MAX);
-        buf_printf(&uri, "/%.*s/%.*s", PRSPAN(b->agent_segment),
-                   PRSPAN(part->members[i]));
-        struct subject *agent =
-            buf_ok(&uri) ? subject_find(&e->subjects, b->url, buf_span(&uri))
-                         : NULL;
+        char text[SUBJECT_URI_MAX + 1];
+        struct span uri =
+            resource_uri(b->agent_segment, part->members[i], text);
+        struct subject *agent = subject_find(&e->subjects, b->url, uri);
         if (agent == NULL)
             continue;
         int rc = subject_link(&e->subjects, agent, EDGE_GROUP, s);
@@ -338,6 +346,7 @@ static void sign_of_life(struct engine *e, unsigned feed)
     struct feed_state *f = &e->feeds[feed];
     f->last_sign_ms = e->in->now_ms;
     f->last_sign_wall_ms = e->in->wall_ms;
+    f->silent_unsaved = false;
     if (!f->silent)
         return;
     f->silent = false;
@@ -471,6 +480,8 @@ static void fall_silent(struct engine *e, unsigned feed)
 {
     struct feed_state *f = &e->feeds[feed];
     f->silent = true;
+    f->silent_unsaved = false;
+    f->changed_input = e->input;
     f->caught_up = false;
     struct record r = record_of(RECORD_FEED);
     r.feed = e->conf->feeds[feed].name;
@@ -492,11 +503,29 @@ void feed_tick(struct engine *e)
         int64_t due = f->last_sign_ms + after;
         if (f->silent)
             continue;
-        if (e->in->now_ms < due) {
+        if (e->in->now_ms < due && !f->silent_unsaved) {
             wake_at(e, due);
             continue;
         }
         fall_silent(e, i);
+    }
+}
+
+/* The rules on silence run again; of the two states of a stream the stricter
+ * one counts until the sender has said it again. */
+void undo_feeds(struct engine *e)
+{
+    for (unsigned i = 0; i < e->conf->feed_count; i++) {
+        struct feed_state *f = &e->feeds[i];
+        if (f->changed_input != e->input)
+            continue;
+        if (e->in->kind == IN_EVENT) {
+            f->disabled = f->disabled_unsaved = true;
+            continue;
+        }
+        f->silent = false;
+        f->silent_unsaved = true;
+        wake_at(e, e->in->now_ms + ROOM_AGAIN_MS);
     }
 }
 

@@ -118,7 +118,8 @@ static struct gate_verdict cached(struct engine *e, const struct subject *s,
     if (kept != NULL)
         return *kept;
     struct gate_verdict v = ask_policy(e, s, tool, SPAN(""), t);
-    gate_cache_put(&e->gate_cache, key, &v);
+    if (!attrs_lost(&e->subjects.attrs))
+        gate_cache_put(&e->gate_cache, key, &v);
     return v;
 }
 

@@ -115,6 +115,9 @@ struct base_state {
 struct feed_state {
     bool disabled; /* stream-updated: paused or disabled */
     bool silent, caught_up;
+    uint64_t changed_input; /* the step that has set one of the two */
+    bool disabled_unsaved;  /* its row was lost: it is written again */
+    bool silent_unsaved;    /* the same; it falls silent again */
     int64_t last_sign_ms, last_sign_wall_ms;
     uint64_t events, refused;
     char last_error[128];
@@ -158,9 +161,11 @@ struct engine {
     const struct policy *policy;
 
     /* this step */
-    const struct in *in;  /* = &this_input */
-    struct in this_input; /* kept for its clocks between steps */
-    int rc;               /* first failure of the step */
+    const struct in *in;   /* = &this_input */
+    struct in this_input;  /* kept for its clocks between steps */
+    int rc;                /* first failure of the step */
+    struct subject *taken; /* whose read this step takes over, or NULL */
+    enum found taken_from; /* what was found before */
     struct arena step_arena;
     struct buf facts, records, scratch;
     struct history history; /* the input of this step, as text */
@@ -239,7 +244,10 @@ void record_row(struct engine *e, struct record *r);
 uint64_t record_now(struct engine *e, struct record *r, bool checkpoint);
 /* "base NUL uri", in step memory: the key of the subject's facts. */
 struct span key_text(struct engine *e, const struct subject *s);
-/* Remember durable changes. */
+/* Remember durable changes. The value is what is in e->scratch; a step that had
+ * no memory for it fails. */
+void put_fact(struct engine *e, enum fact_kind kind, struct span key,
+              bool gone);
 void fact_subject(struct engine *e, const struct subject *s);
 void fact_hold(struct engine *e, const struct hold *h, bool gone);
 void fact_job(struct engine *e, const struct job *j, bool gone);
@@ -279,6 +287,9 @@ bool is_agent(const struct engine *e, const struct subject *s);
 struct span base_url(const struct engine *e, const struct subject *s);
 int kind_of_uri(const struct engine *e, unsigned base, struct span uri,
                 enum subject_kind *ret) must_use;
+/* "/segment/id" in `text`; empty when that cannot be a path. */
+struct span resource_uri(struct span segment, struct span id,
+                         char text[SUBJECT_URI_MAX + 1]);
 void touch(struct engine *e, struct subject *s);
 void stamp(struct engine *e, struct subject *s, struct span version);
 
@@ -441,6 +452,9 @@ void on_read_done(struct engine *e);
 /* What was read of it could not be taken over: it has proved nothing. */
 void uncover(struct subject *s);
 void read_tick(struct engine *e);
+/* The row of this step was not written: the read that it takes over has proved
+ * nothing, and what it has found will be news again. */
+void undo_read(struct engine *e);
 /* The step is over: what it decided is gone, or pending again. */
 void settle_decided(struct engine *e);
 
@@ -486,6 +500,9 @@ void on_event(struct engine *e, bool dirty_only);
 void on_feed(struct engine *e);
 void on_stored(struct engine *e);
 void feed_tick(struct engine *e);
+/* The row of this step was not written: what it said of feeds is not durable.
+ */
+void undo_feeds(struct engine *e);
 
 /* engine_candidate.c */
 void on_candidate(struct engine *e);

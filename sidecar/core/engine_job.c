@@ -78,7 +78,8 @@ static void put_job_key(struct engine *e, struct job *j)
         buf_put_u8(&b, ':');
         buf_put(&b, parts[i]);
     }
-    j->key = buf_ok(&b) ? job_text(j, buf_span(&b)) : span_of(NULL, 0);
+    j->key = job_text(j, buf_span(&b));
+    j->no_memory = j->no_memory || !buf_ok(&b);
 }
 
 /* Is the same thing under way already? Then it need not run twice. */

@@ -76,8 +76,7 @@ static void fact_limit(struct engine *e, const struct limit_entry *en,
     if (!buf_ok(&key))
         note_rc(e, RC_NO_MEMORY);
     else
-        journal_put_fact(&e->facts, FACT_LIMIT, buf_span(&key),
-                         gone ? span_of(NULL, 0) : buf_span(&e->scratch));
+        put_fact(e, FACT_LIMIT, buf_span(&key), gone);
 }
 
 static void forget(struct engine *e, struct limit_entry *en)

@@ -44,6 +44,8 @@ static void add_hold(struct engine *e, struct subject *s)
     buf_init(&cause, &e->step_arena.mem, 1024);
     buf_printf(&cause, "%.*s-%llu", PRSPAN(in->person),
                (unsigned long long)new_id(e));
+    if (!buf_ok(&cause))
+        note_rc(e, RC_NO_MEMORY);
     struct hold_spec spec = {.kind = HOLD_SUSPENDED,
                              .otherwise = HOLD_SUSPENDED,
                              .operator_only = true,

@@ -27,8 +27,7 @@ static void fact_signed(struct engine *e, enum signed_kind k)
     put_u8(&e->scratch, 1);
     put_u64(&e->scratch, s->serial);
     buf_put(&e->scratch, span_of(s->digest, sizeof s->digest));
-    journal_put_fact(&e->facts, FACT_POLICY, span_str(signed_keys[k]),
-                     buf_span(&e->scratch));
+    put_fact(e, FACT_POLICY, span_str(signed_keys[k]), false);
 }
 
 int load_signed(struct engine *e, const struct fact *f)

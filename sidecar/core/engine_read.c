@@ -158,19 +158,16 @@ static int relate(struct engine *e, struct subject *s, struct relating *r,
     struct span segment = kind == EDGE_GROUP   ? b->group_segment
                           : kind == EDGE_OWNER ? b->user_segment
                                                : b->agent_segment;
-    struct buf uri;
-    buf_init(&uri, &e->step_arena.mem, SUBJECT_URI_MAX);
-    buf_printf(&uri, "/%.*s/%.*s", PRSPAN(segment), PRSPAN(id));
-    if (!buf_ok(&uri) || segment.n == 0 || id.n == 0)
-        return 0; /* an id that cannot be one relates to nobody */
+    char text[SUBJECT_URI_MAX + 1];
+    struct span uri = resource_uri(segment, id, text);
     enum subject_kind other_kind;
     struct subject *other;
-    if (kind_of_uri(e, s->base, buf_span(&uri), &other_kind) < 0)
-        return 0;
+    if (kind_of_uri(e, s->base, uri, &other_kind) < 0)
+        return 0; /* an id that cannot be one relates to nobody */
     if (r->count == SUBJECT_EDGES_MAX)
         return RC_LIMIT;
-    TRY(subject_get(&e->subjects, s->base, base_url(e, s), buf_span(&uri),
-                    other_kind, &other));
+    TRY(subject_get(&e->subjects, s->base, base_url(e, s), uri, other_kind,
+                    &other));
     if (other != s)
         r->to[r->count++] = (struct relation){kind, other};
     return 0;
@@ -467,13 +464,10 @@ static void read_group(struct engine *e, struct subject *s,
     const struct engine_base *b = &e->conf->bases[s->base];
     int64_t joined = 0;
     DOC_EACH (it, doc_iget(resource, SPAN("members"))) {
-        struct buf uri;
-        buf_init(&uri, &e->step_arena.mem, SUBJECT_URI_MAX);
-        buf_printf(&uri, "/%.*s/%.*s", PRSPAN(b->agent_segment),
-                   PRSPAN(doc_text(it, SPAN("value"))));
-        struct subject *agent =
-            buf_ok(&uri) ? subject_find(&e->subjects, b->url, buf_span(&uri))
-                         : NULL;
+        char text[SUBJECT_URI_MAX + 1];
+        struct span uri =
+            resource_uri(b->agent_segment, doc_text(it, SPAN("value")), text);
+        struct subject *agent = subject_find(&e->subjects, b->url, uri);
         joined += agent != NULL && join(e, s, agent);
     }
     struct record r = record_of(RECORD_READ);
@@ -576,13 +570,19 @@ static void read_alone(struct engine *e, struct subject *s)
     want_read(e, s);
 }
 
-/* The step has failed, nothing of it is durable: so it has proved nothing, and
- * what it has found will be news again. */
-static void not_taken(struct engine *e, struct subject *s, enum found before)
+void undo_read(struct engine *e)
 {
+    struct subject *s = e->taken;
+    if (s == NULL)
+        return;
+    e->taken = NULL;
     uncover(s);
-    s->found = before;
+    touch(e, s);
+    s->found = e->taken_from;
+    if (subject_rare_get(e->mem, s) == NULL)
+        return; /* who asks next has it read */
     read_failed(e, s, -1, SPAN("the answer cannot be kept"));
+    want_read(e, s); /* rules may wait for it, whoever asks */
 }
 
 void on_read_done(struct engine *e)
@@ -591,7 +591,6 @@ void on_read_done(struct engine *e)
     struct subject *s = find_reading(e, in->read_id);
     if (s == NULL)
         return; /* ended by the tick, or from before a restart */
-    const enum found before = s->found;
     unsigned base = s->base;
     read_over(e, s);
     if (left_open(e, s)) {
@@ -602,6 +601,9 @@ void on_read_done(struct engine *e)
     bool has_body = in->result == READ_OK ||
                     (in->result == READ_NOT_MODIFIED &&
                      s->rare->read.conditional && s->attrs != NULL);
+    if (has_body || (in->result == READ_GONE && s->known))
+        e->taken = s;
+    e->taken_from = s->found;
     if (in->result == READ_GONE)
         read_gone(e, s);
     else if (!has_body)
@@ -613,7 +615,7 @@ void on_read_done(struct engine *e)
     else
         read_agent(e, s);
     if (e->rc != 0)
-        not_taken(e, s, before);
+        undo_read(e);
     after_read(e, s);
     start_reads(e, base);
 }

@@ -22,12 +22,14 @@
 #define READS_FAIR_EVERY 8
 
 /* What conditions name, and the members: rules wait for this group. */
-static struct names with_members(struct engine *e, struct names n)
+static struct names with_members(struct engine *e, struct names n,
+                                 struct read_state *read)
 {
     struct span *at =
         mem_array(&e->step_arena.mem, (size_t)n.count + 1, sizeof *at);
     if (at == NULL) {
         note_rc(e, RC_NO_MEMORY);
+        read->start_input = 0; /* it cannot prove anything without them */
         return n;
     }
     if (n.count > 0)
@@ -86,7 +88,7 @@ static void start_read(struct engine *e, struct subject *s, uint64_t list)
             read->conditional = true;
         }
     } else if (s->rare->pending_count > 0) {
-        o->read.attributes = with_members(e, asked);
+        o->read.attributes = with_members(e, asked, read);
     }
     e->stats.reads_started++;
     e->stats.reads_listed += list != 0;

@@ -87,8 +87,7 @@ static void fact_agenda(struct engine *e, struct agenda *a)
         put_u64(&e->scratch, a->runs[i].rule);
         put_i64(&e->scratch, a->runs[i].at_ms);
     }
-    journal_put_fact(&e->facts, FACT_AGENDA, key_text(e, a->agent),
-                     buf_span(&e->scratch));
+    put_fact(e, FACT_AGENDA, key_text(e, a->agent), false);
     a->saved_ms = a->used_ms;
     list_remove(&a->dirty_link);
 }
@@ -373,10 +372,17 @@ static void run_burst(struct engine *e)
 static void write_dirty(struct engine *e)
 {
     struct list_link *k;
+    struct list written;
+    list_init(&written);
     for (unsigned n = 0;
-         n < LOOK_MAX && (k = list_shift(&e->schedule.dirty)) != NULL; n++)
+         n < LOOK_MAX && (k = list_shift(&e->schedule.dirty)) != NULL; n++) {
         fact_agenda(e, container_of(k, struct agenda, dirty_link));
-    row_split(e);
+        list_push(&written, k);
+    }
+    row_close(e);
+    while ((k = list_shift(&written)) != NULL)
+        if (e->rc != 0)
+            later(e, container_of(k, struct agenda, dirty_link));
     if (!list_empty(&e->schedule.dirty))
         wake_at(e, e->in->now_ms + BURST_PAUSE_MS);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What makes an agent stale, and its epoch: derived from stamps on itself, on
  * its groups, owners and parent, on its base, on the policy and on the boot. */
+#include <stdio.h>
+
 #include "sidecar/core/engine_internal.h"
 
 struct span base_url(const struct engine *e, const struct subject *s)
@@ -32,6 +34,17 @@ int kind_of_uri(const struct engine *e, unsigned base, struct span uri,
         }
     }
     return RC_UNKNOWN_NAME;
+}
+
+struct span resource_uri(struct span segment, struct span id,
+                         char text[SUBJECT_URI_MAX + 1])
+{
+    if (segment.n == 0 || id.n == 0 || id.n > SUBJECT_URI_MAX ||
+        segment.n + id.n + 2 > SUBJECT_URI_MAX)
+        return SPAN("");
+    (void)snprintf(text, SUBJECT_URI_MAX + 1, "/%.*s/%.*s", PRSPAN(segment),
+                   PRSPAN(id));
+    return span_of(text, segment.n + id.n + 2);
 }
 
 const struct doc *subject_attrs(const struct engine *e, const struct subject *s)
