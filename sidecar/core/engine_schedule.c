@@ -129,13 +129,14 @@ static void plan(struct engine *e, struct agenda *a, int64_t due_ms)
     heap_put(&e->schedule.due, &a->due, due_ms);
 }
 
-/* When the rule was last run for the agent; INT64_MIN: never. */
+/* When the rule was last run for the agent; 0, long before any other time
+ * of this clock: never. */
 static int64_t last_run(const struct agenda *a, uint64_t rule)
 {
     for (unsigned i = 0; i < a->run_count; i++)
         if (a->runs[i].rule == rule)
             return a->runs[i].at_ms;
-    return INT64_MIN;
+    return 0;
 }
 
 static int set_run(struct engine *e, struct agenda *a, uint64_t rule,
@@ -335,7 +336,7 @@ static bool run_due(struct engine *e, struct agenda *a,
     row_close(e);
     if (e->rc == 0)
         return !idle;
-    note_rc(e, set_run(e, a, r->id, before));
+    must(set_run(e, a, r->id, before) == 0); /* it is there */
     later(e, a);
     return false;
 }

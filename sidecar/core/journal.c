@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sidecar/core/journal.h"
 
+#include <string.h>
+
+#include "sidecar/base/number_text.h"
+
 static void put_u16(struct buf *b, size_t v)
 {
     must(v <= UINT16_MAX);
@@ -88,13 +92,13 @@ int journal_next_fact(struct span *facts, struct fact *ret, struct fail *f)
 
 static size_t put_key_byte(char *at, unsigned char c, bool bytes)
 {
-    static const char hex[] = "0123456789abcdef";
     if (!bytes) {
         *at = (char)(c == 0 ? ' ' : c > ' ' && c < 0x7f ? c : '?');
         return 1;
     }
-    at[0] = hex[c >> 4];
-    at[1] = hex[c & 15];
+    char digits[3];
+    hex_text(span_of(&c, 1), digits);
+    memcpy(at, digits, 2);
     return 2;
 }
 
