@@ -167,7 +167,7 @@ static int check_header(const struct store_db *db, int flags, int version,
                         bool *ret_new, struct fail *f)
 {
     unsigned char h[HEADER_BYTES];
-    int fd;
+    int fd = -1;
     TRY(open_file(db->path, flags, &fd, f));
     ssize_t n = pread(fd, h, sizeof h, 0);
     ignore_rc(close(fd)); /* nothing written */

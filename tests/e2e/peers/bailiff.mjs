@@ -89,7 +89,7 @@ export class Bailiff {
         child.stderr.setEncoding('utf8').on('data', (text) => { this.stderr += text; });
         const end = now() + PATIENCE_MS;
         for (;;) {
-            const line = this.stderr.split('\n').find((l) => /\bevent=ready\b/.test(l));
+            const [line] = /\bevent=ready\b.*\n/.exec(this.stderr) ?? [];
             if (line) {
                 this.ready = pairs(line);
                 return this;

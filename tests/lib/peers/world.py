@@ -189,7 +189,7 @@ class World:
     def find_ready(self):
         if self.child.poll() is not None:
             raise AssertionError("bailiff run ended: " + self.said())
-        line = re.findall(r"event=ready .*", self.said())
+        line = re.findall(r"event=ready .*\n", self.said())
         return len(line) == self.runs and dict(
             re.findall(r"(\w+)=(\S+)", line[-1]))
 
