@@ -19,6 +19,8 @@ struct world {
     uv_loop_t loop;
     struct fetch *h;
     struct responder *peer;
+    uv_timer_t tick; /* UV_RUN_ONCE may sleep after the timer that was
+                        waited for */
     const char *raw; /* what the peer sends */
     size_t repeat;   /* of `filler` after raw */
     bool hang;       /* the peer keeps quiet after raw */
@@ -63,12 +65,19 @@ static void on_closed(void *ctx)
     w->closed++;
 }
 
+static void on_tick(uv_timer_t *t)
+{
+    (void)t;
+}
+
 static void world_open(struct world *w)
 {
     *w = (struct world){.raw = "", .hang = true};
     assert_int_equal(uv_loop_init(&w->loop), 0);
     assert_int_equal(fetch_new(&w->loop, &w->h, NULL), 0);
     w->peer = responder_open(&w->loop, peer_answers, w);
+    uv_timer_init(&w->loop, &w->tick);
+    uv_timer_start(&w->tick, on_tick, 2, 2);
 }
 
 static void world_close(struct world *w)
@@ -76,6 +85,7 @@ static void world_close(struct world *w)
     fetch_close(w->h, on_closed, w);
     assert_int_equal(w->closed, 0);
     responder_close(w->peer);
+    uv_close((uv_handle_t *)&w->tick, NULL);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     assert_int_equal(w->closed, 1);
     assert_int_equal(uv_loop_close(&w->loop), 0);

@@ -21,6 +21,7 @@ struct world {
     struct config_feed feed;
     struct responder *peer;
     uv_timer_t alarm;
+    uint64_t alarm_ms;
     bool rang;
 
     char queue[QUEUE_MAX][24]; /* jtis not acknowledged */
@@ -183,16 +184,25 @@ static void on_trouble(void *ctx, const struct fail *f, int64_t retry_ms)
     w->last_retry_ms = retry_ms;
 }
 
+/* Ticks, because UV_RUN_ONCE may sleep after the timer that was waited for. */
 static void on_alarm(uv_timer_t *t)
 {
-    ((struct world *)t->data)->rang = true;
+    struct world *w = t->data;
+    w->rang = uv_now(&w->loop) >= w->alarm_ms;
+}
+
+static void set_alarm(struct world *w, uint64_t ms)
+{
+    w->rang = false;
+    uv_update_time(&w->loop);
+    w->alarm_ms = uv_now(&w->loop) + ms;
+    uv_timer_start(&w->alarm, on_alarm, 2, 2);
 }
 
 /* Runs the loop for a while. */
 static void run_for(struct world *w, uint64_t ms)
 {
-    w->rang = false;
-    uv_timer_start(&w->alarm, on_alarm, ms, 0);
+    set_alarm(w, ms);
     while (!w->rang)
         uv_run(&w->loop, UV_RUN_ONCE);
 }
@@ -200,8 +210,7 @@ static void run_for(struct world *w, uint64_t ms)
 /* Runs until the condition holds; fails after a minute. */
 #define RUN_UNTIL(w, cond)                                                     \
     do {                                                                       \
-        (w)->rang = false;                                                     \
-        uv_timer_start(&(w)->alarm, on_alarm, 60000, 0);                       \
+        set_alarm((w), 60000);                                                 \
         while (!(cond) && !(w)->rang)                                          \
             uv_run(&(w)->loop, UV_RUN_ONCE);                                   \
         CHECK(cond);                                                           \
