@@ -136,10 +136,16 @@ async function activate({ w, runtime }, token) {
 
 async function evidence({ w }) {
     step('the decision log, one line per step');
-    const log = w.bailiff.log();
+    /* An allow does not wait for the record of the read that it rests on. */
+    const log = await until('a record of each step', () => {
+        const lines = w.bailiff.log();
+        for (const { text, from, matches } of story) {
+            if (!lines.slice(from).some(matches)) throw new Error(`no record of: ${text}`);
+        }
+        return lines;
+    });
     const line = ({ text, from, matches }) => {
         const r = log.slice(from).find(matches);
-        if (!r) throw new Error(`the log has no record of: ${text}`);
         return [r.seq, r.time.slice(11, 23), r.kind,
             r.tool ?? r.action ?? r.event ?? '', r.rule ?? '',
             r.outcome ?? '', r.reason ?? '', text];
