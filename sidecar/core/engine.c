@@ -764,7 +764,6 @@ int engine_start(struct engine *e, uint64_t last_seq,
 {
     const struct in in = {
         .kind = IN_TICK, .now_ms = now_ms, .wall_ms = wall_ms};
-    TRY(load_check(e, last_seq, f));
     e->policy = policy;
     e->gate_until_ms = INT64_MIN;
     e->start_ms = now_ms;

@@ -432,6 +432,10 @@ void engine_free(struct engine *e);
  * last. RC_BROKEN for a fact that cannot be read. */
 int engine_load_fact(struct engine *e, const struct fact *fact,
                      struct fail *f) must_use;
+/* After the last of them: RC_BROKEN when one tells of rows after the last one.
+ */
+int engine_loaded(const struct engine *e, uint64_t last_seq,
+                  struct fail *f) must_use;
 /* The highest serial of this kind that was ever accepted. */
 struct signed_serial engine_signed(const struct engine *e, enum signed_kind k);
 /* Between the last fact and engine_start: a signed file was accepted. Lower
@@ -470,6 +474,7 @@ struct engine_stats {
         jobs_open, jobs_confirmed, jobs_failed, targets_down, rows, records,
         holds_now, calls_now, subjects_now, credentials_now, jtis_now,
         relations_cut;
+    uint64_t loaded_elsewhere;     /* holds and jobs of no configured feed */
     uint64_t reads_listed;         /* of reads_started, in list reads */
     uint64_t reads_unlisted;       /* of those, read again on their own */
     uint64_t withheld;             /* steps that waited for a person, so far */

@@ -508,8 +508,6 @@ void undo_feeds(struct engine *e);
 void on_candidate(struct engine *e);
 void on_would(struct engine *e);
 /* engine_policy.c */
-int load_check(const struct engine *e, uint64_t last_seq,
-               struct fail *f) must_use;
 int load_signed(struct engine *e, const struct fact *f);
 void policy_start(struct engine *e);
 void on_policy(struct engine *e);

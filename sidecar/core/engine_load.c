@@ -63,7 +63,7 @@ static int load_subject(struct engine *e, const struct fact *f)
     if (rc == 0)
         rc = get_subject(e, &k, &s);
     if (rc != 0 || f->gone)
-        return rc < 0 ? rc : 0;
+        return rc;
     struct related r = {e, &k};
     return subject_decode(&e->subjects, s, f->value, find_other, &r);
 }
@@ -92,7 +92,7 @@ static int load_hold(struct engine *e, const struct fact *f)
     if (rc == 0)
         rc = get_subject(e, &k, &s);
     if (rc != 0)
-        return rc < 0 ? rc : 0;
+        return rc;
     if (f->gone) {
         /* Only the key matters: decode it against a well-formed empty value. */
         size_t a = span_find(k.rest, 0, 0), b = span_find(k.rest, 0, a + 1);
@@ -137,7 +137,7 @@ static int load_job(struct engine *e, const struct fact *f)
         i++;
     k.base = i;
     if (i == e->conf->base_count || get_subject(e, &k, &s) != 0)
-        return 0;
+        return 1;
     TRY(job_new(&e->jobs, id, where.kind, s, &j));
     return job_decode(&e->jobs, j, f->value);
 }
@@ -150,7 +150,7 @@ static int load_credential(struct engine *e, const struct fact *f)
     if (rc == 0)
         rc = get_subject(e, &k, &s);
     if (rc != 0)
-        return rc < 0 ? rc : 0;
+        return rc;
     LIST_EACH (l, next, &subject_rare(s)->credentials) {
         struct credential *c = container_of(l, struct credential, link);
         if (span_eq(c->id, k.rest))
@@ -179,7 +179,7 @@ static int load_agenda(struct engine *e, const struct fact *f)
     int rc = split_key(e, f->key, &k);
     if (rc == 0)
         rc = get_subject(e, &k, &s);
-    return rc != 0 ? rc < 0 ? rc : 0 : agenda_load(e, s, f);
+    return rc != 0 ? rc : agenda_load(e, s, f);
 }
 
 static int load_jti(struct engine *e, const struct fact *f)
@@ -284,7 +284,10 @@ int engine_load_fact(struct engine *e, const struct fact *fact, struct fail *f)
         case FACT_POLICY: rc = load_signed(e, fact); break;
         case FACT_KIND_COUNT: break;
     }
-    if (rc == 0)
+    if (rc == 1 && !fact->gone &&
+        (fact->kind == FACT_HOLD || fact->kind == FACT_JOB))
+        e->stats.loaded_elsewhere++;
+    if (rc >= 0)
         return 0;
     char name[FACT_NAME_BYTES];
     fact_name(fact, name);
@@ -292,7 +295,7 @@ int engine_load_fact(struct engine *e, const struct fact *fact, struct fail *f)
 }
 
 /* A read of a row to come would cover everything said until then. */
-int load_check(const struct engine *e, uint64_t last_seq, struct fail *f)
+int engine_loaded(const struct engine *e, uint64_t last_seq, struct fail *f)
 {
     struct map_link *k = NULL;
     while ((k = map_next(&e->subjects.by_key, k)) != NULL) {

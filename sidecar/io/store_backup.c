@@ -255,22 +255,29 @@ static int bring_forward(struct store_db *db, const struct log_facts *log,
     return rc;
 }
 
-/* The restored database, complete, as work/bailiff.db. */
-static int prepare(const struct store_restore_conf *conf, struct span work,
-                   const struct log_facts *log, struct store_restored *ret,
-                   struct fail *f)
+/* What is restored, as it is, as work/bailiff.db. */
+static int fetch_backup(const struct store_restore_conf *conf, struct span work,
+                        struct store_restored *ret, struct fail *f)
 {
     char path[FILE_PATH_MAX], from[PATH_MAX];
-    struct store_db db;
     uint64_t bytes;
-    bool created;
     TRY(file_bytes(conf->from, &bytes, f));
     if (realpath(conf->from, from) == NULL)
         return fail(f, RC_IO, "%s: %s", conf->from, strerrordesc_np(errno));
     TRY(file_path(path, work, "bailiff.db", f));
     TRY(copy_file(from, true, path, f)); /* checked: who knows how large */
-    TRY(store_verify(path, &ret->report, f) < 0 ? fail_wrap(f, "%s", conf->from)
-                                                : 0);
+    return store_verify(path, &ret->report, f) < 0
+               ? fail_wrap(f, "%s", conf->from)
+               : 0;
+}
+
+/* The restored database, complete. */
+static int prepare(const struct store_restore_conf *conf, struct span work,
+                   const struct log_facts *log, struct store_restored *ret,
+                   struct fail *f)
+{
+    struct store_db db;
+    bool created;
     TRY(store_db_open(&db, work, &created, f));
     int rc = fold_all(&db, f);
     if (rc == 0)
@@ -381,9 +388,11 @@ static int restore_locked(const struct store_restore_conf *conf,
     clear_work(work); /* of an attempt that was cut off */
     if (mkdir(path, 0700) != 0)
         return fail(f, RC_IO, "mkdir %s: %s", path, strerrordesc_np(errno));
-    if (old)
+    int rc = fetch_backup(conf, work, ret, f);
+    if (rc == 0 && old)
         close_old(conf->dir, &log);
-    int rc = prepare(conf, work, &log, ret, f);
+    if (rc == 0)
+        rc = prepare(conf, work, &log, ret, f);
     if (rc == 0 && old) {
         name_aside(ret->aside, conf->wall_ms);
         rc = put_aside(conf->dir, ret->aside, f);

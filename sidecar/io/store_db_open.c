@@ -48,6 +48,8 @@ int store_db_fail(sqlite3 *sql, const char *what, struct fail *f)
         why = strerrordesc_np(os);
     else if (more == SQLITE_IOERR_SHMSIZE) /* its errno is not kept */
         why = "no room beside it on the disk";
+    else if (more == SQLITE_READONLY_ROLLBACK)
+        why = "a write to it was cut off, as its -journal says";
     return fail(f, rc, "%s: %s%s%s (sqlite %d)", what, sqlite3_errmsg(sql),
                 why[0] == 0 ? "" : ": ", why, more);
 }
@@ -56,12 +58,17 @@ static int pragma_text(sqlite3 *sql, const char *pragma, char *ret, size_t n,
                        struct fail *f)
 {
     sqlite3_stmt *st = NULL;
-    int rc = 0;
-    if (sqlite3_prepare_v2(sql, pragma, -1, &st, NULL) != SQLITE_OK ||
-        (sqlite3_step(st) != SQLITE_ROW))
-        rc = store_db_fail(sql, pragma, f);
+    int rc = 0, step = SQLITE_ERROR;
+    if (sqlite3_prepare_v2(sql, pragma, -1, &st, NULL) == SQLITE_OK)
+        step = sqlite3_step(st);
+    const unsigned char *text =
+        step == SQLITE_ROW ? sqlite3_column_text(st, 0) : NULL;
+    if (text != NULL)
+        (void)snprintf(ret, n, "%s", (const char *)text);
+    else if (step == SQLITE_ROW || step == SQLITE_DONE)
+        rc = fail(f, RC_BROKEN, "%s gives nothing", pragma);
     else
-        (void)snprintf(ret, n, "%s", (const char *)sqlite3_column_text(st, 0));
+        rc = store_db_fail(sql, pragma, f);
     sqlite3_finalize(st);
     return rc;
 }
@@ -391,12 +398,32 @@ static int read_u64(struct store_db *db, const char *query, uint64_t *ret,
     return 0;
 }
 
+/* Rows that only seem to be folded would be forgotten. Just restored, the
+ * numbers that the log has seen are left out (FACT_META "restored"). */
+static int check_folded(struct store_db *db, struct fail *f)
+{
+    uint64_t restored;
+    if (db->last_seq == 0 || db->folded_seq <= db->last_seq)
+        return 0;
+    TRY(read_u64(db,
+                 "SELECT count(*) FROM state WHERE kind=1 AND "
+                 "key=CAST('restored' AS BLOB)",
+                 &restored, f));
+    return restored > 0
+               ? 0
+               : fail(f, RC_BROKEN,
+                      "%s is folded up to row %llu, but its last row is %llu",
+                      db->path, (unsigned long long)db->folded_seq,
+                      (unsigned long long)db->last_seq);
+}
+
 static int read_seqs(struct store_db *db, struct fail *f)
 {
     TRY(read_u64(db, "SELECT value FROM meta WHERE name='folded_seq'",
                  &db->folded_seq, f));
     TRY(read_u64(db, "SELECT ifnull(max(seq),0) FROM journal", &db->last_seq,
                  f));
+    TRY(check_folded(db, f));
     if (db->last_seq < db->folded_seq)
         db->last_seq = db->folded_seq;
     if (db->last_seq > STORE_DB_SEQ_MAX)

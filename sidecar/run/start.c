@@ -163,6 +163,16 @@ static void warn_check(struct app *a)
                  kv_str("advice", "bailiff check --deep"));
 }
 
+/* They are kept, but nobody is held by them. */
+static void warn_elsewhere(const struct app *a)
+{
+    struct engine_stats s;
+    engine_stats_get(a->engine, &s);
+    if (s.loaded_elsewhere > 0)
+        log_warn(LOG_STORE, "holds_or_jobs_of_no_feed",
+                 kv_u64("facts", s.loaded_elsewhere));
+}
+
 static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
 {
     const struct config *c = a->config;
@@ -203,6 +213,7 @@ static int open_durable(struct app *a, uint64_t *ret_last_seq, struct fail *f)
     const struct store_reader reader = {
         .fact = load_fact, .row = load_row, .ctx = a};
     TRY(advise(store_load(a->store, &reader, ret_last_seq, f), f));
+    TRY(advise(engine_loaded(a->engine, *ret_last_seq, f), f));
     warn_check(a);
     if (logged.row > *ret_last_seq)
         return fail(f, RC_STATE,
@@ -451,6 +462,7 @@ static int start_engine(struct app *a, const char *signed_by, struct fail *f)
                f));
     a->started = true;
     app_apply_start(a);
+    warn_elsewhere(a);
     TRY(rollout_start(a, f));
     candidate_host_load(a);
     return 0;

@@ -2,18 +2,10 @@
 // Tokens an agent holds: sealed at rest, revoked at a real authorization
 // server, with a secret and with a signed assertion.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { known, tell, untilRecord, useWorld } from './peers/scenario.mjs';
+import { filesBelow } from './peers/traces.mjs';
 import { sleep, until } from './peers/wait.mjs';
-
-/** Every file under `dir`, with its bytes. */
-const filesOf = (dir) => readdirSync(dir).flatMap((name) => {
-    const path = join(dir, name);
-    if (statSync(path).isDirectory()) return filesOf(path);
-    return statSync(path).isFile() ? [[path, readFileSync(path)]] : [];
-});
 
 for (const revokeBy of ['secret', 'assertion']) {
     describe(`revocation with a client ${revokeBy}`, () => {
@@ -89,7 +81,7 @@ for (const revokeBy of ['secret', 'assertion']) {
                 await tell(w, 'deactivate', agent);
                 await sleep(300);
                 const secrets = [token, w.as.clients.bailiff, w.scim.bearer, w.pushBearer];
-                for (const [path, bytes] of filesOf(w.bailiff.dataDir)) {
+                for (const [path, bytes] of filesBelow(w.bailiff.dataDir)) {
                     for (const s of secrets) assert.ok(!bytes.includes(s), `${s} in ${path}`);
                 }
                 for (const s of secrets) assert.ok(!w.bailiff.stderr.includes(s), s);

@@ -182,6 +182,7 @@ int world_restart(struct world *w)
     uint64_t last = w->committed == 0 ? 0 : w->rows[w->committed - 1].seq;
     TRY(engine_new(w->mem, &w->conf, w->random, &w->e, &f));
     TRY(load_rows(w));
+    TRY(engine_loaded(w->e, last, &f));
     for (unsigned k = 0; k < SIGNED_KIND_COUNT; k++)
         engine_accept(w->e, (enum signed_kind)k, &w->accepts[k]);
     w->rc = engine_start(w->e, last, w->policy, w->now, w->wall, &f);

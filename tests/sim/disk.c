@@ -132,6 +132,8 @@ void disk_load(struct sim *w, struct engine *e, bool folded)
             if (engine_load_fact(e, &fact, &f) < 0)
                 broken(w, "what is stored can be loaded", "%s", f.text);
     }
+    if (engine_loaded(e, d->durable, &f) < 0)
+        broken(w, "what is stored can be loaded", "%s", f.text);
 }
 
 /* ---------------------------------------------------------------- commits */

@@ -200,9 +200,40 @@ static void what_is_logged_is_skipped(void **state)
     buf_fini(&b);
 }
 
+/* Plain ASCII, whatever the key is, and no longer than its room. */
+static void facts_have_names(void **state)
+{
+    static const unsigned char many[300] = {'a'};
+    static const struct {
+        enum fact_kind kind;
+        struct span key;
+        const char *name;
+    } rows[] = {
+        {FACT_HOLD,
+         {(const unsigned char *)"b\0/Agents/1\0s\0\x1b[1m", 18},
+         "hold b /Agents/1 s ?[1m"},
+        {FACT_JOB, {(const unsigned char *)"\0\1\xab", 3}, "job 0001ab"},
+        {FACT_META, {(const unsigned char *)"", 0}, "meta "},
+        {FACT_SUBJECT, {many, sizeof many}, NULL},
+        {FACT_JTI, {many, sizeof many}, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct fact fact = {.kind = rows[i].kind, .key = rows[i].key};
+        char name[FACT_NAME_BYTES];
+        fact_name(&fact, name);
+        CHECK(strlen(name) < sizeof name);
+        if (rows[i].name != NULL)
+            CHECK_STR(name, rows[i].name);
+        else
+            CHECK(strlen(name) > sizeof name - 4);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(facts_have_names),
         cmocka_unit_test(layout_is_fixed),
         cmocka_unit_test(what_is_put_is_read),
         cmocka_unit_test(broken_bodies),

@@ -188,6 +188,91 @@ static void broken_beside_what_is_loaded(void **state)
     tmp_dir_drop(&d);
 }
 
+static void run_sql(const struct tmp_dir *d, const char *statements)
+{
+    sqlite3 *sql;
+    CHECK_INT(sqlite3_open(tmp_dir_file(d, "bailiff.db"), &sql), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(sql, statements, NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(sql);
+}
+
+#define FACT(kind, key, value)                                                 \
+    "INSERT INTO state VALUES(" kind "," key "," value ")"
+
+/* What SQL lets anybody write, and this program never did. */
+static void what_others_wrote_is_refused(void **state)
+{
+    static const struct {
+        const char *sql;
+        int rc;
+        const char *says;
+    } rows[] = {
+        {FACT("1", "x'00'", "x'00'"), 0, NULL},
+        {FACT("4294967299", "x'00'", "x'00'"), RC_BROKEN, "kind 4294967299"},
+        {FACT("11", "x'00'", "x'00'"), RC_BROKEN, "unknown kind 11"},
+        {FACT("3", "'text'", "x'00'"), RC_BROKEN, "another type"},
+        {FACT("3", "x'00'", "7"), RC_BROKEN, "another type"},
+        {FACT("'three'", "x'00'", "x'00'"), RC_BROKEN, "another type"},
+        {"INSERT INTO journal VALUES(1, 'noon', x'00')", RC_BROKEN,
+         "journal row 1 "},
+        {"INSERT INTO journal VALUES(1, 0, 'text')", RC_BROKEN,
+         "journal row 1 "},
+        {"INSERT INTO journal VALUES(9223372036854775807, 0, x'00')", RC_BROKEN,
+         "nothing can follow"},
+        {"INSERT INTO journal VALUES(1, 0, zeroblob(3000000))", RC_BROKEN,
+         "too big"},
+        {"INSERT INTO journal VALUES(1, 0, x'01000000000000000000000000');"
+         "UPDATE meta SET value=9",
+         RC_BROKEN, "folded up to row 9"},
+        {"INSERT INTO journal VALUES(1, 0, x'01000000000000000000000000');"
+         "UPDATE meta SET value=9;" FACT("1", "CAST('restored' AS BLOB)",
+                                         "x'0000000000000001'"),
+         0, NULL},
+        {"DELETE FROM meta", RC_BROKEN, "gives nothing"},
+        {"UPDATE meta SET value=NULL", RC_BROKEN, "gives nothing"},
+        {"CREATE TABLE notes(a)", RC_CONFIG, "its table 'notes'"},
+        {"CREATE INDEX i ON journal(length(body))", RC_CONFIG, "its index 'i'"},
+        {"CREATE TRIGGER t AFTER INSERT ON journal BEGIN SELECT 1; END",
+         RC_CONFIG, "its trigger 't'"},
+        {"DROP TABLE state; CREATE VIEW state AS SELECT 1 AS kind", RC_CONFIG,
+         "'state'"},
+        {"ALTER TABLE journal ADD COLUMN a AS (hex(body))", RC_CONFIG,
+         "its table 'journal'"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct tmp_dir d;
+        struct fail f = {.text = ""};
+        check_row(rows[i].sql);
+        tmp_dir_make(&d);
+        make_db(&d, 1);
+        run_sql(&d, rows[i].sql);
+        CHECK_INT(open_and_load(tmp_dir_span(&d), &f), rows[i].rc);
+        CHECK(rows[i].says == NULL || strstr(f.text, rows[i].says) != NULL);
+        check_row(NULL);
+        tmp_dir_drop(&d);
+    }
+}
+
+/* The way there may be a link; the file itself may not. */
+static void links(void **state)
+{
+    (void)state;
+    struct tmp_dir d;
+    struct fail f;
+    char way[256];
+    tmp_dir_make(&d);
+    CHECK_INT(mkdir(tmp_dir_file(&d, "data"), 0700), 0);
+    (void)snprintf(way, sizeof way, "%s", tmp_dir_file(&d, "way"));
+    CHECK_INT(symlink("data", way), 0);
+    CHECK_OK(open_and_load(span_str(way), &f), &f);
+    CHECK_OK(open_and_load(span_str(way), &f), &f);
+    CHECK_INT(symlink("data/bailiff.db", tmp_dir_file(&d, "bailiff.db")), 0);
+    CHECK_INT(open_fails(tmp_dir_span(&d), &f), RC_CONFIG);
+    CHECK(strstr(f.text, "symbolic link") != NULL);
+    tmp_dir_drop(&d);
+}
+
 static void foreign_and_broken_files_are_refused(void **state)
 {
     (void)state;
@@ -223,6 +308,8 @@ int main(void)
         cmocka_unit_test(migrates_after_a_backup),
         cmocka_unit_test(newer_version_is_refused_untouched),
         cmocka_unit_test(foreign_and_broken_files_are_refused),
+        cmocka_unit_test(what_others_wrote_is_refused),
+        cmocka_unit_test(links),
         cmocka_unit_test(broken_beside_what_is_loaded),
     };
     return cmocka_run_group_tests_name("store_db", tests, NULL, NULL);

@@ -431,16 +431,18 @@ static void put_back(struct before *b)
     w->job_count = w->directive_count = w->lease_count = w->done_count = 0;
 }
 
-/* Refused as broken; or nothing breaks, and a hold is still one. */
+/* Refused as broken; or nothing breaks, and a hold is still one, if only of
+ * somebody else: then that is counted. */
 static void is_survived(struct before *b, const struct stored *s,
                         struct span key, struct span value)
 {
     put_back(b);
-    const bool same_key = span_eq(key, s->key);
     int rc = start_on(b->w, s->kind, key, value);
     if (rc < 0)
         CHECK_INT(rc, RC_BROKEN);
-    if (rc == 0 && s->kind == FACT_HOLD && same_key)
+    if (rc == 0 && s->kind == FACT_HOLD)
+        CHECK_UINT(b->w->e->holds.count + b->w->e->stats.loaded_elsewhere, 1);
+    if (rc == 0 && s->kind == FACT_HOLD && span_eq(key, s->key))
         CHECK_UINT(world_holds(b->w, A1), 1);
     if (rc == 0)
         live_on(b->w);
