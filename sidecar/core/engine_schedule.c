@@ -434,6 +434,16 @@ int schedule_load(struct engine *e, struct span value)
     return reader_done(&r) ? 0 : RC_BROKEN;
 }
 
+/* INT64_MIN was once written for "never". */
+static int64_t take_run(struct reader *r)
+{
+    struct reader old = *r;
+    if (take_i64(&old) != INT64_MIN)
+        return take_ms(r);
+    *r = old;
+    return 0;
+}
+
 int agenda_load(struct engine *e, struct subject *s, const struct fact *f)
 {
     struct reader r = {.rest = f->value};
@@ -448,7 +458,7 @@ int agenda_load(struct engine *e, struct subject *s, const struct fact *f)
     a->used_ms = a->saved_ms = take_ms(&r);
     for (uint32_t n = take_u32(&r); n > 0 && !r.bad; n--) {
         const uint64_t rule = take_u64(&r);
-        const int64_t at_ms = take_ms(&r);
+        const int64_t at_ms = take_run(&r);
         if (!r.bad)
             TRY(set_run(e, a, rule, at_ms));
     }

@@ -201,6 +201,11 @@ static void agenda_1(struct world *w)
     CHECK_INT(a->used_ms - a->since_ms, 2000);
 }
 
+static void agenda_1_never(struct world *w)
+{
+    CHECK_INT(world_subject(w, A1)->agenda->runs[0].at_ms, 0);
+}
+
 static void schedule_1(struct world *w)
 {
     CHECK_UINT(w->e->schedule.rule_count, 1);
@@ -254,6 +259,10 @@ static const struct stored {
      BYTES("\1\0\0\1\xa3\x18\\P\0" WALL "\0\0\0\1\xba"
            "A\xfaW\x1a\x1f\xc4\xad" WALL),
      agenda_1},
+    {"agenda 1, never run", FACT_AGENDA, 1, BYTES(AGENT),
+     BYTES("\1\0\0\1\xa3\x18\\P\0" WALL "\0\0\0\1\xba"
+           "A\xfaW\x1a\x1f\xc4\xad\x80\0\0\0\0\0\0\0"),
+     agenda_1_never},
     {"schedule 1", FACT_META, 1, BYTES("schedule"),
      BYTES("\1\0\0\1\xa3\x18\\P\0\0\0\1\xa3\x18\\P\0\0\0\0\1\xba"
            "A\xfaW\x1a\x1f\xc4\xad\0\0\0\0\0\0\0\1"),
