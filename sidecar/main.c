@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "sidecar/base/guess.h"
+#include "sidecar/base/mem.h"
 #include "sidecar/cli.h"
 #include "sidecar/cmd.h"
 #include "sidecar/commands.h"
@@ -114,6 +115,16 @@ static int printed(int code)
     return EXIT_ENVIRONMENT;
 }
 
+/* Nor must what found no room. The sidecar goes on without. */
+static int remembered(int code)
+{
+    if (!mem_was_refused())
+        return code;
+    (void)fputs("bailiff: out of memory: this is not the whole answer\n",
+                stderr);
+    return EXIT_ENVIRONMENT;
+}
+
 /* argv[0] is a word of the command line: the command's name. */
 static int run_command(const struct command *c, int argc, char **argv)
 {
@@ -132,7 +143,8 @@ static int run_command(const struct command *c, int argc, char **argv)
     if (help || part->run == NULL)
         return help ? EXIT_YES : EXIT_USAGE;
     cli_explained(command_bare(part)->options);
-    return part->run(argc, argv);
+    const int code = part->run(argc, argv);
+    return part->run == cmd_run ? code : remembered(code);
 }
 
 static int dispatch(int argc, char **argv)
