@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapters/jws.h"
 #include "sidecar/base/guess.h"
 #include "sidecar/base/mem.h"
 #include "sidecar/cli.h"
@@ -106,6 +107,14 @@ static void open_standard_files(void)
             _exit(EXIT_ENVIRONMENT);
 }
 
+/* Without memory for its buffer stdio would drop bytes without a word. */
+static void give_output_room(void)
+{
+    static char room[BUFSIZ];
+    (void)setvbuf(stdout, room, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF,
+                  sizeof room);
+}
+
 /* What could not be printed must not look like success. */
 static int printed(int code)
 {
@@ -143,6 +152,9 @@ static int run_command(const struct command *c, int argc, char **argv)
     if (help || part->run == NULL)
         return help ? EXIT_YES : EXIT_USAGE;
     cli_explained(command_bare(part)->options);
+    struct fail f;
+    if (jws_start(&f) < 0) /* else its first use would end the process */
+        return cli_fail(&f);
     const int code = part->run(argc, argv);
     return part->run == cmd_run ? code : remembered(code);
 }
@@ -169,5 +181,6 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     open_standard_files();
+    give_output_room();
     return printed(dispatch(argc, argv));
 }
