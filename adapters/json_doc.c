@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapters/json_doc.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -128,10 +129,39 @@ static struct doc *node_of(struct mem *m, const json_t *j)
     return ok ? d : NULL;
 }
 
+/* Where jansson finds no memory it may blame the text, or lose a byte of a
+ * string and go on: only the allocations themselves tell. */
+static _Thread_local bool refused;
+
+static void *take(size_t n)
+{
+    void *p = mem_alloc(mem_system(), n);
+    refused = refused || p == NULL;
+    return p;
+}
+
+static void give(void *p)
+{
+    mem_release(mem_system(), p);
+}
+
+static void set_allocator(void)
+{
+    json_set_alloc_funcs(take, give);
+}
+
+/* NULL with `refused` set: there was no memory, whatever `error` says. */
 static json_t *load(struct span text, json_error_t *error)
 {
-    return json_loadb(text.n == 0 ? "" : (const char *)text.p, text.n,
-                      JSON_REJECT_DUPLICATES, error);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, set_allocator);
+    refused = false;
+    json_t *j = json_loadb(text.n == 0 ? "" : (const char *)text.p, text.n,
+                           JSON_REJECT_DUPLICATES, error);
+    if (!refused)
+        return j;
+    json_decref(j);
+    return NULL;
 }
 
 int json_doc_parse(struct mem *m, struct span text, size_t max_bytes,
@@ -146,12 +176,7 @@ int json_doc_parse(struct mem *m, struct span text, size_t max_bytes,
         return fail(f, RC_SYNTAX, "JSON nested deeper than %d", DOC_DEPTH_MAX);
     json_error_t error;
     json_t *j = load(text, &error);
-    /* Where an allocation fails it mostly blames the text, and the sender must
-     * not hear that: a text that is bad is bad the second time, too. */
-    if (j == NULL)
-        j = load(text, &error);
-    if (j == NULL && (json_error_code(&error) == json_error_out_of_memory ||
-                      error.text[0] == 0))
+    if (j == NULL && refused)
         return fail(f, RC_NO_MEMORY, "no memory for JSON");
     if (j == NULL)
         return fail(f, RC_SYNTAX, "JSON line %d column %d: %s", error.line,

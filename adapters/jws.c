@@ -238,6 +238,15 @@ static int start_verify(EVP_MD_CTX *ctx, const struct jws_keys *keys,
     return 0;
 }
 
+static bool lacked_memory(void)
+{
+    unsigned long e;
+    bool lacked = false;
+    while ((e = ERR_get_error()) != 0)
+        lacked = lacked || ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+    return lacked;
+}
+
 static int check_signature(const struct jws_keys *keys,
                            const struct jws_key *key, enum jws_alg alg,
                            struct span signed_bytes, struct span sig)
@@ -253,7 +262,7 @@ static int check_signature(const struct jws_keys *keys,
     int rc = start_verify(ctx, keys, key, alg);
     if (rc == 0 && EVP_DigestVerify(ctx, sig.p, sig.n, signed_bytes.p,
                                     signed_bytes.n) != 1)
-        rc = RC_UNTRUSTED;
+        rc = lacked_memory() ? RC_NO_MEMORY : RC_UNTRUSTED;
     EVP_MD_CTX_free(ctx);
     ERR_clear_error();
     return rc;
@@ -283,6 +292,10 @@ static int verify_steps(struct mem *m, const struct jws_keys *keys,
         return fail(f, RC_UNTRUSTED, "alg is not the one of the key");
     *why = JWS_BAD_SIGNATURE;
     int rc = check_signature(keys, key, ret->alg, seg->signed_bytes, signature);
+    /* Where an allocation fails OpenSSL mostly blames the signature, and the
+     * sender must not hear that: a bad one is bad the second time, too. */
+    if (rc == RC_UNTRUSTED)
+        rc = check_signature(keys, key, ret->alg, seg->signed_bytes, signature);
     if (rc < 0)
         return fail(f, rc, "signature does not verify");
     *why = JWS_MALFORMED;

@@ -71,8 +71,7 @@ static int page(struct list *l, const char **cursor)
     operator_query(&target, "standing", l->standing);
     operator_query(&target, "feed", l->o->feed);
     operator_query(&target, "after", *cursor);
-    const int code = operator_call(l->o, operator_str(l->o, buf_span(&target)),
-                                   (struct span){NULL, 0}, &root, &text);
+    const int code = operator_get(l->o, &target, &root, &text);
     if (code != EXIT_YES)
         return code;
     DOC_EACH (agent, doc_get(root, SPAN("agents"))) {
@@ -250,8 +249,7 @@ static int show(struct operator* o, const char *uri)
     buf_put_str(&target, "/v1/agents/");
     operator_encode(&target, span_str(uri));
     operator_query(&target, "feed", o->feed);
-    const int code = operator_call(o, operator_str(o, buf_span(&target)),
-                                   (struct span){NULL, 0}, &root, &text);
+    const int code = operator_get(o, &target, &root, &text);
     if (code != EXIT_YES)
         return code;
     if (o->json) {

@@ -146,8 +146,7 @@ static int list_reviews(struct operator* o)
     buf_init(&target, &o->arena.mem, 4000);
     buf_put_str(&target, "/v1/reviews");
     operator_query(&target, "feed", o->feed);
-    const int code = operator_call(o, operator_str(o, buf_span(&target)),
-                                   (struct span){NULL, 0}, &root, &text);
+    const int code = operator_get(o, &target, &root, &text);
     if (code != EXIT_YES)
         return code;
     const struct doc *reviews = doc_get(root, SPAN("reviews"));

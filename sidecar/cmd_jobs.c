@@ -65,8 +65,7 @@ static int find(struct operator* o, const struct filter_words *w,
     operator_query(&target, "rule", w->rule);
     operator_query(&target, "limit", w->limit);
     operator_query(&target, "feed", o->feed);
-    const int code = operator_call(o, operator_str(o, buf_span(&target)),
-                                   (struct span){NULL, 0}, &root, ret_text);
+    const int code = operator_get(o, &target, &root, ret_text);
     if (code == EXIT_YES)
         *ret = root;
     return code;

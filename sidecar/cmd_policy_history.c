@@ -230,8 +230,7 @@ static int get_text(struct history_args *h, const char *digest,
     buf_init(&target, &o->arena.mem, 1024);
     buf_put_str(&target, "/v1/policy/text");
     operator_query(&target, "digest", digest);
-    const int code =
-        operator_call(o, operator_str(o, buf_span(&target)), GET, &root, &text);
+    const int code = operator_get(o, &target, &root, &text);
     if (code == EXIT_YES)
         *ret = doc_text(root, SPAN("text"));
     return code;

@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "adapters/jws.h"
 #include "sidecar/base/log.h"
 #include "sidecar/cli.h"
 #include "sidecar/cmd.h"
@@ -34,11 +33,11 @@ int cmd_run(int argc, char **argv)
     struct fail f = {.rc = 0};
     if (cli_parse(argc, argv, options, words, 0) < 0)
         return EXIT_USAGE;
-    if (jws_start(&f) < 0)
-        return cli_fail(&f);
     struct app *a = mem_alloc(mem_system(), sizeof *a);
-    if (a == NULL)
-        return EXIT_ENVIRONMENT;
+    if (a == NULL) {
+        (void)fail(&f, RC_NO_MEMORY, "no memory to start with");
+        return cli_fail(&f);
+    }
     harden();
     int rc = app_open(a, config, signed_by, &f);
     int code = EXIT_ENVIRONMENT;

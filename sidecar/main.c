@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapters/jws.h"
 #include "sidecar/base/guess.h"
+#include "sidecar/base/mem.h"
 #include "sidecar/cli.h"
 #include "sidecar/cmd.h"
 #include "sidecar/commands.h"
@@ -105,12 +107,30 @@ static void open_standard_files(void)
             _exit(EXIT_ENVIRONMENT);
 }
 
+/* Without memory for its buffer stdio would drop bytes without a word. */
+static void give_output_room(void)
+{
+    static char room[BUFSIZ];
+    (void)setvbuf(stdout, room, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF,
+                  sizeof room);
+}
+
 /* What could not be printed must not look like success. */
 static int printed(int code)
 {
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return code;
     (void)fputs("bailiff: the output cannot be written\n", stderr);
+    return EXIT_ENVIRONMENT;
+}
+
+/* Nor must what found no room. The sidecar goes on without. */
+static int remembered(int code)
+{
+    if (!mem_was_refused())
+        return code;
+    (void)fputs("bailiff: out of memory: this is not the whole answer\n",
+                stderr);
     return EXIT_ENVIRONMENT;
 }
 
@@ -132,7 +152,11 @@ static int run_command(const struct command *c, int argc, char **argv)
     if (help || part->run == NULL)
         return help ? EXIT_YES : EXIT_USAGE;
     cli_explained(command_bare(part)->options);
-    return part->run(argc, argv);
+    struct fail f;
+    if (jws_start(&f) < 0) /* else its first use would end the process */
+        return cli_fail(&f);
+    const int code = part->run(argc, argv);
+    return part->run == cmd_run ? code : remembered(code);
 }
 
 static int dispatch(int argc, char **argv)
@@ -157,5 +181,6 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     open_standard_files();
+    give_output_room();
     return printed(dispatch(argc, argv));
 }

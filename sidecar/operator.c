@@ -108,6 +108,18 @@ int operator_call(struct operator* o, const char *target, struct span body,
     return EXIT_YES;
 }
 
+int operator_get(struct operator* o, const struct buf *target,
+                 const struct doc **ret, struct span *ret_text)
+{
+    struct fail f;
+    if (!buf_ok(target)) { /* less of it would ask for more */
+        (void)fail(&f, RC_TOO_LARGE, "the request is too long");
+        return cli_fail(&f);
+    }
+    return operator_call(o, (const char *)target->p, (struct span){NULL, 0},
+                         ret, ret_text);
+}
+
 int operator_check_reason(const struct operator* o, const char *command)
 {
     if (o->reason == NULL || *o->reason == '\0')

@@ -56,6 +56,10 @@ int operator_close(struct operator* o, int code);
 int operator_call(struct operator* o, const char *target, struct span body,
                   const struct doc **ret, struct span *ret_text);
 
+/* The same for GET of a target that was put together. */
+int operator_get(struct operator* o, const struct buf *target,
+                 const struct doc **ret, struct span *ret_text);
+
 /* Checks o->reason; prints advice and returns EXIT_USAGE when it is missing. */
 int operator_check_reason(const struct operator* o, const char *command);
 

@@ -3,23 +3,38 @@
 
 #include <malloc.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sidecar/base/fail.h"
 
+static atomic_bool was_refused;
+
+static void *checked(void *p)
+{
+    if (p == NULL)
+        atomic_store(&was_refused, true);
+    return p;
+}
+
+bool mem_was_refused(void)
+{
+    return atomic_load(&was_refused);
+}
+
 static void *system_alloc(struct mem *m, size_t n)
 {
     (void)m;
-    return calloc(1, n == 0 ? 1 : n);
+    return checked(calloc(1, n == 0 ? 1 : n));
 }
 
 static void *system_resize(struct mem *m, void *p, size_t old_n, size_t n)
 {
     (void)m;
     (void)old_n;
-    return realloc(p, n == 0 ? 1 : n);
+    return checked(realloc(p, n == 0 ? 1 : n));
 }
 
 static void system_release(struct mem *m, void *p)

@@ -10,6 +10,7 @@
 #ifndef SIDECAR_BASE_MEM_H
 #define SIDECAR_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "sidecar/base/span.h"
 
@@ -23,6 +24,10 @@ struct mem {
 
 /* malloc and free. Thread-safe. */
 struct mem *mem_system(void);
+
+/* Has mem_system() ever had none? Then what this process has to show may lack
+ * something. */
+bool mem_was_refused(void);
 
 /* Zeroed memory or NULL. n == 0 gives a valid pointer. */
 void *mem_alloc(struct mem *m, size_t n);

@@ -215,7 +215,9 @@ static int check_line(struct span line, struct span text,
         !base64_get(span_sub(line, gap + 1, line.n), stamp, sizeof stamp) ||
         memcmp(stamp, p->id, sizeof p->id) != 0)
         return 0;
-    if (!is_signed(p, text, stamp + 4))
+    /* Without memory OpenSSL blames the signature: a bad one is bad the second
+     * time, too. */
+    if (!is_signed(p, text, stamp + 4) && !is_signed(p, text, stamp + 4))
         return fail(f, RC_UNTRUSTED, "the signature of %s is wrong", p->name);
     return 1;
 }

@@ -47,6 +47,7 @@ struct oauth {
     struct fetch *fetch;
     uv_timer_t timer;
     struct list entries, revokes;
+    struct list refused; /* wants for which there was no memory */
     unsigned entry_count;
     uint64_t tokens; /* numbers given out */
     bool closing, timer_closed;
@@ -292,11 +293,23 @@ static void serve(struct entry *e)
         answer_all(e, e->fail.rc, &e->fail);
 }
 
+static void answer_refused(struct oauth *o)
+{
+    struct fail f;
+    struct list_link *k;
+    int rc = fail(&f, RC_NO_MEMORY, "no memory for an access token");
+    while ((k = list_shift(&o->refused)) != NULL) {
+        struct oauth_want *w = container_of(k, struct oauth_want, link);
+        w->got(w, rc, SPAN(""), &f);
+    }
+}
+
 static void try_close(struct oauth *o);
 
 static void on_timer(uv_timer_t *t)
 {
     struct oauth *o = t->data;
+    answer_refused(o);
     LIST_EACH (it, next, &o->entries)
         serve(container_of(it, struct entry, link));
     if (o->closing)
@@ -321,7 +334,8 @@ static void entry_free(struct entry *e)
     mem_release(mem_system(), e);
 }
 
-/* There are as many as the configuration has identities; a bug otherwise. */
+/* There are as many as the configuration has identities; a bug otherwise. NULL
+ * without memory. */
 static struct entry *entry_get(struct oauth *o, const struct oauth_want *w)
 {
     struct entry *e = entry_find(o, w->auth);
@@ -331,7 +345,8 @@ static struct entry *entry_get(struct oauth *o, const struct oauth_want *w)
     }
     must(o->entry_count < OAUTH_ENTRIES_MAX);
     e = mem_alloc(mem_system(), sizeof *e);
-    must(e != NULL);
+    if (e == NULL)
+        return NULL;
     e->o = o;
     e->auth = w->auth;
     e->trust = w->trust;
@@ -348,7 +363,7 @@ void oauth_authorize(struct oauth *o, struct oauth_want *w)
     must(!o->timer_closed);
     struct entry *e = entry_get(o, w);
     w->token = 0;
-    list_push(&e->waiting, &w->link);
+    list_push(e == NULL ? &o->refused : &e->waiting, &w->link);
     uv_timer_start(&o->timer, on_timer, 0, 0);
 }
 
@@ -526,6 +541,7 @@ int oauth_new(uv_loop_t *loop, struct fetch *fetch, struct oauth **ret,
     o->fetch = fetch;
     list_init(&o->entries);
     list_init(&o->revokes);
+    list_init(&o->refused);
     must(uv_timer_init(loop, &o->timer) == 0);
     o->timer.data = o;
     *ret = o;

@@ -46,32 +46,36 @@ struct pass {
     unsigned char *tag;
 };
 
-static bool encrypt(EVP_CIPHER_CTX *ctx, const struct pass *p)
+static int encrypt(EVP_CIPHER_CTX *ctx, const struct pass *p)
 {
     int n;
-    return EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, p->seal->key,
-                              p->nonce) == 1 &&
-           EVP_EncryptUpdate(ctx, NULL, &n, p->aad.p, (int)p->aad.n) == 1 &&
-           EVP_EncryptUpdate(ctx, p->out, &n, p->in.p, (int)p->in.n) == 1 &&
-           EVP_EncryptFinal_ex(ctx, p->out + n, &n) == 1 &&
-           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_BYTES, p->tag) ==
-               1;
+    bool ok =
+        EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, p->seal->key,
+                           p->nonce) == 1 &&
+        EVP_EncryptUpdate(ctx, NULL, &n, p->aad.p, (int)p->aad.n) == 1 &&
+        EVP_EncryptUpdate(ctx, p->out, &n, p->in.p, (int)p->in.n) == 1 &&
+        EVP_EncryptFinal_ex(ctx, p->out + n, &n) == 1 &&
+        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_BYTES, p->tag) == 1;
+    return ok ? 0 : RC_NO_MEMORY;
 }
 
-static bool decrypt(EVP_CIPHER_CTX *ctx, const struct pass *p)
+/* Only the last of it says anything about what was sealed. */
+static int decrypt(EVP_CIPHER_CTX *ctx, const struct pass *p)
 {
     int n;
-    return EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, p->seal->key,
-                              p->nonce) == 1 &&
-           EVP_DecryptUpdate(ctx, NULL, &n, p->aad.p, (int)p->aad.n) == 1 &&
-           EVP_DecryptUpdate(ctx, p->out, &n, p->in.p, (int)p->in.n) == 1 &&
-           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, p->tag) ==
-               1 &&
-           EVP_DecryptFinal_ex(ctx, p->out + n, &n) == 1;
+    bool ok =
+        EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, p->seal->key,
+                           p->nonce) == 1 &&
+        EVP_DecryptUpdate(ctx, NULL, &n, p->aad.p, (int)p->aad.n) == 1 &&
+        EVP_DecryptUpdate(ctx, p->out, &n, p->in.p, (int)p->in.n) == 1 &&
+        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, p->tag) == 1;
+    if (!ok)
+        return RC_NO_MEMORY;
+    return EVP_DecryptFinal_ex(ctx, p->out + n, &n) == 1 ? 0 : RC_UNTRUSTED;
 }
 
-static bool run(bool (*how)(EVP_CIPHER_CTX *, const struct pass *),
-                struct pass *p)
+static int run(int (*how)(EVP_CIPHER_CTX *, const struct pass *),
+               struct pass *p)
 {
     static const unsigned char nothing[1];
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
@@ -79,9 +83,9 @@ static bool run(bool (*how)(EVP_CIPHER_CTX *, const struct pass *),
         p->aad.p = nothing;
     if (p->in.n == 0)
         p->in.p = nothing;
-    bool ok = ctx != NULL && p->aad.n <= INT_MAX && how(ctx, p);
+    int rc = ctx != NULL && p->aad.n <= INT_MAX ? how(ctx, p) : RC_NO_MEMORY;
     EVP_CIPHER_CTX_free(ctx);
-    return ok;
+    return rc;
 }
 
 int seal_put(const struct seal *s, struct span plain, struct span aad,
@@ -94,7 +98,7 @@ int seal_put(const struct seal *s, struct span plain, struct span aad,
         return fail(f, RC_NO_MEMORY, "no memory to seal a secret");
     struct pass p = {s, to, plain, aad, to + NONCE_BYTES, NULL};
     p.tag = p.out + plain.n;
-    if (RAND_bytes(to, NONCE_BYTES) != 1 || !run(encrypt, &p))
+    if (RAND_bytes(to, NONCE_BYTES) != 1 || run(encrypt, &p) < 0)
         return fail(f, RC_NO_MEMORY, "cannot seal a secret");
     out->n += plain.n + SEAL_EXTRA_BYTES;
     return 0;
@@ -121,11 +125,14 @@ int seal_get(const struct seal *s, struct span sealed, struct span aad,
         .out = to,
         .tag = tag,
     };
-    if (!run(decrypt, &p)) {
+    int rc = run(decrypt, &p);
+    if (rc < 0)
         mem_wipe(to, n); /* unauthenticated plain text */
-        return fail(f, RC_UNTRUSTED,
+    if (rc == RC_UNTRUSTED)
+        return fail(f, rc,
                     "a sealed secret was changed or belongs to another key");
-    }
+    if (rc < 0)
+        return fail(f, rc, "no memory to open a secret");
     out->n += n;
     out->p[out->n] = 0;
     return 0;

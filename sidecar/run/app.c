@@ -295,7 +295,12 @@ static void put_off(struct app *a, const struct in *in)
                 ? NULL
                 : mem_resize(mem_system(), a->later,
                              a->later_cap * sizeof *grown, cap * sizeof *grown);
-        must(grown != NULL); /* a result that is dropped would hang its job */
+        if (grown == NULL) { /* what a result is dropped of would hang */
+            struct fail f;
+            (void)fail(&f, RC_NO_MEMORY, "%zu results wait", a->later_count);
+            app_fatal(a, "no memory for the result of an effect", &f);
+            return;
+        }
         a->later = grown;
         a->later_cap = cap;
     }

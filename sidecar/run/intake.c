@@ -180,7 +180,10 @@ static void refused(struct intake *t)
     if (t->result.dirty) {
         struct in in = {.kind = IN_EVENT_DIRTY};
         in.event.event = &t->result.event;
-        ignore_rc(app_step(t->feed->app, &in)); /* tightened in memory */
+        if (app_step(t->feed->app, &in) < 0) {
+            answer_later(t->waiter); /* refused, it would not come again */
+            return;
+        }
     }
     feed_refused(t);
     answer_refused(t->waiter, t->result.err, t->fail.text);

@@ -99,7 +99,9 @@ static void read_one(struct app *a, const struct out_read *o)
             o->attributes.count == 0 ? SPAN("members") : buf_span(&names),
         .timeout_ms = (uint32_t)o->timeout_ms,
     };
+    /* Half a list of attributes would show the rest as absent. */
     if (a->scim == NULL || /* stopping */
+        !buf_ok(&names) || !buf_ok(&etag) ||
         scim_read(a->scim, &req, on_scim, r, &call, &f) < 0)
         read_refused(r, "the read could not be started");
     buf_fini(&names);
@@ -167,7 +169,7 @@ void outbound_read_list(struct app *a)
         .timeout_ms = (uint32_t)l->first.timeout_ms,
     };
     if (a->scim == NULL || /* stopping */
-        scim_read(a->scim, &req, on_list, l, NULL, &f) < 0) {
+        !buf_ok(&names) || scim_read(a->scim, &req, on_list, l, NULL, &f) < 0) {
         list_over(l, READ_UNLISTED);
         mem_release(mem_system(), l);
     }
@@ -297,7 +299,7 @@ static void start_revoke(struct app *a, const struct out_job *o)
     buf_put_u8(&aad, 0);
     buf_put(&aad, o->credential_id);
     struct running *r = running_new(a, o);
-    int rc = r == NULL || a->oauth == NULL /* stopping */
+    int rc = r == NULL || !buf_ok(&aad) || a->oauth == NULL /* stopping */
                  ? RC_NO_MEMORY
                  : seal_get(a->seal, o->sealed, buf_span(&aad), &token, &f);
     const struct revoke_req req = {
@@ -367,6 +369,21 @@ static struct grpc_client *client_of(const struct app *a, struct span name)
     return NULL;
 }
 
+/* What the answer must name as done. */
+static bool keep_purge(struct running *r, struct names purge)
+{
+    struct span *at = mem_array(&r->arena.mem, purge.count, sizeof *at);
+    if (at == NULL)
+        return false;
+    for (unsigned i = 0; i < purge.count; i++) {
+        at[i] = span_of(mem_copy(&r->arena.mem, purge.at[i]), purge.at[i].n);
+        if (at[i].p == NULL)
+            return false;
+    }
+    r->purge = (struct names){at, purge.count};
+    return true;
+}
+
 static void start_runtime_call(struct app *a, const struct out_job *o)
 {
     static const char cancel[] = "/bailiff.v1.AgentRuntime/CancelToolCalls";
@@ -385,12 +402,7 @@ static void start_runtime_call(struct app *a, const struct out_job *o)
         runtime_encode_cancel(o, &message);
     else
         runtime_encode_purge(o, &message);
-    struct span *at = mem_array(&r->arena.mem, o->purge.count, sizeof *at);
-    for (unsigned i = 0; at != NULL && i < o->purge.count; i++)
-        at[i] =
-            span_of(mem_copy(&r->arena.mem, o->purge.at[i]), o->purge.at[i].n);
-    r->purge = (struct names){at, at == NULL ? 0 : o->purge.count};
-    if (!buf_ok(&message) ||
+    if (!keep_purge(r, o->purge) || !buf_ok(&message) ||
         grpc_client_call(client, o->kind == JOB_CANCEL ? cancel : purge,
                          buf_span(&message), (uint64_t)o->timeout_ms,
                          on_runtime, r, &call, &f) < 0) {

@@ -2,6 +2,9 @@
 /* Memory that fails at the i-th allocation of a whole story, for every i
  * (F15): a step that fails is not accepted and runs again when it is delivered
  * again; nothing leaks; nothing is loosened; what is accepted is durable. */
+#include <stdio.h>
+#include <string.h>
+
 #include "tests/lib/memfault.h"
 #include "tests/lib/world.h"
 
@@ -216,12 +219,130 @@ static void test_sweep_loosening(void **state)
     sweep(reviewed, loosen);
 }
 
+/* ------------------------------------------- what is only said once */
+
+#define G1 "/Groups/g"
+static const char listening[] =
+    "defaults: {feed_silent: {after: 2h}, max_age: 365d}\n"
+    "rules:\n"
+    "  - name: weak\n"
+    "    events: patch\n"
+    "    where: 'event.jti eq \"a\" and event.current_level eq \"low\"'\n"
+    "    do: [{hold: suspended}]\n"
+    "  - {name: quiet, events: feed_silent, do: [{hold: suspended}]}\n"
+    "gate:\n"
+    "  - {name: all, tools: ['*'], require: 'active eq true'}\n";
+
+static uint64_t send_once(struct world *w, struct world_event ev)
+{
+    uint64_t t = 0;
+    for (int i = 0; i < 20 && !world_acked(w, t); i++) {
+        t = world_event(w, ev);
+        world_pass(w, 20);
+    }
+    CHECK(world_acked(w, t));
+    return t;
+}
+
+/* No one says these again, so what was acknowledged has had its effect: on a
+ * member of a group, on a stream, and on who was said something about. */
+static void listen(struct world *w)
+{
+    CHECK_STR(ask_until_sure(w, "e0", ACTIVE), "allow");
+    w->failing = true;
+    (void)send_once(w, (struct world_event){.jti = "g",
+                                            .type = EVENT_PATCH,
+                                            .uri = G1,
+                                            .changed = "members",
+                                            .members = {"1"}});
+    CHECK(world_subject(w, A1)->read_input < world_subject(w, A1)->stamp);
+    (void)send_once(w, (struct world_event){.jti = "s",
+                                            .type = EVENT_SSF_STREAM_UPDATED,
+                                            .status = "paused"});
+    CHECK(w->e->feeds[0].disabled);
+    for (int i = 0; i < 3 && world_restart(w) < 0; i++)
+        continue;
+    CHECK(w->e->feeds[0].disabled);
+    CHECK(world_subject(w, A1) != NULL);
+    (void)send_once(
+        w, (struct world_event){.jti = "a",
+                                .type = EVENT_PATCH,
+                                .uri = A1,
+                                .data = "{\"current_level\":\"low\"}"});
+    world_pass(w, 50);
+    CHECK_UINT(world_holds(w, A1), 1);
+    world_pass(w, 3 * HOUR);
+    CHECK_UINT(world_holds(w, A1), 2); /* for the silence of feeds, too */
+    for (int i = 0; i < 3 && world_restart(w) < 0; i++)
+        continue;
+    CHECK_UINT(world_holds(w, A1), 2);
+}
+
+/* A row larger than any before: what half of it says is not kept. */
+static void listen_at_length(struct world *w)
+{
+    char version[513] = "", data[5000];
+    memset(version, 'v', sizeof version - 1);
+    (void)snprintf(data, sizeof data,
+                   "{\"pad\":\"%04500d\",\"current_level\":\"low\"}", 0);
+    CHECK_STR(ask_until_sure(w, "e0", ACTIVE), "allow");
+    w->failing = true;
+    (void)send_once(w, (struct world_event){.jti = "a",
+                                            .type = EVENT_PATCH,
+                                            .uri = A1,
+                                            .version = version,
+                                            .data = data});
+    world_pass(w, 50);
+    CHECK_UINT(world_holds(w, A1), 1);
+    for (int i = 0; i < 3 && world_restart(w) < 0; i++)
+        continue;
+    CHECK_UINT(world_holds(w, A1), 1);
+    CHECK_STR((const char *)world_subject(w, A1)->version, version);
+}
+
+static void test_sweep_said_at_length(void **state)
+{
+    (void)state;
+    sweep(listening, listen_at_length);
+}
+
+/* What a read has found is news until its row is written. */
+static void find_out(struct world *w)
+{
+    CHECK_STR(ask_until_sure(w, "e0", ACTIVE), "allow");
+    w->failing = true;
+    give_token(w, A1);
+    for (int i = 0; i < 20 && revoke_job(w) == NULL; i++) {
+        world_pass(w, HOUR);
+        (void)world_ask(w, A1, "deploy");
+        world_pass(w, 50);
+        (void)world_reply(w, A1, READ_OK, "e1", INACTIVE);
+        world_pass(w, 2500);
+    }
+    CHECK(revoke_job(w) != NULL);
+}
+
+static void test_sweep_found(void **state)
+{
+    (void)state;
+    sweep(policy, find_out);
+}
+
+static void test_sweep_said_once(void **state)
+{
+    (void)state;
+    sweep(listening, listen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sweep),
         cmocka_unit_test(test_sweep_guarded),
         cmocka_unit_test(test_sweep_loosening),
+        cmocka_unit_test(test_sweep_said_once),
+        cmocka_unit_test(test_sweep_said_at_length),
+        cmocka_unit_test(test_sweep_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
