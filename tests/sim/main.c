@@ -76,7 +76,8 @@ static void print_counters(const struct counters *n)
         ROW(withheld),     ROW(let_go),
         ROW(audited),      ROW(audits_over),
         ROW(waited),       ROW(targets_down),
-        ROW(targets_up)};
+        ROW(targets_up),   ROW(restores),
+        ROW(forgotten),    ROW(probes)};
 #undef ROW
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         (void)printf("count %s %llu\n", rows[i].name,

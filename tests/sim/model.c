@@ -34,6 +34,7 @@ void model_crash(struct sim *w)
 void model_boot(struct sim *w)
 {
     w->m.boot_touched = w->step;
+    w->m.restored_ms = w->now;
     for (unsigned i = 0; i < SUBJECTS; i++)
         w->m.s[i].touched_ms = w->now; /* as if just now */
 }
@@ -252,6 +253,10 @@ static bool qualifies(const struct sim *w, const struct reading *r,
         if (w->m.s[i].touched_ms > since)
             since = w->m.s[i].touched_ms;
     }
+    if (w->m.restored_touched > s->read_start) /* nobody knows what was said */
+        return r->started_ms >=
+               (since > w->m.restored_ms ? since : w->m.restored_ms) +
+                   SETTLE_MS;
     if (!s->open && !related)
         return true;
     if (!related && is(etag, s->version))

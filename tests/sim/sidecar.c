@@ -212,6 +212,7 @@ void sidecar_end(struct sim *w, bool power_cut, const char *why)
     memset(w->p.waiters, 0, sizeof w->p.waiters);
     memset(w->p.reads, 0, sizeof w->p.reads);
     memset(w->p.used, 0, sizeof w->p.used);
+    memset(w->p.lanes, 0, sizeof w->p.lanes);
     w->p.running_count = 0;
     disk_crash(w);
     log_crash(w, power_cut);

@@ -311,6 +311,7 @@ static void start(struct sim *w)
     transmit_start(w);
     runtime_start(w);
     people_start(w);
+    restore_start(w);
     cut_somebody(w, 0, 0);
     later(w, 5000 + (int64_t)draw(w, 20000), jump, 0, 0);
     if (draw(w, 5) == 0)
