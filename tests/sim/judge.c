@@ -378,6 +378,17 @@ static uint64_t *decision_slot(struct sim *w, uint64_t id)
     return &w->decisions[i % DECISIONS];
 }
 
+static bool is_untold(struct sim *w)
+{
+    for (unsigned i = w->restore_line; w->restore_untold && i < w->log.written;
+         i++) {
+        struct rec r;
+        rec_read(w->log.lines[i].tail, &r);
+        w->restore_untold = !rec_is(r.outcome, "store_restored");
+    }
+    return w->restore_untold;
+}
+
 void judge_answer(struct sim *w, const struct waiter *q,
                   const struct out_answer *o)
 {
@@ -402,7 +413,7 @@ void judge_answer(struct sim *w, const struct waiter *q,
             broken(w, "the record of an allow is written before it leaves",
                    "%s", uri_of(q->subject));
     }
-    if (o->allow && w->restore_untold)
+    if (o->allow && is_untold(w))
         broken(w, "a restore is told of before anything is allowed", "%s",
                uri_of(q->subject));
     if (o->epoch != 0 && o->epoch <= w->epochs_above)
@@ -418,8 +429,6 @@ void judge_line(struct sim *w, const struct line *l)
     rec_read(l->tail, &r);
     w->n.targets_down += rec_is(r.outcome, "target_down");
     w->n.targets_up += rec_is(r.outcome, "target_up");
-    if (rec_is(r.outcome, "store_restored"))
-        w->restore_untold = false;
     if (r.decision == 0)
         return;
     uint64_t *at = decision_slot(w, r.decision);

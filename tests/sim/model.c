@@ -73,11 +73,12 @@ static void group_said(struct sim *w, unsigned subject, unsigned members)
     unsigned bit = 1u << (subject - first - AGENTS - USERS);
     for (unsigned i = 0; i < AGENTS; i++) {
         struct model_subject *a = &w->m.s[first + i];
-        if (a->groups & bit)
+        if ((a->groups & bit) || a->partial)
             a->epoch_above = w->max_epoch[first + i];
         if (!(members >> i & 1) || !exists_there(w, first + i))
             continue;
-        a->groups |= bit;
+        if (!a->partial)
+            a->groups |= bit;
         touch(w, first + i, "");
     }
 }
@@ -86,7 +87,8 @@ static void user_said(struct sim *w, unsigned subject)
 {
     unsigned first = first_of_base(subject);
     for (unsigned i = 0; i < AGENTS; i++)
-        if (w->m.s[first + i].owners >> (subject - first - AGENTS) & 1)
+        if (w->m.s[first + i].partial ||
+            (w->m.s[first + i].owners >> (subject - first - AGENTS) & 1))
             w->m.s[first + i].epoch_above = w->max_epoch[first + i];
 }
 
@@ -215,6 +217,8 @@ static bool is_related(const struct sim *w, unsigned agent, unsigned other)
 {
     const struct model_subject *s = &w->m.s[agent];
     unsigned at = other % RESOURCES;
+    if (s->partial) /* any may be one of those that are not indexed */
+        return true;
     return at < AGENTS + USERS ? s->owners >> (at - AGENTS) & 1
                                : s->groups >> (at - AGENTS - USERS) & 1;
 }
@@ -267,9 +271,10 @@ static bool qualifies(const struct sim *w, const struct reading *r,
     return r->started_ms >= since + SETTLE_MS;
 }
 
-static void take_over(struct model_subject *s, const struct reading *r,
+static void take_over(struct sim *w, const struct reading *r,
                       const struct version *shown)
 {
+    struct model_subject *s = &w->m.s[r->subject];
     s->read_start = r->started;
     s->read_ms = r->started_ms;
     s->open = false;
@@ -278,7 +283,9 @@ static void take_over(struct model_subject *s, const struct reading *r,
     s->attr_external = s->kept_external;
     if (shown == NULL)
         return; /* 304: what it had, even if a replica said 404 meanwhile */
-    s->groups = shown->groups;
+    s->partial = shown->crowded;
+    w->n.crowded += s->partial;
+    s->groups = s->partial ? 0 : shown->groups;
     s->owners = shown->owners;
     s->attr_active = shown->active;
     s->attr_money = shown->groups & 1;
@@ -302,7 +309,7 @@ static void agent_read(struct sim *w, const struct reading *r, const char *etag,
     w->n.qualified += good;
     w->n.not_yet += !good;
     if (good)
-        take_over(s, r, shown);
+        take_over(w, r, shown);
     w->p.step_decided = good;
 }
 
@@ -330,7 +337,8 @@ static void group_read(struct sim *w, unsigned subject)
         if (!(truth(w, first + i)->groups >> at & 1) || (a->groups >> at & 1) ||
             !exists_there(w, first + i))
             continue;
-        a->groups |= 1u << at;
+        if (!a->partial)
+            a->groups |= 1u << at;
         touch(w, first + i, "");
     }
 }

@@ -136,6 +136,7 @@ static void restore(struct sim *w, uint64_t a, uint64_t b)
     w->m.restored_touched = w->step + 1;
     w->snapshots[seen.row % SNAPSHOTS] = w->m;
     w->restore_untold = true;
+    w->restore_line = w->log.count;
     w->epochs_above = last_epoch(w);
     say_again(w);
 }

@@ -9,6 +9,7 @@
  *   disk.c       the store: group commits, failures, folding
  *   record_log.c the decision log: written, synced, torn, copied again
  *   restore.c    a backup, and the way back to it
+ *   candidate.c  a candidate policy, and the same world without it
  *   transmit.c   transmitters (push and poll)     scim.c     SCIM servers
  *   runtime.c    runtimes and their calls         target.c   where jobs go
  *   people.c     gateways, operators, policies    finale.c   the quiet end
@@ -72,6 +73,7 @@ struct weather {
     unsigned disk, log, server; /* per cent of operations that fail */
     int64_t lag_ms;             /* of replicas, below SETTLE_MS */
     bool clock_jumps;
+    bool crowd; /* some agents are in very many groups, groups have very many */
     bool tight; /* few jobs fit: statements and reads are put off */
 };
 
@@ -93,7 +95,7 @@ struct counters {
         clock_jumps, copied_again, compared, lifted, held, put_off, commits,
         failed_commits, stalls, allowed_old, sleeps, scheduled, idle, withheld,
         let_go, audited, audits_over, waited, targets_down, targets_up,
-        restores, forgotten, probes;
+        restores, forgotten, probes, candidates, crowded;
 };
 
 /* --------------------------------------------------------------- the store */
@@ -150,6 +152,7 @@ struct statement {
 struct version {
     int64_t at;
     bool exists, active, external;
+    bool crowded;            /* agents: in more groups than are indexed */
     unsigned groups, owners; /* bits */
     unsigned number;
 };
@@ -296,6 +299,7 @@ struct model_subject {
     unsigned char found; /* 0 nothing, 1 active, 2 not active, 3 absent */
     bool known, active, feed_removed;
     unsigned groups, owners; /* of the last qualifying read, or linked since */
+    bool partial; /* it showed more than are indexed: none of these */
     bool attr_active, attr_money, attr_external; /* what that read said */
     bool kept_external;     /* the last of these that was no guess */
     unsigned pending_count; /* statements whose rule a read must decide */
@@ -330,8 +334,18 @@ struct model {
 #define SNAPSHOTS 512
 #define DECISIONS 65536
 
+/* What came of each step of a world that is lived twice. */
+#define COURSE_STEPS 65536
+struct course {
+    uint64_t steps[COURSE_STEPS];
+    unsigned count;
+};
+
 struct sim {
     uint64_t seed, random;
+    struct course *course; /* of the first life; NULL: there is only one */
+    bool beside;           /* the second: a candidate is beside the policy */
+    unsigned course_at, candidate; /* POLICIES: none */
     jmp_buf broken;
     bool loud;
     uint64_t step;
@@ -367,7 +381,8 @@ struct sim {
     struct model *snapshots; /* ring by row */
     uint64_t max_epoch[SUBJECTS];
     uint64_t epochs_above; /* the last one before a restore */
-    bool restore_untold;   /* the log does not say it yet */
+    bool restore_untold;   /* the log does not say it yet, */
+    unsigned restore_line; /* from this line on */
     struct {
         uint64_t row; /* 0: none */
         struct model m;
@@ -427,6 +442,12 @@ void log_append(struct sim *w, uint64_t ticket, uint64_t row, struct span tail,
                 bool start);
 void log_crash(struct sim *w, bool power_cut);
 void log_open(struct sim *w); /* what the journal has and the log has not */
+
+/* candidate.c */
+void candidate_start(struct sim *w);
+void candidate_boot(struct sim *w);
+/* After a step, before its effects leave: the same as in the other life? */
+void course_step(struct sim *w, const struct out *outs, unsigned count);
 
 /* restore.c */
 void restore_start(struct sim *w);
