@@ -716,6 +716,7 @@ static void restore_clocks(struct engine *e)
 {
     int64_t now = e->in->now_ms, wall = e->in->wall_ms;
     struct map_link *k = NULL;
+    e->restored.ms = now;
     while ((k = map_next(&e->subjects.by_key, k)) != NULL) {
         struct subject *s = container_of(k, struct subject, link);
         struct said *said = &e->bases[s->base].related;
@@ -749,13 +750,8 @@ static void record_start(struct engine *e)
     r.outcome = SPAN("started");
     r.epoch = engine_epoch(e);
     record_row(e, &r);
-    if (e->restored_wall_ms == 0)
-        return;
-    r = record_of(RECORD_LOG);
-    r.outcome = SPAN("store_restored");
-    record_row(e, &r);
-    fact_meta(e, "restored", span_of(NULL, 0));
-    e->restored_wall_ms = 0;
+    if (e->restored_wall_ms != 0)
+        tell_restored(e);
 }
 
 int engine_start(struct engine *e, uint64_t last_seq,

@@ -188,6 +188,7 @@ struct engine {
     unsigned char policy_wall_of[32]; /* digest, as loaded */
     uint64_t boot_row;                /* the row that counts this boot */
     int64_t restored_wall_ms; /* the store was restored since the last start */
+    struct said restored;     /* the start after that; row 0: never */
     struct signed_serial accepted[SIGNED_KIND_COUNT];
     bool blocked, poisoned, log_broken, stopping;
     int64_t wake_ms;
@@ -270,6 +271,7 @@ struct standing {
     uint64_t epoch;
     bool event_open;   /* an event not covered by a qualifying read */
     bool related_open; /* one about a group, an owner or the parent */
+    bool lost_open;    /* what was said before a restore is not known */
     int64_t event_ms;  /* latest such, for `settle` */
     bool stale, only_age;
     bool uncovered;
@@ -509,6 +511,10 @@ void on_candidate(struct engine *e);
 void on_would(struct engine *e);
 /* engine_policy.c */
 int load_signed(struct engine *e, const struct fact *f);
+
+/* engine_load.c */
+/* The first start after a restore: a record of it, once. */
+void tell_restored(struct engine *e);
 void policy_start(struct engine *e);
 void on_policy(struct engine *e);
 void on_policy_refused(struct engine *e);

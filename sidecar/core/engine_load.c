@@ -223,18 +223,48 @@ static int load_boot(struct engine *e, const struct fact *f)
     return 0;
 }
 
+/* When it was; then, once a start has told of it, the row of that start. */
+static int load_restored(struct engine *e, const struct fact *f)
+{
+    struct reader r = {.rest = f->value};
+    int64_t wall_ms = take_ms(&r);
+    bool told = r.rest.n > 0;
+    uint64_t row = told ? take_u64(&r) : 0;
+    if (f->gone) /* as versions before wrote it: told */
+        wall_ms = 0;
+    else if (!reader_done(&r))
+        return RC_BROKEN;
+    e->restored_wall_ms = told ? 0 : wall_ms;
+    e->restored = (struct said){.row = row};
+    return 0;
+}
+
+/* What was said before this start is forgotten. */
+void tell_restored(struct engine *e)
+{
+    struct record r = record_of(RECORD_LOG);
+    struct buf value;
+    r.outcome = SPAN("store_restored");
+    record_row(e, &r);
+    e->restored = (struct said){.stamp = e->boot_stamp, .row = e->boot_row};
+    buf_init(&value, &e->step_arena.mem, 16);
+    put_i64(&value, e->restored_wall_ms);
+    put_u64(&value, e->restored.row);
+    if (buf_ok(&value))
+        fact_meta(e, "restored", buf_span(&value));
+    else
+        note_rc(e, RC_NO_MEMORY);
+    e->restored_wall_ms = 0;
+}
+
 static int load_meta(struct engine *e, const struct fact *f)
 {
     if (span_eq(f->key, SPAN("boot")))
         return load_boot(e, f);
     if (span_eq(f->key, SPAN("policy_wall")))
         return load_policy_wall(e, f);
-    if (span_eq(f->key, SPAN("restored"))) {
-        struct reader r = {.rest = f->value};
-        int64_t at = take_ms(&r);
-        e->restored_wall_ms = !f->gone && reader_done(&r) ? at : 0;
-        return 0;
-    }
+    if (span_eq(f->key, SPAN("restored")))
+        return load_restored(e, f);
     if (span_eq(f->key, SPAN("schedule")))
         return schedule_load(e, f->value);
     if (!span_eq(f->key, SPAN("hash_key")))

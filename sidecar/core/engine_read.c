@@ -117,13 +117,15 @@ static bool qualifies(const struct engine *e, const struct subject *s,
         return false; /* something came while it was under way */
     if (!st.event_open)
         return true;
+    /* Another version than the last one known need not be the last one. */
+    bool tells = etag.n > 0 && !st.lost_open;
     /* The version is that of the agent's own last event: it says nothing
      * about an event of a group or an owner. */
-    if (etag.n > 0 && !st.related_open && s->version != NULL &&
+    if (tells && !st.related_open && s->version != NULL &&
         span_eq(etag, text_of(s->version)))
         return true;
     /* Another one than any that was seen before the event. */
-    if (etag.n > 0 && s->etag != NULL && !span_eq(etag, text_of(s->etag)) &&
+    if (tells && s->etag != NULL && !span_eq(etag, text_of(s->etag)) &&
         (s->etag_seen == NULL || !span_eq(etag, text_of(s->etag_seen))))
         return true;
     *ret_again_ms = st.event_ms + e->policy->settle_ms;

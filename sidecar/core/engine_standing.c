@@ -126,6 +126,17 @@ static void consider_relations(const struct engine *e, const struct subject *s,
         consider_said(s, e->bases[s->base].related, "group", st);
 }
 
+/* Of statements that were forgotten with a restore, about anybody. */
+static void consider_lost(const struct engine *e, const struct subject *s,
+                          struct standing *st)
+{
+    struct standing lost = {.event_ms = st->event_ms};
+    consider_said(s, e->restored, "boot", &lost);
+    st->lost_open = lost.event_open;
+    st->event_open = st->event_open || lost.event_open;
+    st->event_ms = lost.event_ms;
+}
+
 void standing_of(const struct engine *e, const struct subject *s,
                  int64_t max_age_ms, struct standing *ret)
 {
@@ -137,6 +148,7 @@ void standing_of(const struct engine *e, const struct subject *s,
     consider(ret, e->bases[s->base].stamp, "feed");
     consider(ret, s->stamp, "event");
     consider_relations(e, s, ret);
+    consider_lost(e, s, ret);
     uint64_t latest = s->touch > ret->stamp ? s->touch : ret->stamp;
     ret->epoch = epoch_of(e, latest);
     /* A read that starts in the step of a statement starts after it. */

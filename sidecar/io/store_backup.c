@@ -12,12 +12,10 @@
 #include "sidecar/base/time_text.h"
 #include "sidecar/core/codec.h"
 #include "sidecar/core/engine.h"
+#include "sidecar/core/restore.h"
 #include "sidecar/io/decision_log_files.h"
 #include "sidecar/io/file.h"
 #include "sidecar/io/store_db.h"
-
-/* Starts that neither the backup nor the log tells of fit into this gap. */
-#define BOOT_LEAP 1024
 
 static int no_memory(struct fail *f)
 {
@@ -147,25 +145,7 @@ int store_backup(struct span dir, const char *to, struct store_report *ret,
 
 /* --------------------------------------------------------------- restore */
 
-/* What the decision log tells about the time after the backup. */
-struct log_facts {
-    uint64_t input, boot;
-};
-
-/* A member's name cannot stand in a string: its quotes would be escaped. */
-static uint64_t member_u64(struct span line, struct span name)
-{
-    uint64_t value = 0;
-    const unsigned char *at = memmem(line.p, line.n, name.p, name.n);
-    if (at == NULL)
-        return 0;
-    size_t start = (size_t)(at - line.p) + name.n, end = start;
-    while (end < line.n && line.p[end] >= '0' && line.p[end] <= '9')
-        end++;
-    return span_u64(span_sub(line, start, end), &value) ? value : 0;
-}
-
-static int read_log_file(const char *path, struct log_facts *ret,
+static int read_log_file(const char *path, struct restore_seen *ret,
                          struct fail *f)
 {
     struct log_reader reader;
@@ -174,22 +154,18 @@ static int read_log_file(const char *path, struct log_facts *ret,
     int more;
     TRY(log_reader_open(&reader, path, 0, f));
     while ((more = log_reader_next(&reader, &line, f)) == 1) {
-        uint64_t boot =
-            member_u64(line, SPAN(",\"epoch\":")) >> ENGINE_EPOCH_BOOT_SHIFT;
-        if (log_line_read(line, &head) && head.input > ret->input)
-            ret->input = head.input;
-        if (boot > ret->boot)
-            ret->boot = boot;
+        bool whole = log_line_read(line, &head);
+        restore_note_line(ret, whole ? head.input : 0, line);
     }
     log_reader_close(&reader);
     return more < 0 ? fail_wrap(f, "%s", path) : 0;
 }
 
-static int read_log(struct span dir, struct log_facts *ret, struct fail *f)
+static int read_log(struct span dir, struct restore_seen *ret, struct fail *f)
 {
     char path[FILE_PATH_MAX], name[LOG_FILE_NAME_BYTES];
     struct log_files files;
-    *ret = (struct log_facts){0, 0};
+    *ret = (struct restore_seen){0, 0};
     TRY(file_path(path, dir, "", f));
     if (access(path, F_OK) != 0 && errno == ENOENT)
         return 0; /* a new log */
@@ -213,41 +189,45 @@ static int fold_all(struct store_db *db, struct fail *f)
     return 0;
 }
 
-static int put_u64_fact(struct store_db *db, struct span key, uint64_t value,
-                        struct fail *f)
+static int put_restored(struct store_db *db, const struct restore_seen *seen,
+                        int64_t wall_ms, struct fail *f)
 {
     struct buf bytes;
-    unsigned char room[8];
-    buf_init(&bytes, mem_system(), sizeof room);
-    put_u64(&bytes, value);
-    const struct fact fact = {
-        .kind = FACT_META, .key = key, .value = buf_span(&bytes)};
-    int rc = buf_ok(&bytes) ? store_db_put_fact(db, &fact, f) : no_memory(f);
+    struct fact fact;
+    buf_init(&bytes, mem_system(), 256);
+    restore_put_facts(seen, wall_ms, &bytes);
+    struct span rest = buf_span(&bytes);
+    int rc = buf_ok(&bytes) ? 0 : no_memory(f);
+    while (rc == 0 && rest.n > 0) {
+        rc = journal_next_fact(&rest, &fact, f);
+        if (rc == 1)
+            rc = store_db_put_fact(db, &fact, f);
+    }
     buf_fini(&bytes);
     return rc;
 }
 
 /* Everything in one transaction. */
-static int bring_forward(struct store_db *db, const struct log_facts *log,
+static int bring_forward(struct store_db *db, const struct restore_seen *log,
                          int64_t wall_ms, struct store_restored *ret,
                          struct fail *f)
 {
-    uint64_t boot = ret->report.boot > log->boot ? ret->report.boot : log->boot;
-    uint64_t seq = db->last_seq > log->input ? db->last_seq : log->input;
-    if (boot >= ENGINE_BOOT_MAX - BOOT_LEAP || seq > STORE_DB_SEQ_MAX)
+    struct restore_seen seen = *log;
+    restore_note(&seen, db->last_seq, ret->report.boot);
+    if (seen.boot >= ENGINE_BOOT_MAX ||
+        restore_next_boot(&seen) > ENGINE_BOOT_MAX ||
+        seen.row > STORE_DB_SEQ_MAX)
         return fail(f, RC_BROKEN,
                     "the decision log names start %llu and row %llu: no such "
                     "numbers are given out",
                     (unsigned long long)log->boot,
-                    (unsigned long long)log->input);
-    ret->log_input = log->input;
-    ret->next_boot = boot + BOOT_LEAP + 1;
+                    (unsigned long long)log->row);
+    ret->log_input = log->row;
+    ret->next_boot = restore_next_boot(&seen);
     TRY(store_db_begin(db, f));
-    int rc = put_u64_fact(db, SPAN("boot"), boot + BOOT_LEAP, f);
+    int rc = put_restored(db, &seen, wall_ms, f);
     if (rc == 0)
-        rc = put_u64_fact(db, SPAN("restored"), (uint64_t)wall_ms, f);
-    if (rc == 0)
-        rc = store_db_skip_to(db, seq, f);
+        rc = store_db_skip_to(db, seen.row, f);
     if (rc == 0)
         rc = store_db_commit(db, f);
     if (rc < 0)
@@ -273,7 +253,7 @@ static int fetch_backup(const struct store_restore_conf *conf, struct span work,
 
 /* The restored database, complete. */
 static int prepare(const struct store_restore_conf *conf, struct span work,
-                   const struct log_facts *log, struct store_restored *ret,
+                   const struct restore_seen *log, struct store_restored *ret,
                    struct fail *f)
 {
     struct store_db db;
@@ -302,7 +282,7 @@ static int rename_in(struct span from_dir, const char *from, struct span to_dir,
 
 /* The old database as one file, when it can still be read; its boot and rows
  * count, too, should the log be gone. */
-static void close_old(struct span dir, struct log_facts *log)
+static void close_old(struct span dir, struct restore_seen *log)
 {
     struct store_db db;
     struct store_report old = {.rows = 0};
@@ -313,10 +293,8 @@ static void close_old(struct span dir, struct log_facts *log)
         store_db_close(&db, false);
         return;
     }
-    if (report(&db, &old, NULL) == 0 && old.boot < ENGINE_BOOT_MAX) {
-        log->boot = old.boot > log->boot ? old.boot : log->boot;
-        log->input = old.last_seq > log->input ? old.last_seq : log->input;
-    }
+    if (report(&db, &old, NULL) == 0 && old.boot < ENGINE_BOOT_MAX)
+        restore_note(log, old.last_seq, old.boot);
     ignore_rc(store_db_checkpoint(&db, true, NULL)); /* the WAL goes along */
     store_db_close(&db, true);
 }
@@ -377,7 +355,7 @@ static int restore_locked(const struct store_restore_conf *conf,
                           struct store_restored *ret, struct fail *f)
 {
     char path[FILE_PATH_MAX];
-    struct log_facts log;
+    struct restore_seen log;
     const bool old = is_there(conf->dir, "bailiff.db");
     if (old && !conf->force)
         return fail(f, RC_EXISTS, "%.*s has a database: --force puts it aside",

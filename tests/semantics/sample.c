@@ -205,6 +205,9 @@ static void print_input(const struct input *in)
         print_error(" payload=%u", in->payload);
     if (in->fails > 0)
         print_error(" fails=%u", in->fails);
+    if (in->holds_fit + in->jobs_fit + in->subjects_fit > 0)
+        print_error(" holds_fit=%u jobs_fit=%u subjects_fit=%u", in->holds_fit,
+                    in->jobs_fit, in->subjects_fit);
     print_error("\n");
 }
 

@@ -49,6 +49,9 @@ struct input {
     /* SAY: memory is out at this allocation of the step, which is refused;
      * then the transmitter says it again. */
     unsigned fails;
+    /* The same where a table of the engine is full: it has room for so many
+     * more, minus one. */
+    unsigned holds_fit, jobs_fit, subjects_fit;
     enum read_result result;
     const char *etag, *json;
     const char *tool, *run;

@@ -233,23 +233,45 @@ static const struct event *engine_hears(struct life *l,
     return ev;
 }
 
+static bool finds_no_room(const struct input *i)
+{
+    return i->holds_fit + i->jobs_fit + i->subjects_fit > 0;
+}
+
+static void make_room(size_t *max, size_t count, unsigned fit)
+{
+    if (fit > 0)
+        *max = count + fit - 1;
+}
+
 /* Nothing of it is stored; what it has tightened may stay. */
 static void say_in_vain(struct life *l, const struct input *input)
 {
-    l->memory.fail_at = l->memory.calls + input->fails;
+    struct engine *e = l->e;
+    const size_t holds = e->holds.max, jobs = e->jobs.max,
+                 subjects = e->subjects.by_key.max_count;
+    if (input->fails > 0)
+        l->memory.fail_at = l->memory.calls + input->fails;
+    make_room(&e->holds.max, e->holds.count, input->holds_fit);
+    make_room(&e->jobs.max, e->jobs.open_count, input->jobs_fit);
+    make_room(&e->subjects.by_key.max_count, e->subjects.by_key.count,
+              input->subjects_fit);
     (void)engine_hears(l, input);
     const bool refused = l->why[0] != 0;
     if (refused)
         l->lines.count = 0;
-    l->over = l->memory.hit && !refused;
+    l->over = !refused && (l->memory.hit || finds_no_room(input));
     l->why[0] = 0;
+    e->holds.max = holds;
+    e->jobs.max = jobs;
+    e->subjects.by_key.max_count = subjects;
     l->memory.fail_at = 0;
     l->memory.hit = false;
 }
 
 static void say(struct life *l, const struct input *input)
 {
-    if (input->fails > 0)
+    if (input->fails > 0 || finds_no_room(input))
         say_in_vain(l, input);
     ref_statement(l->ref, engine_hears(l, input), input->payload);
 }

@@ -221,6 +221,36 @@ static void what_failed_counts_once(void **state)
     universe_close(u);
 }
 
+/* The same of what finds no room in one of three tables. */
+static void what_found_no_room_counts_once(void **state)
+{
+    static const struct input told[] = {
+        {.what = SAY, .uri = A1, .type = EVENT_DEACTIVATE, .jti = "1d"},
+        {.what = SAY, .uri = A2, .type = EVENT_DELETE, .jti = "2d"},
+        {.what = SAY, .uri = U1, .type = EVENT_DELETE, .jti = "u"},
+        {.what = SAY, .uri = A3, .type = EVENT_PATCH, .jti = "3p"},
+    };
+    struct universe *u = universe_open();
+    (void)state;
+    for (unsigned l = 0; l < COUNT_OF(limits); l++)
+        for (unsigned fit = 1; fit < 5 && l != CALLS_FOR_TWO_REASONS; fit++)
+            for (unsigned bits = 1; bits < 1u << COUNT_OF(pool); bits += 3)
+                for (unsigned table = 0; table < 3; table++) {
+                    struct input in[INPUTS_MAX];
+                    const struct sampled *p = limited(u, l, bits, false);
+                    unsigned n = start(in, true);
+                    for (unsigned i = 0; i < COUNT_OF(told); i++, n++) {
+                        in[n] = told[(i + bits) % COUNT_OF(told)];
+                        in[n].holds_fit = table == 0 ? fit : 0;
+                        in[n].jobs_fit = table == 1 ? fit : 0;
+                        in[n].subjects_fit = table == 2 ? fit : 0;
+                    }
+                    sample(u, p, in, n, NULL);
+                }
+    universe_report(u, "full tables");
+    universe_close(u);
+}
+
 /* All that a statement, or a read, is about to do is counted first. */
 static void what_is_withheld_never_depends_on_order(void **state)
 {
@@ -256,6 +286,7 @@ int main(void)
         cmocka_unit_test(beyond_a_limit_nothing_final_begins),
         cmocka_unit_test(beyond_a_limit_no_token_is_revoked),
         cmocka_unit_test(what_failed_counts_once),
+        cmocka_unit_test(what_found_no_room_counts_once),
         cmocka_unit_test(what_is_withheld_never_depends_on_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

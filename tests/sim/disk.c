@@ -32,7 +32,8 @@ void disk_append(struct sim *w, uint64_t seq, struct span body)
         broken(w, "journal rows have no holes", "row %llu after %llu",
                (unsigned long long)seq, (unsigned long long)last);
     must(d->count < ROWS_MAX);
-    d->rows[d->count++] = (struct disk_row){seq, copy_span(&w->arena, body)};
+    d->rows[d->count++] =
+        (struct disk_row){.seq = seq, .body = copy_span(&w->arena, body)};
     begin(w, 0);
 }
 
@@ -109,6 +110,15 @@ static void fold(struct sim *w)
             fold_fact(w, &f);
         d->folded++;
     }
+}
+
+void disk_fold_anew(struct sim *w)
+{
+    struct disk *d = &w->disk;
+    d->fact_count = 0;
+    d->folded = 0;
+    d->logged = d->durable;
+    fold(w);
 }
 
 void disk_logged(struct sim *w, uint64_t row)

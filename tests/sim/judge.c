@@ -243,6 +243,7 @@ static void job_ended(struct sim *w, const struct rec *r, uint64_t row)
     w->n.abandoned += rec_is(r->outcome, "abandoned");
     j->ended_row = row;
     rec_copy(j->outcome, sizeof j->outcome, r->outcome);
+    attempts_over(w, j);
 }
 
 void judge_job(struct sim *w, const struct out_job *o)
@@ -377,6 +378,17 @@ static uint64_t *decision_slot(struct sim *w, uint64_t id)
     return &w->decisions[i % DECISIONS];
 }
 
+static bool is_untold(struct sim *w)
+{
+    for (unsigned i = w->restore_line; w->restore_untold && i < w->log.written;
+         i++) {
+        struct rec r;
+        rec_read(w->log.lines[i].tail, &r);
+        w->restore_untold = !rec_is(r.outcome, "store_restored");
+    }
+    return w->restore_untold;
+}
+
 void judge_answer(struct sim *w, const struct waiter *q,
                   const struct out_answer *o)
 {
@@ -401,6 +413,12 @@ void judge_answer(struct sim *w, const struct waiter *q,
             broken(w, "the record of an allow is written before it leaves",
                    "%s", uri_of(q->subject));
     }
+    if (o->allow && is_untold(w))
+        broken(w, "a restore is told of before anything is allowed", "%s",
+               uri_of(q->subject));
+    if (o->epoch != 0 && o->epoch <= w->epochs_above)
+        broken(w, "no epoch is given out twice", "%s %llx", uri_of(q->subject),
+               (unsigned long long)o->epoch);
     if (o->epoch > w->max_epoch[q->subject])
         w->max_epoch[q->subject] = o->epoch;
 }
@@ -420,25 +438,34 @@ void judge_line(struct sim *w, const struct line *l)
     *at = r.decision;
 }
 
+/* The records of one row, from line `*at` on. */
+static void judge_row_logged(struct sim *w, const struct disk_row *row,
+                             unsigned *at)
+{
+    const struct record_log *l = &w->log;
+    bool lost = row->lost.p != NULL; /* the log tells what it got of it */
+    struct journal_body b;
+    struct span tail;
+    must(journal_read_body(lost ? row->lost : row->body, &b, NULL) == 0);
+    while (journal_next_record(&b.records, &tail, NULL) == 1) {
+        while (*at < l->count && l->lines[*at].input == 0)
+            ++*at;
+        bool there = *at < l->count && l->lines[*at].input == row->seq;
+        if (lost && !there)
+            return;
+        if (!there || !span_eq(l->lines[*at].tail, tail))
+            broken(w, "the log has every record once, in order",
+                   "row %llu, line %u", (unsigned long long)row->seq, *at);
+        ++*at;
+    }
+}
+
 /* Every record of every durable row is in the log or on its way, once. */
 void judge_log(struct sim *w)
 {
     unsigned at = 0;
-    for (unsigned i = 0; i < w->disk.durable; i++) {
-        struct journal_body b;
-        struct span tail;
-        uint64_t row = w->disk.rows[i].seq;
-        must(journal_read_body(w->disk.rows[i].body, &b, NULL) == 0);
-        while (journal_next_record(&b.records, &tail, NULL) == 1) {
-            while (at < w->log.count && w->log.lines[at].input == 0)
-                at++;
-            if (at == w->log.count || w->log.lines[at].input != row ||
-                !span_eq(w->log.lines[at].tail, tail))
-                broken(w, "the log has every record once, in order",
-                       "row %llu, line %u", (unsigned long long)row, at);
-            at++;
-        }
-    }
+    for (unsigned i = 0; i < w->disk.durable; i++)
+        judge_row_logged(w, &w->disk.rows[i], &at);
 }
 
 /* ------------------------------------------------------------- whole steps */

@@ -13,6 +13,8 @@
 
 #include "tests/sim/sim.h"
 
+#define CANDIDATE_EVERY 20 /* a world in so many is lived twice */
+
 static struct sim *current; /* for on_abort */
 
 /* must() in the program is an invariant, too. */
@@ -29,11 +31,14 @@ static void on_abort(int signum)
     _exit(1);
 }
 
-static bool run(uint64_t seed, bool loud, bool tight, uint64_t *ret_hash,
-                struct counters *add)
+static bool run_life(uint64_t seed, bool loud, bool tight,
+                     struct course *course, bool beside, uint64_t *ret_hash,
+                     struct counters *add)
 {
     struct sim *w = mem_alloc(mem_system(), sizeof *w);
     must(w != NULL);
+    w->course = course;
+    w->beside = beside;
     current = w;
     bool ok = world_run(w, seed, loud, tight);
     *ret_hash = w->trace_hash;
@@ -41,6 +46,16 @@ static bool run(uint64_t seed, bool loud, bool tight, uint64_t *ret_hash,
         ((uint64_t *)(void *)add)[i] += ((uint64_t *)(void *)&w->n)[i];
     world_free(w);
     return ok;
+}
+
+static bool run(uint64_t seed, bool loud, bool tight, uint64_t *ret_hash,
+                struct counters *add)
+{
+    static struct course course;
+    if (tight || seed % CANDIDATE_EVERY != 0)
+        return run_life(seed, loud, tight, NULL, false, ret_hash, add);
+    return run_life(seed, false, false, &course, false, ret_hash, add) &&
+           run_life(seed, loud, false, &course, true, ret_hash, add);
 }
 
 static void print_counters(const struct counters *n)
@@ -76,7 +91,9 @@ static void print_counters(const struct counters *n)
         ROW(withheld),     ROW(let_go),
         ROW(audited),      ROW(audits_over),
         ROW(waited),       ROW(targets_down),
-        ROW(targets_up)};
+        ROW(targets_up),   ROW(restores),
+        ROW(forgotten),    ROW(probes),
+        ROW(candidates),   ROW(crowded)};
 #undef ROW
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         (void)printf("count %s %llu\n", rows[i].name,

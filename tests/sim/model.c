@@ -34,6 +34,7 @@ void model_crash(struct sim *w)
 void model_boot(struct sim *w)
 {
     w->m.boot_touched = w->step;
+    w->m.restored_ms = w->now;
     for (unsigned i = 0; i < SUBJECTS; i++)
         w->m.s[i].touched_ms = w->now; /* as if just now */
 }
@@ -72,11 +73,12 @@ static void group_said(struct sim *w, unsigned subject, unsigned members)
     unsigned bit = 1u << (subject - first - AGENTS - USERS);
     for (unsigned i = 0; i < AGENTS; i++) {
         struct model_subject *a = &w->m.s[first + i];
-        if (a->groups & bit)
+        if ((a->groups & bit) || a->partial)
             a->epoch_above = w->max_epoch[first + i];
         if (!(members >> i & 1) || !exists_there(w, first + i))
             continue;
-        a->groups |= bit;
+        if (!a->partial)
+            a->groups |= bit;
         touch(w, first + i, "");
     }
 }
@@ -85,7 +87,8 @@ static void user_said(struct sim *w, unsigned subject)
 {
     unsigned first = first_of_base(subject);
     for (unsigned i = 0; i < AGENTS; i++)
-        if (w->m.s[first + i].owners >> (subject - first - AGENTS) & 1)
+        if (w->m.s[first + i].partial ||
+            (w->m.s[first + i].owners >> (subject - first - AGENTS) & 1))
             w->m.s[first + i].epoch_above = w->max_epoch[first + i];
 }
 
@@ -214,6 +217,8 @@ static bool is_related(const struct sim *w, unsigned agent, unsigned other)
 {
     const struct model_subject *s = &w->m.s[agent];
     unsigned at = other % RESOURCES;
+    if (s->partial) /* any may be one of those that are not indexed */
+        return true;
     return at < AGENTS + USERS ? s->owners >> (at - AGENTS) & 1
                                : s->groups >> (at - AGENTS - USERS) & 1;
 }
@@ -252,6 +257,10 @@ static bool qualifies(const struct sim *w, const struct reading *r,
         if (w->m.s[i].touched_ms > since)
             since = w->m.s[i].touched_ms;
     }
+    if (w->m.restored_touched > s->read_start) /* nobody knows what was said */
+        return r->started_ms >=
+               (since > w->m.restored_ms ? since : w->m.restored_ms) +
+                   SETTLE_MS;
     if (!s->open && !related)
         return true;
     if (!related && is(etag, s->version))
@@ -262,9 +271,10 @@ static bool qualifies(const struct sim *w, const struct reading *r,
     return r->started_ms >= since + SETTLE_MS;
 }
 
-static void take_over(struct model_subject *s, const struct reading *r,
+static void take_over(struct sim *w, const struct reading *r,
                       const struct version *shown)
 {
+    struct model_subject *s = &w->m.s[r->subject];
     s->read_start = r->started;
     s->read_ms = r->started_ms;
     s->open = false;
@@ -273,7 +283,9 @@ static void take_over(struct model_subject *s, const struct reading *r,
     s->attr_external = s->kept_external;
     if (shown == NULL)
         return; /* 304: what it had, even if a replica said 404 meanwhile */
-    s->groups = shown->groups;
+    s->partial = shown->crowded;
+    w->n.crowded += s->partial;
+    s->groups = s->partial ? 0 : shown->groups;
     s->owners = shown->owners;
     s->attr_active = shown->active;
     s->attr_money = shown->groups & 1;
@@ -297,7 +309,7 @@ static void agent_read(struct sim *w, const struct reading *r, const char *etag,
     w->n.qualified += good;
     w->n.not_yet += !good;
     if (good)
-        take_over(s, r, shown);
+        take_over(w, r, shown);
     w->p.step_decided = good;
 }
 
@@ -325,7 +337,8 @@ static void group_read(struct sim *w, unsigned subject)
         if (!(truth(w, first + i)->groups >> at & 1) || (a->groups >> at & 1) ||
             !exists_there(w, first + i))
             continue;
-        a->groups |= 1u << at;
+        if (!a->partial)
+            a->groups |= 1u << at;
         touch(w, first + i, "");
     }
 }

@@ -13,6 +13,8 @@
 
 #define TOLD_MS 60000 /* how old the time of audit mode may be on disk */
 
+static void lane_resumes(struct sim *w);
+
 /* ------------------------------------------------------------------- audit */
 
 void patience_step(struct sim *w)
@@ -22,6 +24,7 @@ void patience_step(struct sim *w)
         w->p.audit_ms = wall_ms;
     if (wall_ms > w->latest_wall)
         w->latest_wall = wall_ms;
+    lane_resumes(w);
 }
 
 /* What a restart finds is at most so much older. */
@@ -233,13 +236,41 @@ void judge_verdict(struct sim *w, const struct rec *r, unsigned subject)
 
 /* ---------------------------------------------------------------- attempts */
 
-static unsigned target_of(const struct out_job *o)
+static unsigned lane_of(const struct job_seen *j)
 {
-    if (o->kind == JOB_REVOKE)
+    if (strcmp(j->kind, "revoke") == 0)
         return 0;
-    if (o->kind != JOB_ACTION)
-        return 1;
-    return span_eq(o->action->name, SPAN("page")) ? 2 : 3;
+    if (strcmp(j->kind, "page") == 0)
+        return 2;
+    if (strcmp(j->kind, "chat") == 0)
+        return 3;
+    return strcmp(j->target, "r2") == 0 ? 1 : LANES; /* of a served runtime */
+}
+
+static bool in_lane(const struct job_seen *j, unsigned lane)
+{
+    return j->ended_row == 0 && !j->withheld && lane_of(j) == lane;
+}
+
+void attempts_over(struct sim *w, const struct job_seen *j)
+{
+    unsigned lane = lane_of(j);
+    for (unsigned i = 0; i < w->job_count; i++)
+        if (in_lane(&w->jobs[i], lane))
+            return;
+    if (lane < LANES)
+        w->p.lanes[lane] = (struct lane_seen){.failures = 0};
+}
+
+/* A person wants a job to be tried whatever its target has said. */
+static void lane_resumes(struct sim *w)
+{
+    const struct in *in = w->p.in;
+    if (in->kind != IN_OPERATOR || in->operator.verb != OP_JOB_RETRY)
+        return;
+    const struct job_seen *j = job_seen(w, in->operator.job_id);
+    if (j != NULL && lane_of(j) < LANES)
+        w->p.lanes[lane_of(j)].paused = false;
 }
 
 static bool goes_on(struct sim *w, unsigned i)
@@ -248,29 +279,80 @@ static bool goes_on(struct sim *w, unsigned i)
     return j != NULL && j->ended_row == 0;
 }
 
-void attempt_ends(struct sim *w, uint64_t job, unsigned number)
+static void pause_until(struct lane_seen *l, int64_t until)
+{
+    if (!l->paused || l->until < until)
+        l->until = until;
+    l->paused = true;
+}
+
+/* What was begun before the target was found to be down says no more than
+ * that. */
+static void lane_hears(struct sim *w, unsigned lane,
+                       const struct in_job_done *in)
+{
+    struct lane_seen *l = &w->p.lanes[lane];
+    int64_t most = lane == 1 ? LANE_RUNTIME_PAUSE_MAX_MS : LANE_PAUSE_MAX_MS;
+    bool answered = in->result != JOB_DONE_RETRY;
+    if (answered && in->retry_after_ms <= 0) {
+        *l = (struct lane_seen){.failures = 0};
+        return;
+    }
+    if (!answered && !(l->failures >= LANE_FAILURES_MAX && l->paused)) {
+        l->failures++;
+        int64_t ms = LANE_PAUSE_FIRST_MS;
+        for (unsigned i = LANE_FAILURES_MAX; i < l->failures && ms < most; i++)
+            ms *= 2;
+        if (l->failures >= LANE_FAILURES_MAX)
+            pause_until(l, w->now + (ms < most ? ms : most));
+    }
+    if (in->retry_after_ms > 0)
+        pause_until(l, w->now + in->retry_after_ms);
+}
+
+void attempt_ends(struct sim *w, const struct in_job_done *in)
 {
     unsigned kept = 0;
-    for (unsigned i = 0; i < w->p.running_count; i++)
-        if (w->p.running[i].job != job || w->p.running[i].number != number)
+    for (unsigned i = 0; i < w->p.running_count; i++) {
+        if (w->p.running[i].job != in->job_id ||
+            w->p.running[i].number != in->attempt)
             w->p.running[kept++] = w->p.running[i];
+        else if (goes_on(w, i))
+            lane_hears(w, w->p.running[i].target, in);
+    }
     w->p.running_count = kept;
+}
+
+/* The breaker: one at a time, and not before it is time. */
+static void judge_lane(struct sim *w, unsigned lane, unsigned same)
+{
+    struct lane_seen *l = &w->p.lanes[lane];
+    bool down = l->failures >= LANE_FAILURES_MAX;
+    if (same > (down ? 1 : LANE_RUNNING_MAX))
+        broken(w, "a target has its number of attempts", "%u%s", same,
+               down ? " while it is down" : "");
+    if (l->paused && w->now < l->until)
+        broken(w, "a target is left alone for a while", "%lld ms too early",
+               (long long)(l->until - w->now));
+    l->paused = false;
+    w->n.probes += down;
 }
 
 void attempt_begins(struct sim *w, const struct out_job *o)
 {
-    unsigned kept = 0, same = 1;
+    const struct job_seen *j = job_seen(w, o->job_id);
+    unsigned kept = 0, same = 1, lane = lane_of(j);
+    must(lane < LANES);
     for (unsigned i = 0; i < w->p.running_count; i++) {
         if (!goes_on(w, i))
             continue;
-        same += w->p.running[i].target == target_of(o);
+        same += w->p.running[i].target == lane;
         w->p.running[kept++] = w->p.running[i];
     }
     must(kept < sizeof w->p.running / sizeof w->p.running[0]);
     w->p.running[kept].job = o->job_id;
     w->p.running[kept].number = o->attempt;
-    w->p.running[kept].target = target_of(o);
+    w->p.running[kept].target = lane;
     w->p.running_count = kept + 1;
-    if (same > LANE_RUNNING_MAX)
-        broken(w, "a target has its number of attempts", "%u", same);
+    judge_lane(w, lane, same);
 }

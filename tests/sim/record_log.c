@@ -122,6 +122,8 @@ void log_open(struct sim *w)
          seq++) {
         struct journal_body body;
         struct span tail;
+        if (w->disk.rows[seq - 1].lost.p != NULL)
+            continue; /* there is no such row any more */
         must(journal_read_body(w->disk.rows[seq - 1].body, &body, NULL) == 0);
         must(journal_skip_logged(&seen, seq, &body.records, NULL) == 0);
         while (journal_next_record(&body.records, &tail, NULL) == 1)

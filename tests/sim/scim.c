@@ -13,6 +13,8 @@
 
 #include "adapters/json_doc.h"
 
+#define CROWD 260 /* more than SUBJECT_EDGES_MAX */
+
 const struct version *truth(const struct sim *w, unsigned subject)
 {
     const struct resource *r = &w->resources[subject];
@@ -82,6 +84,7 @@ static void change_groups(struct sim *w, unsigned subject)
 static void change_agent(struct sim *w, unsigned subject)
 {
     uint64_t how = draw(w, 20);
+    bool crowds = w->weather.crowd && draw(w, 3) == 0;
     struct version *v;
     if (how < 3) {
         change_groups(w, subject);
@@ -97,6 +100,7 @@ static void change_agent(struct sim *w, unsigned subject)
             tell(w, subject, v->active ? EVENT_ACTIVATE : EVENT_DEACTIVATE);
     } else if (how < 14) {
         v->external = !v->external;
+        v->crowded = v->crowded != crowds;
         tell(w, subject, EVENT_PATCH);
     } else if (how < 16) {
         v->owners = 1 + (unsigned)draw(w, 3);
@@ -151,6 +155,7 @@ void scim_start(struct sim *w)
                              .external = draw(w, 4) == 0,
                              .groups = (unsigned)draw(w, 4),
                              .owners = 1 + (unsigned)draw(w, 3),
+                             .crowded = w->weather.crowd && i % 3 == 0,
                              .number = 1};
     }
     w->servers[0].healthy = w->servers[1].healthy = true;
@@ -160,11 +165,16 @@ void scim_start(struct sim *w)
 
 /* ------------------------------------------------------------------- reads */
 
+/* `crowd`: and before them as many others as leave no room. */
 static void put_list(struct buf *b, const char *name, const char *prefix,
-                     unsigned bits)
+                     unsigned bits, bool crowd)
 {
     const char *comma = "";
     buf_printf(b, ",\"%s\":[", name);
+    for (unsigned i = 0; i < CROWD && crowd; i++) {
+        buf_printf(b, "%s{\"value\":\"x%u\"}", comma, i);
+        comma = ",";
+    }
     for (unsigned i = 0; i < 8; i++) {
         if (bits >> i & 1) {
             buf_printf(b, "%s{\"value\":\"%s%u\"}", comma, prefix, i);
@@ -181,20 +191,20 @@ static const struct doc *resource_doc(struct sim *w, unsigned subject,
     const struct doc *d;
     unsigned at = subject % RESOURCES, base = subject - at, members = 0;
     const char *uri = uri_of(subject);
-    buf_init(&b, &w->scratch.mem, 4096);
+    buf_init(&b, &w->scratch.mem, 16384);
     buf_printf(&b, "{\"id\":\"%s\",\"userType\":\"%s\"", strrchr(uri, '/') + 1,
                v->external ? "external" : "own");
     if (!bare)
         buf_printf(&b, ",\"active\":%s", v->active ? "true" : "false");
     if (at < AGENTS) {
-        put_list(&b, "groups", "g", v->groups);
-        put_list(&b, "owners", "u", v->owners);
+        put_list(&b, "groups", "g", v->groups, v->crowded);
+        put_list(&b, "owners", "u", v->owners, false);
     }
     for (unsigned i = 0; i < AGENTS && at >= AGENTS + USERS; i++)
         if (truth(w, base + i)->groups >> (at - AGENTS - USERS) & 1)
             members |= 1u << i;
     if (at >= AGENTS + USERS)
-        put_list(&b, "members", "a", members);
+        put_list(&b, "members", "a", members, w->weather.crowd);
     buf_put_u8(&b, '}');
     must(json_doc_parse(&w->scratch.mem, buf_span(&b), 1 << 20, &d, NULL) == 0);
     return d;
@@ -306,7 +316,8 @@ static void at_server(struct sim *w, struct reading *r)
         r->result = READ_FAILED; /* also its 404s: it is not well */
     else if (!v->exists)
         r->result = READ_GONE;
-    else if (r->conditional ? strcmp(etag, r->etag) == 0 : chance(w, 2))
+    else if (w->course == NULL &&
+             (r->conditional ? strcmp(etag, r->etag) == 0 : chance(w, 2)))
         r->result = READ_NOT_MODIFIED;
     else
         r->result = READ_OK;

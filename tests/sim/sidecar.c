@@ -106,6 +106,9 @@ static void look_ahead(struct sim *w, const struct out *outs, unsigned count)
         judge_row(w, outs[i].journal.seq, outs[i].journal.body);
         model_row(w, outs[i].journal.seq); /* of many, any may be the last */
     }
+    if (w->p.step_rc < 0 && w->p.in->kind == IN_EVENT && w->p.step_row != 0)
+        broken(w, "what is put off leaves no row", "row %llu",
+               (unsigned long long)w->p.step_row);
     judge_rules(w);
     judge_patience(w);
     if (w->p.step_row != 0)
@@ -121,6 +124,7 @@ static void apply_all(struct sim *w)
     while (engine_next(w->p.e, &outs[count]))
         must(++count < OUTS_MAX);
     look_ahead(w, outs, count);
+    course_step(w, outs, count);
     for (unsigned i = 0; i < count; i++) {
         if (w->p.crash_after == (int)i)
             break;
@@ -212,6 +216,7 @@ void sidecar_end(struct sim *w, bool power_cut, const char *why)
     memset(w->p.waiters, 0, sizeof w->p.waiters);
     memset(w->p.reads, 0, sizeof w->p.reads);
     memset(w->p.used, 0, sizeof w->p.used);
+    memset(w->p.lanes, 0, sizeof w->p.lanes);
     w->p.running_count = 0;
     disk_crash(w);
     log_crash(w, power_cut);
@@ -269,4 +274,5 @@ void sidecar_boot(struct sim *w, uint64_t a, uint64_t b)
     arm(w);
     transmit_boot(w);
     runtime_boot(w);
+    candidate_boot(w);
 }

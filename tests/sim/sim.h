@@ -8,6 +8,8 @@
  *   sidecar.c    the process: one input in, effects out, crashes, restarts
  *   disk.c       the store: group commits, failures, folding
  *   record_log.c the decision log: written, synced, torn, copied again
+ *   restore.c    a backup, and the way back to it
+ *   candidate.c  a candidate policy, and the same world without it
  *   transmit.c   transmitters (push and poll)     scim.c     SCIM servers
  *   runtime.c    runtimes and their calls         target.c   where jobs go
  *   people.c     gateways, operators, policies    finale.c   the quiet end
@@ -71,6 +73,7 @@ struct weather {
     unsigned disk, log, server; /* per cent of operations that fail */
     int64_t lag_ms;             /* of replicas, below SETTLE_MS */
     bool clock_jumps;
+    bool crowd; /* some agents are in very many groups, groups have very many */
     bool tight; /* few jobs fit: statements and reads are put off */
 };
 
@@ -91,7 +94,8 @@ struct counters {
         lost_calls, directives, operator_commands, policies, partitions,
         clock_jumps, copied_again, compared, lifted, held, put_off, commits,
         failed_commits, stalls, allowed_old, sleeps, scheduled, idle, withheld,
-        let_go, audited, audits_over, waited, targets_down, targets_up;
+        let_go, audited, audits_over, waited, targets_down, targets_up,
+        restores, forgotten, probes, candidates, crowded;
 };
 
 /* --------------------------------------------------------------- the store */
@@ -99,6 +103,7 @@ struct counters {
 struct disk_row {
     uint64_t seq;
     struct span body;
+    struct span lost; /* what it was; a restore has left its number out */
 };
 
 struct disk {
@@ -147,6 +152,7 @@ struct statement {
 struct version {
     int64_t at;
     bool exists, active, external;
+    bool crowded;            /* agents: in more groups than are indexed */
     unsigned groups, owners; /* bits */
     unsigned number;
 };
@@ -224,6 +230,15 @@ struct job_seen {
     struct span ids[CALLS];
 };
 
+/* A target: how often it has not answered in a row, and until when it is left
+ * alone. */
+#define LANES 4
+struct lane_seen {
+    unsigned failures;
+    bool paused; /* and no attempt has begun since */
+    int64_t until;
+};
+
 struct process {
     struct engine *e;
     bool alive, down_for_good;
@@ -255,6 +270,7 @@ struct process {
     } withheld[32];         /* in this step */
     int64_t audit_ms;       /* the time that rules in audit mode have reached */
     int64_t used[SUBJECTS]; /* last allow of this process */
+    struct lane_seen lanes[LANES];
     unsigned running_count;
     struct {
         uint64_t job;
@@ -283,6 +299,7 @@ struct model_subject {
     unsigned char found; /* 0 nothing, 1 active, 2 not active, 3 absent */
     bool known, active, feed_removed;
     unsigned groups, owners; /* of the last qualifying read, or linked since */
+    bool partial; /* it showed more than are indexed: none of these */
     bool attr_active, attr_money, attr_external; /* what that read said */
     bool kept_external;     /* the last of these that was no guess */
     unsigned pending_count; /* statements whose rule a read must decide */
@@ -295,6 +312,8 @@ struct model_subject {
 struct model {
     struct model_subject s[SUBJECTS];
     uint64_t base_touched[BASES], policy_touched, boot_touched;
+    uint64_t restored_touched; /* the start after a restore */
+    int64_t restored_ms;
     bool disabled[FEEDS];
     unsigned char heard[STATEMENTS_MAX]; /* payload number + 1 */
     uint64_t row_of[STATEMENTS_MAX];
@@ -315,8 +334,18 @@ struct model {
 #define SNAPSHOTS 512
 #define DECISIONS 65536
 
+/* What came of each step of a world that is lived twice. */
+#define COURSE_STEPS 65536
+struct course {
+    uint64_t steps[COURSE_STEPS];
+    unsigned count;
+};
+
 struct sim {
     uint64_t seed, random;
+    struct course *course; /* of the first life; NULL: there is only one */
+    bool beside;           /* the second: a candidate is beside the policy */
+    unsigned course_at, candidate; /* POLICIES: none */
     jmp_buf broken;
     bool loud;
     uint64_t step;
@@ -351,6 +380,13 @@ struct sim {
     struct model m;
     struct model *snapshots; /* ring by row */
     uint64_t max_epoch[SUBJECTS];
+    uint64_t epochs_above; /* the last one before a restore */
+    bool restore_untold;   /* the log does not say it yet, */
+    unsigned restore_line; /* from this line on */
+    struct {
+        uint64_t row; /* 0: none */
+        struct model m;
+    } backup;
     enum reason last_reason[SUBJECTS][TOOLS];
     uint64_t *decisions; /* decision ids of written allows: open addressing */
     struct counters n;
@@ -397,6 +433,7 @@ struct engine *engine_from_rows(struct sim *w, bool folded);
 void disk_append(struct sim *w, uint64_t seq, struct span body);
 void disk_crash(struct sim *w);
 void disk_logged(struct sim *w, uint64_t row);
+void disk_fold_anew(struct sim *w); /* all that is durable */
 /* Facts in the order in which the store gives them at a start. */
 void disk_load(struct sim *w, struct engine *e, bool folded);
 
@@ -406,6 +443,15 @@ void log_append(struct sim *w, uint64_t ticket, uint64_t row, struct span tail,
 void log_crash(struct sim *w, bool power_cut);
 void log_open(struct sim *w); /* what the journal has and the log has not */
 
+/* candidate.c */
+void candidate_start(struct sim *w);
+void candidate_boot(struct sim *w);
+/* After a step, before its effects leave: the same as in the other life? */
+void course_step(struct sim *w, const struct out *outs, unsigned count);
+
+/* restore.c */
+void restore_start(struct sim *w);
+
 /* transmit.c */
 void transmit_start(struct sim *w);
 void transmit_boot(struct sim *w);
@@ -413,6 +459,7 @@ unsigned transmit_say(struct sim *w, unsigned feed, unsigned subject,
                       enum event_type type, const char *version);
 void transmit_acked(struct sim *w, const struct waiter *q);
 bool transmit_done(const struct sim *w);
+void transmit_anew(struct sim *w, unsigned statement);
 void transmit_again(struct sim *w, unsigned statement);
 
 /* scim.c */
@@ -524,7 +571,9 @@ bool withheld_now(const struct sim *w, unsigned subject, struct span rule);
 void judge_patience(struct sim *w); /* after the rows of a step */
 /* An attempt leaves for a target, or is over. */
 void attempt_begins(struct sim *w, const struct out_job *o);
-void attempt_ends(struct sim *w, uint64_t job, unsigned number);
+void attempt_ends(struct sim *w, const struct in_job_done *in);
+/* The last job of a target takes what is known of it along. */
+void attempts_over(struct sim *w, const struct job_seen *j);
 bool audit_is_over(const struct sim *w);
 
 /* view.c */

@@ -27,7 +27,6 @@ static void finished(struct sim *w, uint64_t at, uint64_t b)
     if (t->over)
         return;
     t->over = true;
-    attempt_ends(w, t->job, t->number);
     struct in in = {.kind = IN_JOB_DONE};
     in.job.job_id = t->job;
     in.job.attempt = t->number;
@@ -38,6 +37,7 @@ static void finished(struct sim *w, uint64_t at, uint64_t b)
     for (unsigned i = 0; i < t->count; i++)
         calls[in.job.call_count++] =
             (struct in_call_result){t->ids[i], CALL_CANCELLED};
+    attempt_ends(w, &in.job);
     struct job_seen *j = job_seen(w, t->job);
     if (j != NULL && t->result == JOB_DONE_CONFIRMED)
         j->confirmed_by_target = true;

@@ -240,6 +240,14 @@ void transmit_again(struct sim *w, unsigned i)
     heard(w, i, w->statements[i].payload, false);
 }
 
+void transmit_anew(struct sim *w, unsigned i)
+{
+    struct statement *s = &w->statements[i];
+    s->acked = s->ack_due = false;
+    if (!polls(s->feed))
+        later(w, (int64_t)draw(w, 3000), push, i, s->payload);
+}
+
 bool transmit_done(const struct sim *w)
 {
     for (unsigned i = 0; i < w->statement_count; i++)

@@ -247,6 +247,7 @@ static void make_weather(struct sim *w)
         .server = wild == 0 ? 2 : (unsigned)draw(w, 30),
         .lag_ms = draw(w, 2) == 0 ? 0 : (int64_t)draw(w, SETTLE_MS - 100),
         .clock_jumps = draw(w, 3) == 0,
+        .crowd = draw(w, 10) == 0,
     };
     if (x->crash > 4)
         x->crash = 1 + x->crash % 3 * 4;
@@ -286,17 +287,18 @@ static void configure(struct sim *w)
     c->caller_count = 2;
     c->served_runtimes[0] = SPAN("r2");
     c->served_runtime_count = 1;
-    c->limits = (struct engine_limits){.subjects_max = 100,
-                                       .calls_max = 100,
-                                       .parked_max = 24,
-                                       .parked_per_agent = 6,
-                                       .jobs_max = w->weather.tight ? 8 : 1000,
-                                       .jtis_max = 10000,
-                                       .credentials_max = 1000,
-                                       .holds_max = 1000,
-                                       .lease_ms = 5000,
-                                       .log_stall_ms = 1000,
-                                       .jti_keep_ms = 30 * INT64_C(86400000)};
+    c->limits =
+        (struct engine_limits){.subjects_max = w->weather.crowd ? 700 : 100,
+                               .calls_max = 100,
+                               .parked_max = 24,
+                               .parked_per_agent = 6,
+                               .jobs_max = w->weather.tight ? 8 : 1000,
+                               .jtis_max = 10000,
+                               .credentials_max = 1000,
+                               .holds_max = 1000,
+                               .lease_ms = 5000,
+                               .log_stall_ms = 1000,
+                               .jti_keep_ms = 30 * INT64_C(86400000)};
 }
 
 static void start(struct sim *w)
@@ -311,6 +313,8 @@ static void start(struct sim *w)
     transmit_start(w);
     runtime_start(w);
     people_start(w);
+    restore_start(w);
+    candidate_start(w);
     cut_somebody(w, 0, 0);
     later(w, 5000 + (int64_t)draw(w, 20000), jump, 0, 0);
     if (draw(w, 5) == 0)
