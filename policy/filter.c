@@ -94,6 +94,14 @@ static struct span peek_word(const struct parser *p)
     return span_sub(p->s, p->at, end);
 }
 
+/* Without the single quotes that other languages put around text. */
+static struct span unquoted(struct span s)
+{
+    size_t quoted = s.n > 0 && s.p[0] == '\'';
+    size_t ends = s.n > 1 && s.p[s.n - 1] == '\'';
+    return span_sub(s, quoted, s.n - ends);
+}
+
 /* For messages: not too long, not cut inside a character. */
 static struct span excerpt(struct span s)
 {
@@ -424,7 +432,7 @@ static int bad_literal(struct parser *p, struct span word, enum filter_op op)
     return BAD(p, p->at,
                "expected a value after '%s'; text needs double quotes: "
                "\"%.*s\"",
-               op_word, PRSPAN(excerpt(word)));
+               op_word, PRSPAN(excerpt(unquoted(word))));
 }
 
 static int parse_literal(struct parser *p, enum filter_op op,
@@ -577,7 +585,7 @@ static int parse_bracket(struct parser *p, struct filter **ret)
     p->in_element = false;
     p->depth--;
     if (!next_is(p, ']'))
-        return BAD(p, p->at, "expected ']' for the '[' at %zu", start + 1);
+        return BAD(p, p->at, "no ']' for the '[' at character %zu", start + 1);
     p->at++;
     return 0;
 }
@@ -613,7 +621,7 @@ static int parse_group(struct parser *p, struct filter **ret)
     TRY(parse_or(p, ret));
     p->depth--;
     if (!next_is(p, ')'))
-        return BAD(p, p->at, "expected ')' for the '(' at %zu", start + 1);
+        return BAD(p, p->at, "no ')' for the '(' at character %zu", start + 1);
     p->at++;
     return 0;
 }
@@ -702,7 +710,10 @@ static int parse_whole(struct parser *p, struct filter **ret)
                    "active eq true");
     TRY(parse_or(p, ret));
     if (p->at < p->s.n)
-        return BAD(p, p->at, "'%c' without its opening half", p->s.p[p->at]);
+        return BAD(p, p->at,
+                   "'%c' without its opening half: one too many here, or one "
+                   "too few before",
+                   p->s.p[p->at]);
     return 0;
 }
 

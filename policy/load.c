@@ -268,6 +268,18 @@ void load_refuse(struct loader *l, const struct doc *d, const char *what,
                    d->kind == DOC_TEXT ? "empty" : doc_kind_word(d->kind));
 }
 
+const char *load_advice(const struct near *n, const char *const *words,
+                        char to[FAIL_TEXT_MAX])
+{
+    if (near_advice(n, to)[0] != 0 || words[0] == NULL)
+        return to;
+    size_t at = (size_t)snprintf(to, FAIL_TEXT_MAX, "%s",
+                                 words[1] == NULL ? "only:" : "one of:");
+    for (unsigned i = 0; words[i] != NULL && at < FAIL_TEXT_MAX; i++)
+        at += (size_t)snprintf(to + at, FAIL_TEXT_MAX - at, " %s", words[i]);
+    return to;
+}
+
 bool load_word(struct loader *l, const struct doc *d, const char *what,
                const char *const *words, unsigned *ret)
 {
@@ -280,14 +292,7 @@ bool load_word(struct loader *l, const struct doc *d, const char *what,
         }
         near_try(&n, span_str(words[i]));
     }
-    if (near_advice(&n, advice)[0] == 0) {
-        size_t at = (size_t)snprintf(advice, sizeof advice, "%s",
-                                     words[1] == NULL ? "only:" : "one of:");
-        for (unsigned i = 0; words[i] != NULL && at < sizeof advice; i++)
-            at += (size_t)snprintf(advice + at, sizeof advice - at, " %s",
-                                   words[i]);
-    }
-    load_refuse(l, d, what, advice);
+    load_refuse(l, d, what, load_advice(&n, words, advice));
     return false;
 }
 
@@ -317,16 +322,25 @@ int load_find_action(const struct loader *l, struct span name)
     return LOAD_NONE;
 }
 
-static void check_action_name(struct loader *l, const struct doc *d)
+void load_refuse_action(struct loader *l, const struct doc *d)
 {
     struct near n = {.word = load_near(l, d->text)};
     char advice[FAIL_TEXT_MAX];
-    if (d->kind != DOC_TEXT || load_find_action(l, d->text) >= 0)
-        return;
     for (unsigned i = 0; i < l->p->action_count; i++)
         near_try(&n, l->p->actions[i].name);
-    load_error(l, d, near_advice(&n, advice),
-               "there is no action '%.*s' under actions", PRSPAN(d->text));
+    if (near_advice(&n, advice)[0] == 0)
+        (void)snprintf(
+            advice, sizeof advice,
+            "write it there: actions: {%.*s: {http: {url: \"https://...\"}}}",
+            PRSPAN(d->text));
+    load_error(l, d, advice, "there is no action '%.*s' under actions",
+               PRSPAN(d->text));
+}
+
+static void check_action_name(struct loader *l, const struct doc *d)
+{
+    if (d->kind == DOC_TEXT && load_find_action(l, d->text) < 0)
+        load_refuse_action(l, d);
 }
 
 void load_action_names(struct loader *l, const struct doc *d, void *field)
@@ -458,7 +472,7 @@ const struct filter *load_filter(struct loader *l, const struct doc *d,
     int rc = filter_compile(l->m, d->text, &flt, &at, &f);
     l->no_memory = l->no_memory || rc == RC_NO_MEMORY;
     if (rc < 0) {
-        note_at(l, inside(d, at), false, NULL, f.text);
+        note_at(l, inside(d, at), false, filter_advice(d->text, at), f.text);
         return NULL;
     }
     struct path_visit v = {l, d, scope};

@@ -72,6 +72,9 @@ void load_refuse(struct loader *l, const struct doc *d, const char *what,
 /* One of the words (NULL ends them); false after a note. */
 bool load_word(struct loader *l, const struct doc *d, const char *what,
                const char *const *words, unsigned *ret);
+/* "did you mean ...", or else all words; `to` stays empty without any. */
+const char *load_advice(const struct near *n, const char *const *words,
+                        char to[FAIL_TEXT_MAX]);
 /* [a-z0-9][a-z0-9_-]* */
 bool load_is_name(struct span s);
 
@@ -86,6 +89,8 @@ void load_add_attribute(struct loader *l, const struct attr_path *path,
 /* Index of a tool class or action, or LOAD_NONE. */
 int load_find_class(const struct loader *l, struct span name);
 int load_find_action(const struct loader *l, struct span name);
+/* Notes that there is no action of this name. */
+void load_refuse_action(struct loader *l, const struct doc *d);
 bool load_has_name(const struct names *names, struct span name);
 void load_tools(struct loader *l, const struct doc *d, void *tool_set_field);
 /* enforce or {audit: {until: ...}}, into a struct policy_mode. */

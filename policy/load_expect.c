@@ -54,7 +54,7 @@ static void check_word(struct loader *l, const struct doc *d, struct span word,
     for (unsigned i = 0; v->actions && i < l->p->action_count; i++)
         if (try_word(&n, l->p->actions[i].name))
             return;
-    near_advice(&n, advice);
+    (void)load_advice(&n, v->words, advice);
     if (key)
         load_key_error(l, d, advice, "there is no %s '%.*s'", v->what,
                        PRSPAN(word));

@@ -307,15 +307,8 @@ static bool set_action(struct loader *l, struct policy_step *s,
 
 static void load_notify(struct loader *l, const struct doc *d, void *field)
 {
-    struct near n = {.word = load_near(l, d->text)};
-    char advice[FAIL_TEXT_MAX];
-    if (!load_is_text(l, d, "notify"))
-        return;
-    for (unsigned i = 0; i < l->p->action_count; i++)
-        near_try(&n, l->p->actions[i].name);
-    if (!set_action(l, field, d->text))
-        load_error(l, d, near_advice(&n, advice),
-                   "there is no action '%.*s' under actions", PRSPAN(d->text));
+    if (load_is_text(l, d, "notify") && !set_action(l, field, d->text))
+        load_refuse_action(l, d);
 }
 
 /* ---- the entry ---- */
@@ -341,11 +334,13 @@ static void unknown_step(struct loader *l, const struct doc *d,
     for (unsigned i = 0; i < l->p->action_count; i++)
         near_try(&n, l->p->actions[i].name);
     const size_t at = strlen(near_advice(&n, advice));
+    const bool suspend = span_starts(name, SPAN("suspend"));
     (void)snprintf(advice + at, sizeof advice - at, "%s",
-                   at > 0 ? " an action needs an entry under actions"
-                          : "steps are hold refresh cancel revoke purge "
-                            "release notify; an action needs an entry under "
-                            "actions");
+                   suspend  ? "hold: suspended"
+                   : at > 0 ? " an action needs an entry under actions"
+                            : "steps are hold refresh cancel revoke purge "
+                              "release notify; an action needs an entry under "
+                              "actions");
     if (is_key)
         load_key_error(l, d, advice, "'%.*s' is no step and no action",
                        PRSPAN(name));

@@ -49,7 +49,10 @@ void near_try(struct near *n, struct span candidate)
         n->word.n > candidate.n + limit || candidate.n > n->word.n + limit)
         return;
     unsigned distance = edit_distance(n->word, candidate, limit);
-    if (distance > limit)
+    /* Half of it may differ when it begins alike: tpye, cash; not name, gate.
+     */
+    if (distance > limit ||
+        (2 * distance >= n->word.n && n->word.p[0] != candidate.p[0]))
         return;
     n->best = candidate;
     n->distance = distance;

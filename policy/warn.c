@@ -58,12 +58,28 @@ void warn_at_key(struct warner *w, const struct doc *d, const char *advice,
     ADD_NOTE(w, at, advice, fmt);
 }
 
+static bool in_name(struct span text, size_t at)
+{
+    if (at >= text.n)
+        return false;
+    unsigned char c = text.p[at];
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+           (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '$';
+}
+
+/* `activ` is not at the beginning of `active`. */
+static bool is_word_at(struct span text, size_t at, struct span word)
+{
+    return span_eq(span_sub(text, at, at + word.n), word) &&
+           !in_name(text, at + word.n) && (at == 0 || !in_name(text, at - 1));
+}
+
 void warn_inside(struct warner *w, const struct doc *d, struct span word,
                  const char *advice, const char *fmt, ...)
 {
     struct policy_place at = place_of(d);
     for (size_t i = 0; !d->rewritten && i + word.n <= d->text.n; i++) {
-        if (!span_eq(span_sub(d->text, i, i + word.n), word))
+        if (!is_word_at(d->text, i, word))
             continue;
         at.column += characters(span_sub(d->text, 0, i)) + d->quoted;
         at.width = characters(word);

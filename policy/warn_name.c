@@ -44,6 +44,7 @@ static const char *const tops[] = {"id",
                                    "protocols",
                                    "applications",
                                    "oAuthConfiguration",
+                                   "tool_class", /* of a call: `toolclass` */
                                    NULL};
 
 static const char *const subs[] = {"value",
@@ -68,6 +69,12 @@ static const char *const subs[] = {"value",
                                    "location",
                                    "version",
                                    NULL};
+
+/* RFC 7643 section 4.3. */
+#define ENTERPRISE "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+static const char *const of_enterprise[] = {
+    "employeeNumber", "costCenter", "organization", "division", "department",
+    "manager",        NULL};
 
 /* What every event says, and members of CAEP and RISC events. */
 static const char *const of_event[] = {"feed",
@@ -101,26 +108,24 @@ static const char *const prefixes[] = {
     "agent", "user",     "group",    "subject",    "principal",
     "actor", "resource", "identity", "attributes", NULL};
 
-static void find_near(struct near *n, struct span word,
-                      const char *const *known)
+static bool is_known(struct span word, const char *const *known)
 {
-    *n = (struct near){.word = word};
-    for (unsigned i = 0; known[i] != NULL; i++) {
-        if (span_ieq(word, span_str(known[i]))) {
-            *n = (struct near){.word = word}; /* known: no advice */
-            return;
-        }
-        near_try(n, span_str(known[i]));
-    }
+    for (unsigned i = 0; known[i] != NULL; i++)
+        if (span_ieq(word, span_str(known[i])))
+            return true;
+    return false;
 }
 
 static void warn_word(struct warner *w, const struct doc *d, struct span word,
                       const char *const *known, const char *what)
 {
-    struct near n;
+    struct near n = {.word = word};
     char advice[FAIL_TEXT_MAX];
-    find_near(&n, word, known);
-    if (word.n > 0 && n.best.n > 0)
+    if (word.n == 0 || is_known(word, known))
+        return;
+    for (unsigned i = 0; known[i] != NULL; i++)
+        near_try(&n, span_str(known[i]));
+    if (n.best.n > 0)
         warn_inside(w, d, word, near_advice(&n, advice),
                     "'%.*s' is no known name of %s", PRSPAN(word), what);
 }
@@ -130,11 +135,10 @@ static bool warn_prefix(struct warner *w, const struct doc *d,
                         const struct attr_path *path)
 {
     char advice[FAIL_TEXT_MAX];
-    unsigned i = 0;
-    while (prefixes[i] != NULL && !span_ieq(path->attr, span_str(prefixes[i])))
-        i++;
-    if (prefixes[i] == NULL || path->urn.n > 0 || path->sub.n == 0)
+    if (!is_known(path->attr, prefixes) || path->urn.n > 0 || path->sub.n == 0)
         return false;
+    if (span_ieq(path->attr, SPAN("group")) && is_known(path->sub, subs))
+        return false; /* `group.value` is `groups.value`, misspelled */
     (void)snprintf(advice, sizeof advice,
                    "a condition is about the subject itself: write '%.*s'",
                    PRSPAN(path->sub));
@@ -165,6 +169,8 @@ static bool warn_call(struct warner *w, const struct doc *d,
 void warn_path_names(struct warner *w, const struct doc *d,
                      const struct attr_path *path)
 {
+    if (span_ieq(path->urn, SPAN(ENTERPRISE)))
+        warn_word(w, d, path->attr, of_enterprise, "an attribute");
     if ((path->urn.n > 0 && !filter_urn_is_core(path->urn)) ||
         warn_prefix(w, d, path) || warn_call(w, d, path))
         return;

@@ -33,7 +33,7 @@ int cli_usage(const char *fmt, ...)
 int cli_fail(const struct fail *f)
 {
     (void)fprintf(stderr, "bailiff: %s\n", f->text);
-    return EXIT_ENVIRONMENT;
+    return f->rc == RC_CONFIG ? EXIT_FILE : EXIT_ENVIRONMENT;
 }
 
 /* NULL: all options are known. Commands run one after the other, if at all. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Command-line words: options from a table, with near-miss advice. Exit codes
- * are the same for every command.
+ * are the same for every command; docs/man/bailiff.1 says what they mean.
  */
 #ifndef SIDECAR_CLI_H
 #define SIDECAR_CLI_H
@@ -9,7 +9,13 @@
 #include "sidecar/base/fail.h"
 #include "sidecar/base/span.h"
 
-enum { EXIT_YES = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_ENVIRONMENT = 3 };
+enum {
+    EXIT_YES = 0,
+    EXIT_NO = 1,
+    EXIT_USAGE = 2,
+    EXIT_ENVIRONMENT = 3,
+    EXIT_FILE = 4 /* trying again is vain until somebody changes a file */
+};
 
 /* One option: `--name` and, when `letter` is not 0, `-letter`. Exactly one of
  * `flag` and `value` is set. A value may be given as `--name=value`. */
@@ -44,7 +50,8 @@ bool cli_since(const char *text, int64_t *ret_ms);
 /* "bailiff: text" to stderr; returns EXIT_USAGE. */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* "bailiff: text" to stderr; returns EXIT_ENVIRONMENT. */
+/* "bailiff: text" to stderr; returns EXIT_FILE for RC_CONFIG, else
+ * EXIT_ENVIRONMENT. */
 int cli_fail(const struct fail *f);
 
 #endif

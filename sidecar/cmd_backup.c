@@ -10,8 +10,7 @@
 #include <unistd.h>
 
 #include "sidecar/base/json_out.h"
-#include "sidecar/cli.h"
-#include "sidecar/config/config.h"
+#include "sidecar/cli_config.h"
 #include "sidecar/io/store_backup.h"
 #include "sidecar/term.h"
 
@@ -26,20 +25,6 @@ struct job {
     const struct config *config;
     struct buf out;
 };
-
-static int load_config(struct job *b)
-{
-    static struct policy_notes notes; /* large */
-    struct span source;
-    struct fail f = {0};
-    if (config_load(&b->arena.mem, b->config_file, &b->config, &notes, &source,
-                    &f) >= 0)
-        return EXIT_YES;
-    if (notes.error_count > 0)
-        return cli_usage("`bailiff check -c %s` says what is wrong",
-                         b->config_file);
-    return cli_fail(&f);
-}
 
 static int exit_of(int rc, const struct fail *f)
 {
@@ -157,7 +142,7 @@ static int run(struct job *b, int (*work)(struct job *b))
 {
     arena_init(&b->arena, mem_system(), MEMORY_MAX);
     buf_init(&b->out, mem_system(), TERM_OUT_MAX);
-    int code = load_config(b);
+    int code = cli_config(&b->arena.mem, b->config_file, &b->config);
     if (code == EXIT_YES)
         code = work(b);
     if (term_write(STDOUT_FILENO, buf_span(&b->out)) < 0 && code == EXIT_YES)

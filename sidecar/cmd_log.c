@@ -11,8 +11,7 @@
 #include "adapters/json_doc.h"
 #include "sidecar/base/json_out.h"
 #include "sidecar/base/time_text.h"
-#include "sidecar/cli.h"
-#include "sidecar/config/config.h"
+#include "sidecar/cli_config.h"
 #include "sidecar/io/decision_log.h"
 #include "sidecar/io/decision_log_files.h"
 #include "sidecar/io/file.h"
@@ -368,7 +367,12 @@ static int query_log(const struct args *a, struct buf *out)
     int code = run_query(&q);
     if (code != EXIT_YES || q.shown > 0)
         return code;
-    (void)fputs("bailiff: no record matches\n", stderr);
+    const bool no_path = a->agent != NULL && strchr(a->agent, '/') == NULL &&
+                         strchr(a->agent, '*') == NULL;
+    (void)fprintf(stderr, "bailiff: no record matches%s\n",
+                  no_path ? "; an agent is a path such as /Agents/7, and * "
+                            "stands for any text"
+                          : "");
     return EXIT_NO;
 }
 
@@ -418,53 +422,47 @@ static int print_schema(const struct args *a, struct buf *out)
 
 /* ---- which log, and with what ---- */
 
+static size_t count_files(struct span dir)
+{
+    struct log_files files;
+    struct fail f;
+    if (log_files_list(dir, &files, &f) < 0)
+        return 0;
+    size_t n = files.count;
+    log_files_fini(&files);
+    return n;
+}
+
+/* A data directory has its log below it. */
+static int check_named(const char *named)
+{
+    char below[4096];
+    (void)snprintf(below, sizeof below, "%s/log", named);
+    if (count_files(span_str(named)) > 0 || count_files(span_str(below)) == 0)
+        return EXIT_YES;
+    return cli_usage("%s holds no decision log, but %s does", named, below);
+}
+
 /* The directory that is named, or that --config names. */
 static int find_log(struct args *a, const char *named, struct mem *m)
 {
-    static struct policy_notes notes; /* large */
     const struct config *c;
-    struct span source;
-    struct fail f = {0};
     a->path = named == NULL ? SPAN(LOG_DIR) : span_str(named);
-    if (named != NULL || a->config == NULL)
+    if (named != NULL)
+        return check_named(named);
+    if (a->config == NULL)
         return EXIT_YES;
-    if (config_load(m, a->config, &c, &notes, &source, &f) >= 0) {
+    int code = cli_config(m, a->config, &c);
+    if (code == EXIT_YES)
         a->path = c->log_dir;
-        return EXIT_YES;
-    }
-    return notes.error_count > 0
-               ? cli_usage("`bailiff check -c %s` says what is wrong",
-                           a->config)
-               : cli_fail(&f);
+    return code;
 }
 
 typedef int (*verb_fn)(const struct args *a, struct buf *out);
 
-static int run_verb(struct args *a, const char *const *words, verb_fn run)
+/* words[0] is the command's own name. */
+static int run_verb(int argc, char **argv, verb_fn run)
 {
-    struct arena arena;
-    struct buf out;
-    int code;
-    arena_init(&arena, mem_system(), ARENA_BYTES_MAX);
-    buf_init(&out, mem_system(), OUT_BYTES_MAX);
-    code = find_log(a, words[1], &arena.mem);
-    if (code == EXIT_YES)
-        code = run(a, &out);
-    buf_fini(&out);
-    arena_fini(&arena);
-    return code;
-}
-
-int cmd_log(int argc, char **argv)
-{
-    static const struct {
-        const char *word;
-        verb_fn run;
-    } verbs[] = {{"verify", verify_log},
-                 {"query", query_log},
-                 {"tail", tail_log},
-                 {"proof", prove_line},
-                 {"schema", print_schema}};
     struct args a = {.json = false};
     const char *words[2] = {NULL, NULL};
     const struct cli_option options[] = {
@@ -477,9 +475,39 @@ int cmd_log(int argc, char **argv)
     };
     if (cli_parse(argc, argv, options, words, 2) < 0)
         return EXIT_USAGE;
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        if (strcmp(words[0], verbs[i].word) == 0)
-            return run_verb(&a, words, verbs[i].run);
-    }
-    return EXIT_USAGE;
+    struct arena arena;
+    struct buf out;
+    arena_init(&arena, mem_system(), ARENA_BYTES_MAX);
+    buf_init(&out, mem_system(), OUT_BYTES_MAX);
+    int code = find_log(&a, words[1], &arena.mem);
+    if (code == EXIT_YES)
+        code = run(&a, &out);
+    buf_fini(&out);
+    arena_fini(&arena);
+    return code;
+}
+
+int cmd_log_verify(int argc, char **argv)
+{
+    return run_verb(argc, argv, verify_log);
+}
+
+int cmd_log_query(int argc, char **argv)
+{
+    return run_verb(argc, argv, query_log);
+}
+
+int cmd_log_tail(int argc, char **argv)
+{
+    return run_verb(argc, argv, tail_log);
+}
+
+int cmd_log_proof(int argc, char **argv)
+{
+    return run_verb(argc, argv, prove_line);
+}
+
+int cmd_log_schema(int argc, char **argv)
+{
+    return run_verb(argc, argv, print_schema);
 }

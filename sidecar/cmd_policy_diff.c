@@ -362,7 +362,7 @@ static int run(struct work *w)
     if (rc == RC_INVALID)
         code = cli_usage("policy diff: %s", f.text);
     else if (rc < 0 && w->notes.error_count > 0)
-        code = EXIT_ENVIRONMENT; /* the policy's errors are shown */
+        code = EXIT_FILE; /* the policy's errors are shown */
     else if (rc < 0)
         code = cli_fail(&f);
     compare_free(w->compare);

@@ -13,6 +13,8 @@
 #include "sidecar/history_args.h"
 #include "sidecar/policy_compare.h"
 #include "sidecar/policy_draft.h"
+#include "sidecar/policy_fmt.h"
+#include "sidecar/policy_world.h"
 #include "sidecar/term.h"
 
 #define INIT_MEMORY_MAX (64u * 1024 * 1024)
@@ -23,7 +25,7 @@ struct work {
     bool from_history;
     struct arena arena, line;
     struct draft draft;
-    struct buf out;
+    struct buf draft_text, out;
     struct compare *compare;
 };
 
@@ -44,16 +46,23 @@ static int compare_one(void *ctx, struct span line, struct fail *f)
     return compare_line(w->compare, line, f);
 }
 
-/* What was written has to be what a policy file may hold. */
+/* The draft in its canonical form has to be what a policy file may hold, and
+ * to pass its own tests. */
 static int load(struct work *w, const struct policy **ret, struct fail *f)
 {
-    struct policy_notes *notes = mem_alloc(&w->arena.mem, sizeof *notes);
+    struct mem *m = &w->arena.mem;
+    struct policy_notes *notes = mem_alloc(m, sizeof *notes);
     const struct doc *root;
+    unsigned passed;
     if (notes == NULL)
         return fail(f, RC_NO_MEMORY, "no memory for the policy");
-    TRY(yaml_doc_parse(&w->arena.mem, buf_span(&w->out), POLICY_FILE_BYTES_MAX,
+    TRY(yaml_doc_parse(m, buf_span(&w->draft_text), POLICY_FILE_BYTES_MAX,
                        &root, notes, f));
-    return policy_load(&w->arena.mem, root, ret, notes, f);
+    TRY(policy_fmt(m, buf_span(&w->draft_text), root, &w->out, f));
+    TRY(yaml_doc_parse(m, buf_span(&w->out), POLICY_FILE_BYTES_MAX, &root,
+                       notes, f));
+    TRY(policy_load(m, root, ret, notes, f));
+    return policy_world_check(*ret, &passed, f);
 }
 
 /* Questions that were allowed and would not be. */
@@ -92,7 +101,7 @@ static int make(struct work *w, struct fail *f)
     const struct policy *p;
     TRY(history_args_resolve(&w->args, &w->arena.mem, &from, f));
     TRY(history_source_each(&from, note_line, w, f));
-    TRY(draft_write(&w->draft, &w->out, f));
+    TRY(draft_write(&w->draft, &w->draft_text, f));
     TRY(load(w, &p, f));
     const struct compare_conf conf = {.now = p, .log_only = w->args.log_only};
     TRY(compare_new(&conf, &w->compare, f));
@@ -104,6 +113,7 @@ static int run(struct work *w)
     struct fail f = {.rc = 0};
     arena_init(&w->arena, mem_system(), INIT_MEMORY_MAX);
     arena_init(&w->line, mem_system(), INIT_MEMORY_MAX);
+    buf_init(&w->draft_text, mem_system(), POLICY_FILE_BYTES_MAX);
     buf_init(&w->out, mem_system(), POLICY_FILE_BYTES_MAX);
     draft_init(&w->draft);
     int rc = make(w, &f), code;
@@ -117,6 +127,7 @@ static int run(struct work *w)
         code = report(w);
     compare_free(w->compare);
     draft_fini(&w->draft);
+    buf_fini(&w->draft_text);
     buf_fini(&w->out);
     arena_fini(&w->line);
     arena_fini(&w->arena);

@@ -45,7 +45,7 @@ int cmd_run(int argc, char **argv)
         code = app_run(a);
     log_flush();
     if (rc < 0)
-        (void)cli_fail(&f);
+        code = cli_fail(&f);
     app_close(a);
     if (rc >= 0)
         log_info(LOG_MAIN, "stopped", kv_i64("exit", code));

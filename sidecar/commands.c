@@ -15,7 +15,8 @@ const struct command commands[] = {
      "SIGTERM drains and stops (exit code 0), SIGHUP reloads the policy and\n"
      "certificates, SIGUSR1 reopens the decision log, SIGUSR2 dumps recent\n"
      "diagnostics. Exit code 3 when the store or the log has failed, or when\n"
-     "stopping takes longer than 15 seconds.\n",
+     "stopping takes longer than 15 seconds; 4 when it cannot start before\n"
+     "somebody changes a file: bailiff.yaml, the policy, a signature, a key.\n",
      "  -c, --config FILE   default /etc/bailiff/bailiff.yaml\n"
      "      --signed-by KEYS  refuse a bailiff.yaml that none of the keys in "
      "this\n"

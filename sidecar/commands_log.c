@@ -15,7 +15,7 @@
 #define JSON_HELP "  -j, --json          the result, or the records, as JSON\n"
 
 const struct command log_commands[] = {
-    {LOG, "verify", cmd_log, "",
+    {LOG, "verify", cmd_log_verify, "",
      "usage: bailiff log verify [DIR|FILE] [--key KEY] [--checkpoint FILE]",
      "every line is there, in order and unchanged",
      DIR_HELP "Exit code 1 when it is not so.\n",
@@ -24,7 +24,7 @@ const struct command log_commands[] = {
      "      --checkpoint FILE  a checkpoint kept elsewhere, to compare "
      "with\n" JSON_HELP,
      NULL},
-    {LOG, "query", cmd_log, "",
+    {LOG, "query", cmd_log_query, "",
      "usage: bailiff log query [DIR|FILE] [--agent A] [--kind K] [--since T]\n"
      "               [--seq N] [--would]",
      "records by agent, kind and time",
@@ -37,14 +37,14 @@ const struct command log_commands[] = {
      "                      candidate would do\n"
      "      --seq N         from this record on\n" JSON_HELP,
      NULL},
-    {LOG, "tail", cmd_log, "", "usage: bailiff log tail [DIR] [--lines N]",
+    {LOG, "tail", cmd_log_tail, "", "usage: bailiff log tail [DIR] [--lines N]",
      "the last records", DIR_HELP,
      CONFIG_HELP "  -n, --lines N       how many; default 20\n" JSON_HELP,
      NULL},
-    {LOG, "proof", cmd_log, "", "usage: bailiff log proof [DIR] --seq N",
+    {LOG, "proof", cmd_log_proof, "", "usage: bailiff log proof [DIR] --seq N",
      "a proof that a record is in the log, to give to others", DIR_HELP,
      CONFIG_HELP "      --seq N         the record\n", NULL},
-    {LOG, "schema", cmd_log, "", "usage: bailiff log schema",
+    {LOG, "schema", cmd_log_schema, "", "usage: bailiff log schema",
      "the JSON Schema of a record", "Prints it.\n", "", NULL},
     COMMANDS_END,
 };

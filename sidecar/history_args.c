@@ -3,8 +3,7 @@
 
 #include <stdio.h>
 
-#include "sidecar/cli.h"
-#include "sidecar/config/config.h"
+#include "sidecar/cli_config.h"
 
 #define CONFIG_DEFAULT "/etc/bailiff/bailiff.yaml"
 
@@ -21,12 +20,12 @@ static int from_config(const struct history_args *a, struct mem *m,
 {
     const char *path = a->config == NULL ? CONFIG_DEFAULT : a->config;
     const struct config *c;
-    struct policy_notes *notes = mem_alloc(m, sizeof *notes);
-    struct span source;
-    if (notes == NULL)
-        return fail(f, RC_NO_MEMORY, "no memory for the configuration");
-    if (config_load(m, path, &c, notes, &source, f) < 0)
-        return fail_wrap(f, "name the data with --data, --history or -c");
+    int rc = cli_config_load(m, path, &c, f);
+    if (rc < 0)
+        return a->config != NULL ? rc
+                                 : fail_wrap(f,
+                                             "name the data with --data, "
+                                             "--history or -c");
     ret->store = c->store_dir;
     ret->log = c->log_dir;
     return 0;

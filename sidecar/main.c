@@ -51,7 +51,8 @@ static void print_overview(FILE *to)
     print_table(to, commands);
     (void)fputs(
         "\n`bailiff help COMMAND` tells more. Exit codes: 0 ok, 1 the "
-        "answer is no, 2 usage,\n3 environment.\n",
+        "answer is no, 2 usage,\n3 environment, 4 a file has to be changed "
+        "first.\n",
         to);
 }
 

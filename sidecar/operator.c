@@ -6,25 +6,17 @@
 #include <unistd.h>
 
 #include "sidecar/base/time_text.h"
-#include "sidecar/config/config.h"
+#include "sidecar/cli_config.h"
 #include "sidecar/io/admin_client.h"
 
 static int socket_from_config(struct operator* o)
 {
-    static struct policy_notes notes;
-    struct span source;
-    struct fail f = {0};
     const struct config *c;
-    if (config_load(&o->arena.mem, o->config, &c, &notes, &source, &f) < 0) {
-        (void)cli_fail(&f);
-        return notes.error_count == 0
-                   ? EXIT_ENVIRONMENT
-                   : cli_usage("`bailiff check -c %s` says what is wrong",
-                               o->config);
-    }
-    (void)snprintf(o->path, sizeof o->path, "%.*s",
-                   PRSPAN(span_sub(c->admin.address, 5, SIZE_MAX)));
-    return EXIT_YES;
+    int code = cli_config(&o->arena.mem, o->config, &c);
+    if (code == EXIT_YES)
+        (void)snprintf(o->path, sizeof o->path, "%.*s",
+                       PRSPAN(span_sub(c->admin.address, 5, SIZE_MAX)));
+    return code;
 }
 
 int operator_open(struct operator* o)
@@ -61,6 +53,7 @@ static const char *advice_on(struct span message)
         {"no such agent", "; `bailiff agents` lists those that are known"},
         {"the agent has no such hold",
          "; `bailiff agents show AGENT` lists them"},
+        {"this is not the path of an agent", ": write /Agents/7"},
         {"no such job", "; `bailiff jobs` lists them"},
         {"the store is ", "; `bailiff status` tells more"},
     };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "policy/policy.h"
+#include "policy/test.h"
 #include "sidecar/base/json_out.h"
 #include "sidecar/base/time_text.h"
 #include "sidecar/term.h"
@@ -12,11 +13,14 @@
 #define KEY_MAX 1024
 #define SHOWN_MAX 20 /* groups and statements in comments */
 #define CLASSES_MAX 30
+#define OTHERS_MAX 64 /* tools of one class */
+#define TESTS_MAX 10  /* of tools that were allowed */
 
 struct tally {
     struct map_link link; /* key: the name */
     uint64_t count;
     const struct doc *groups; /* of an agent */
+    struct span uri, tool;    /* the first that was allowed, of a class */
 };
 
 void draft_init(struct draft *d)
@@ -24,16 +28,16 @@ void draft_init(struct draft *d)
     const struct hash_key seed = {0x27d4eb2f, 0x165667b1};
     *d = (struct draft){.questions = 0};
     arena_init(&d->arena, mem_system(), DRAFT_BYTES_MAX);
-    struct map *maps[] = {&d->classes, &d->users, &d->agents, &d->groups,
-                          &d->events};
+    struct map *maps[] = {&d->classes, &d->singles, &d->users,
+                          &d->agents,  &d->groups,  &d->events};
     for (size_t i = 0; i < sizeof maps / sizeof(struct map *); i++)
         map_init(maps[i], mem_system(), seed, DRAFT_NAMES_MAX);
 }
 
 void draft_fini(struct draft *d)
 {
-    struct map *maps[] = {&d->classes, &d->users, &d->agents, &d->groups,
-                          &d->events};
+    struct map *maps[] = {&d->classes, &d->singles, &d->users,
+                          &d->agents,  &d->groups,  &d->events};
     for (size_t i = 0; i < sizeof maps / sizeof(struct map *); i++)
         map_fini(maps[i]);
     arena_fini(&d->arena);
@@ -68,11 +72,36 @@ static struct tally *tally_get(struct draft *d, struct map *in,
     return NULL;
 }
 
-static void count(struct draft *d, struct map *in, struct span name)
+static struct tally *count(struct draft *d, struct map *in, struct span name)
 {
     struct tally *t = tally_get(d, in, name);
     if (t != NULL)
         t->count++;
+    return t;
+}
+
+static struct span keep(struct draft *d, struct span s)
+{
+    const unsigned char *copy = mem_copy(&d->arena.mem, s);
+    return span_of(copy, copy == NULL ? 0 : s.n);
+}
+
+/* What a test can be about: other agents than those of its small world, and
+ * letters beyond ASCII, are left to people. */
+static bool is_plain(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= 0x20 || s.p[i] >= 0x7f ||
+            memchr("*\"\\", s.p[i], 3) != NULL)
+            return false;
+    return s.n > 0 && s.n <= 128;
+}
+
+static bool is_agent(struct span uri)
+{
+    const size_t n = SPAN("/" POLICY_TEST_AGENTS "/").n;
+    return span_starts(uri, SPAN("/" POLICY_TEST_AGENTS "/")) &&
+           is_plain(uri) && uri.n > n && span_find(uri, '/', n) == uri.n;
 }
 
 static struct span pair(char key[KEY_MAX], struct span a, struct span b)
@@ -95,23 +124,34 @@ static void on_question(struct draft *d, const struct doc *entry)
     char key[KEY_MAX];
     struct span prefix = prefix_of(doc_text(entry, SPAN("tool")));
     bool allowed = span_eq(doc_text(entry, SPAN("outcome")), SPAN("allow"));
+    struct span tool = doc_text(entry, SPAN("tool"));
+    struct span uri = doc_text(entry, SPAN("uri"));
     d->questions++;
     d->allowed += allowed;
-    if (prefix.n == 0)
-        return;
-    count(d, &d->classes, prefix);
-    if (allowed)
-        count(d, &d->users, pair(key, prefix, doc_text(entry, SPAN("uri"))));
+    struct tally *t = prefix.n == 0 ? count(d, &d->singles, tool)
+                                    : count(d, &d->classes, prefix);
+    if (t != NULL && allowed && t->uri.n == 0 && is_agent(uri) &&
+        is_plain(tool)) {
+        t->uri = keep(d, uri);
+        t->tool = keep(d, tool);
+    }
+    if (allowed && prefix.n > 0)
+        (void)count(d, &d->users, pair(key, prefix, uri));
 }
 
 static void on_event(struct draft *d, const struct doc *entry)
 {
     char key[KEY_MAX];
+    struct span uri = doc_text(entry, SPAN("uri"));
     d->statements++;
-    DOC_EACH (part, doc_get(entry, SPAN("parts")))
-        count(d, &d->events,
-              pair(key, doc_text(part, SPAN("type")),
-                   doc_text(entry, SPAN("feed"))));
+    DOC_EACH (part, doc_get(entry, SPAN("parts"))) {
+        struct span type = doc_text(part, SPAN("type"));
+        (void)count(d, &d->events,
+                    pair(key, type, doc_text(entry, SPAN("feed"))));
+        if (d->leaver.n == 0 && is_agent(uri) &&
+            span_eq(type, SPAN("deactivate")))
+            d->leaver = keep(d, uri);
+    }
 }
 
 static void on_read(struct draft *d, const struct doc *entry)
@@ -186,7 +226,7 @@ static void count_groups(struct draft *d)
     while ((k = map_next(&d->agents, k)) != NULL)
         DOC_EACH (g, tally_of(k)->groups)
             if (doc_text(g, SPAN("value")).n > 0)
-                count(d, &d->groups, doc_text(g, SPAN("value")));
+                (void)count(d, &d->groups, doc_text(g, SPAN("value")));
 }
 
 /* Is every agent that was allowed a tool of this class in the group? */
@@ -223,9 +263,8 @@ static void put_comment_text(struct buf *out, struct span s)
 static bool is_reserved(struct span name)
 {
     static const char *const words[] = {
-        "null", "true",     "false", "yes",  "no",  "on",
-        "off",  "y",        "n",     "none", "all", "everything-else",
-        "stop", "come-back"};
+        "null", "true", "false", "yes", "no",     "on",   "off",
+        "y",    "n",    "none",  "all", "others", "stop", "come-back"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (span_eq(name, span_str(words[i])))
             return true;
@@ -255,7 +294,23 @@ struct classes {
         const struct tally *tally;
     } at[CLASSES_MAX];
     unsigned count;
+    struct other {
+        const struct tally *tally;
+        bool is_prefix;
+    } others[OTHERS_MAX]; /* those without a class of their own */
+    unsigned other_count;
+    bool everything; /* more than can be named: others is "*" alone */
 };
+
+static void add_other(struct classes *c, const struct tally *t, bool is_prefix)
+{
+    struct span name = name_of(t);
+    if (c->other_count == OTHERS_MAX || name.n == 0 || !span_is_text(name) ||
+        span_find(name, '*', 0) != name.n)
+        c->everything = true;
+    else
+        c->others[c->other_count++] = (struct other){t, is_prefix};
+}
 
 static void choose_classes(struct draft *d, struct classes *c)
 {
@@ -268,32 +323,58 @@ static void choose_classes(struct draft *d, struct classes *c)
                      !class_name(name_of(all[i]), name);
         for (unsigned k = 0; !taken && k < c->count; k++)
             taken = strcmp(c->at[k].name, name) == 0;
-        if (taken)
-            continue; /* the rule for everything else names it */
+        if (taken) {
+            add_other(c, all[i], true);
+            continue;
+        }
         memcpy(c->at[c->count].name, name, sizeof name);
         c->at[c->count++].tally = all[i];
     }
+    all = sorted(d, &d->singles);
+    for (size_t i = 0; all != NULL && all[i] != NULL; i++)
+        add_other(c, all[i], false);
+    c->everything = c->everything || d->questions == 0;
+}
+
+/* A tool, or all tools with this beginning. */
+static void put_tools(struct span name, bool is_prefix, struct buf *out)
+{
+    struct buf pattern;
+    struct json_out j;
+    buf_init(&pattern, mem_system(), KEY_MAX);
+    buf_put(&pattern, name);
+    if (is_prefix)
+        buf_put_u8(&pattern, '*');
+    json_out_init(&j, out);
+    json_text(&j, NULL, buf_span(&pattern));
+    buf_fini(&pattern);
+}
+
+static void put_others(const struct classes *c, struct buf *out)
+{
+    if (c->other_count == 0)
+        return;
+    buf_put_str(out, "  others: [");
+    for (unsigned i = 0; i < c->other_count; i++) {
+        buf_put_str(out, i == 0 ? "" : ", ");
+        put_tools(name_of(c->others[i].tally), c->others[i].is_prefix, out);
+    }
+    buf_put_str(out, "]\n");
 }
 
 static void put_classes(const struct classes *c, struct buf *out)
 {
-    if (c->count > 0)
-        buf_put_str(out, "tool_classes:\n");
+    if (c->everything)
+        return;
+    buf_put_str(out, "tool_classes:\n");
     for (unsigned i = 0; i < c->count; i++) {
-        struct span prefix = name_of(c->at[i].tally);
-        struct buf pattern;
-        struct json_out j;
-        buf_init(&pattern, mem_system(), KEY_MAX);
-        buf_put(&pattern, prefix);
-        buf_put_u8(&pattern, '*');
         buf_printf(out, "  # asked for %llu time%s\n  %s: [",
                    (unsigned long long)c->at[i].tally->count,
                    term_plural(c->at[i].tally->count), c->at[i].name);
-        json_out_init(&j, out);
-        json_text(&j, NULL, buf_span(&pattern));
+        put_tools(name_of(c->at[i].tally), true, out);
         buf_put_str(out, "]\n");
-        buf_fini(&pattern);
     }
+    put_others(c, out);
 }
 
 static void put_events(struct draft *d, struct buf *out)
@@ -318,7 +399,9 @@ static void put_rules(struct draft *d, struct buf *out)
     put_events(d, out);
     buf_put_str(out,
                 "  - name: stop\n"
-                "    events: [deactivate, delete, found_inactive, found_gone]\n"
+                "    events: [deactivate, delete, found_inactive, found_gone, "
+                "caep.session-revoked, risc.account-disabled, "
+                "risc.account-purged]\n"
                 "    do:\n"
                 "      - hold: suspended\n"
                 "      - cancel: {calls: all, within: 2s}\n"
@@ -361,15 +444,98 @@ static void put_gate(struct draft *d, const struct classes *c, struct buf *out)
                    (unsigned long long)groups[i]->count,
                    term_plural(groups[i]->count));
     }
-    for (unsigned i = 0; i < c->count; i++) {
+    for (unsigned i = 0; i < c->count && !c->everything; i++) {
         put_shared(d, groups, name_of(c->at[i].tally), out);
         buf_printf(out,
                    "  - {name: %s, tools: [%s], require: 'active eq true'}\n",
                    c->at[i].name, c->at[i].name);
     }
+    if (c->everything)
+        buf_put_str(out,
+                    "  # what was asked for is more than can be named, or "
+                    "nothing\n"
+                    "  - {name: everything, tools: [\"*\"], require: "
+                    "'active eq true'}\n");
+    else if (c->other_count > 0)
+        buf_put_str(out,
+                    "  - {name: others, tools: [others], require: "
+                    "'active eq true'}\n");
+}
+
+/* ---- its tests ---- */
+
+static void put_quoted(const char *before, struct span s, const char *behind,
+                       struct buf *out)
+{
+    struct json_out j;
+    buf_put_str(out, before);
+    json_out_init(&j, out);
+    json_text(&j, NULL, s);
+    buf_put_str(out, behind);
+}
+
+/* What was allowed still is. */
+static bool put_seen(const struct tally *t, struct buf *out)
+{
+    if (t->uri.n == 0)
+        return false;
+    buf_printf(out, "  - name: \"%.*s may use %.*s\"\n", PRSPAN(t->uri),
+               PRSPAN(t->tool));
+    put_quoted("    given: {agent: ", t->uri, "}\n", out);
+    put_quoted("    expect: {gate: {tool: ", t->tool, ", decision: allow}}\n",
+               out);
+    return true;
+}
+
+/* Who was deactivated, or somebody who asked, is cut off and comes back. */
+static void put_leaver(struct span uri, struct span tool, bool was_seen,
+                       struct buf *out)
+{
+    buf_printf(out, "  # %s\n  - name: a deactivated agent is cut off\n",
+               was_seen ? "seen in this history"
+                        : "not seen in this history; that would follow");
+    put_quoted("    given: {agent: ", uri, ", credentials: [t1]}\n", out);
+    put_quoted("    event: {deactivate: ", uri, "}\n", out);
+    put_quoted(
+        "    expect: {hold: suspended, actions: [cancel, revoke], "
+        "gate: {tool: ",
+        tool, ", decision: deny, reason: agent_suspended}}\n", out);
+    buf_put_str(out, "  - name: it comes back once a read finds it active\n");
+    put_quoted("    given: {agent: {uri: ", uri, ", active: false}}\n", out);
+    put_quoted("    steps:\n      - event: {activate: ", uri, "}\n", out);
+    put_quoted("      - expect: {gate: {tool: ", tool, ", decision: deny}}\n",
+               out);
+    put_quoted("      - expect: {gate: {tool: ", tool,
+               ", decision: allow}, hold: none}\n", out);
+}
+
+static void put_tests(const struct draft *d, const struct classes *c,
+                      struct buf *out)
+{
+    const struct tally *seen = NULL;
+    unsigned written = 0;
+    for (unsigned i = 0; i < c->count + c->other_count; i++) {
+        const struct tally *t =
+            i < c->count ? c->at[i].tally : c->others[i - c->count].tally;
+        if (seen == NULL && t->uri.n > 0)
+            buf_put_str(out, "tests:\n");
+        seen = seen == NULL && t->uri.n > 0 ? t : seen;
+        if (written < TESTS_MAX)
+            written += put_seen(t, out);
+    }
+    if (seen == NULL)
+        return; /* nobody was allowed anything that could be named */
+    put_leaver(d->leaver.n > 0 ? d->leaver : seen->uri, seen->tool,
+               d->leaver.n > 0, out);
+    if (c->everything)
+        return;
+    put_quoted(
+        "  - name: a tool that nobody asked for is denied\n"
+        "    given: {agent: ",
+        seen->uri, "}\n", out);
     buf_put_str(out,
-                "  - {name: everything-else, tools: [\"*\"], require: "
-                "'active eq true'}\n");
+                "    expect: {gate: {tool: nobody-asked-for-this, "
+                "decision: deny, reason: tool_not_named}}\n");
 }
 
 int draft_write(struct draft *d, struct buf *out, struct fail *f)
@@ -392,10 +558,15 @@ int draft_write(struct draft *d, struct buf *out, struct fail *f)
     buf_put_str(out,
                 "# A start: it requires of every tool only that the agent "
                 "is active.\n");
+    if (!c->everything)
+        buf_put_str(out,
+                    "# A tool that is in no class is denied; to let all "
+                    "pass, name \"*\" in a gate rule.\n");
     buf_put_str(out, "defaults:\n  unknown_agent: lookup\n");
     put_classes(c, out);
     put_rules(d, out);
     put_gate(d, c, out);
+    put_tests(d, c, out);
     return buf_ok(out) && d->lost == 0
                ? 0
                : fail(f, RC_NO_MEMORY, "no memory for all that was seen");

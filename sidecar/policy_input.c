@@ -8,6 +8,7 @@
 #include "adapters/json_doc.h"
 #include "policy/near.h"
 #include "sidecar/base/json_out.h"
+#include "sidecar/cli_config.h"
 #include "sidecar/feed_rules.h"
 
 #define KEYS_BYTES_MAX (256 * 1024)
@@ -173,17 +174,8 @@ static int verify(struct work *w, const struct config_feed *feed,
 static int verify_by_config(struct work *w, struct span token,
                             struct span issuer)
 {
-    struct policy_notes *notes = mem_alloc(w->m, sizeof *notes);
     const struct config *c = NULL;
-    struct span source;
-    if (notes == NULL)
-        return fail(w->f, RC_NO_MEMORY, "no memory");
-    int rc = config_load(w->m, w->from->config, &c, notes, &source, w->f);
-    for (unsigned i = 0; rc < 0 && i < notes->count; i++)
-        if (!notes->at[i].warning) /* `bailiff check` shows them all */
-            return fail(w->f, rc, "%s:%u: %s", w->from->config,
-                        notes->at[i].line, notes->at[i].text);
-    TRY(rc);
+    TRY(cli_config_load(w->m, w->from->config, &c, w->f));
     const struct config_feed *feed = choose_feed(w, c, issuer);
     if (feed != NULL)
         return verify(w, feed, token);

@@ -527,6 +527,9 @@ unsigned engine_count_holds(const struct engine *e, unsigned base,
                             struct span uri, struct span kind,
                             struct span cause);
 
+/* What show_query.standing can be; NULL ends them. */
+extern const char *const engine_standing_words[];
+
 /* These write members into the map that is open: `agents` and `next`, `jobs`
  * and `more`, `reviews`, those of one feed. */
 void engine_show_agents(const struct engine *e, const struct show_query *q,

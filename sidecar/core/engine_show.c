@@ -243,18 +243,25 @@ bool engine_show_job(const struct engine *e, uint64_t id, struct json_out *j)
 
 /* ---------------------------------------------------------------- agents */
 
+enum { MAY_ACT, INACTIVE, STALE, HELD, UNKNOWN, GONE };
+const char *const engine_standing_words[] = {
+    [MAY_ACT] = "may_act", [INACTIVE] = "inactive", [STALE] = "stale",
+    [HELD] = "held",       [UNKNOWN] = "unknown",   [GONE] = "gone",
+    [GONE + 1] = NULL};
+
 static const char *standing_word(const struct subject *s,
                                  const struct standing *st)
 {
+    unsigned i = s->active ? MAY_ACT : INACTIVE;
     if (hold_strictest(s, SPAN("")) != NULL || st->uncovered)
-        return "held";
-    if (s->found == FOUND_ABSENT)
-        return "gone";
-    if (!s->known)
-        return "unknown";
-    if (st->stale)
-        return "stale";
-    return s->active ? "may_act" : "inactive";
+        i = HELD;
+    else if (s->found == FOUND_ABSENT)
+        i = GONE;
+    else if (!s->known)
+        i = UNKNOWN;
+    else if (st->stale)
+        i = STALE;
+    return engine_standing_words[i];
 }
 
 static const char *stale_word(const struct standing *st)

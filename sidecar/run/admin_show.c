@@ -3,6 +3,7 @@
  */
 #include <unistd.h>
 
+#include "sidecar/core/job.h"
 #include "sidecar/run/admin.h"
 #include "sidecar/run/candidate.h"
 
@@ -53,9 +54,25 @@ int admin_show_status(struct admin_ask *q, struct fail *f)
     return 0;
 }
 
+/* A word that nothing can have is a slip, not an empty answer. */
+static int check_word(const char *what, struct span word,
+                      const char *const *words, struct fail *f)
+{
+    char known[256];
+    size_t at = 0;
+    known[0] = 0;
+    for (unsigned i = 0; words[i] != NULL && at < sizeof known; i++) {
+        if (word.n == 0 || span_eq(word, span_str(words[i])))
+            return 0;
+        at += (size_t)snprintf(known + at, sizeof known - at, " %s", words[i]);
+    }
+    return fail(f, RC_INVALID, "%s cannot be '%.*s'; one of:%s", what,
+                PRSPAN(span_sub(word, 0, 64)), known);
+}
+
 int admin_show_agents(struct admin_ask *q, struct fail *f)
 {
-    (void)f;
+    TRY(check_word("standing", q->query.standing, engine_standing_words, f));
     json_open_map(&q->json, NULL);
     engine_show_agents(q->app->engine, &q->query, &q->json);
     json_close_map(&q->json);
@@ -84,7 +101,10 @@ int admin_show_reviews(struct admin_ask *q, struct fail *f)
 
 int admin_show_jobs(struct admin_ask *q, struct fail *f)
 {
-    (void)f;
+    const char *states[JOB_STATE_COUNT + 1] = {NULL};
+    for (unsigned i = 0; i < JOB_STATE_COUNT; i++)
+        states[i] = job_state_word((enum job_state)i);
+    TRY(check_word("state", q->query.state, states, f));
     json_open_map(&q->json, NULL);
     engine_show_jobs(q->app->engine, &q->query, &q->json);
     json_close_map(&q->json);

@@ -59,7 +59,9 @@ struct candidate {
     struct arena record;
     time_t second;
     unsigned recorded; /* in this second */
+    int64_t taken_at;  /* when the last batch was, by a clock of its own */
     int64_t swept_ms;
+    bool unsettled; /* an effect that one side has may yet come to the other */
 };
 
 /* ---- the queue ---- */
@@ -198,6 +200,17 @@ static void on_question(void *ctx, const struct doc *entry,
     note(ctx, row, doc_text(entry, SPAN("tool")), true, 1);
 }
 
+static int64_t clock_ms(void)
+{
+    return (int64_t)(uv_hrtime() / 1000000);
+}
+
+/* What happens tells the time, and while nothing does, it goes on. */
+static int64_t now_ms(const struct candidate *c)
+{
+    return c->compare->last_ms + clock_ms() - c->taken_at;
+}
+
 /* An effect that one side has and the other has not, for a while now: what
  * happened is only known once its record is written. */
 static void sweep_row(struct candidate *c, struct difference_row *row)
@@ -205,9 +218,12 @@ static void sweep_row(struct candidate *c, struct difference_row *row)
     int64_t last = row->last_ms[COURSE_OLD] > row->last_ms[COURSE_NEW]
                        ? row->last_ms[COURSE_OLD]
                        : row->last_ms[COURSE_NEW];
-    if (row->is_question || !difference_differs(&c->compare->difference, row) ||
-        c->compare->last_ms - last < CANDIDATE_SETTLE_MS)
+    if (row->is_question || !difference_differs(&c->compare->difference, row))
         return;
+    if (now_ms(c) - last < CANDIDATE_SETTLE_MS) {
+        c->unsettled = true;
+        return;
+    }
     bool more = row->count[COURSE_NEW] > row->count[COURSE_OLD];
     uint64_t count = more ? row->count[COURSE_NEW] - row->count[COURSE_OLD]
                           : row->count[COURSE_OLD] - row->count[COURSE_NEW];
@@ -218,9 +234,12 @@ static void sweep_row(struct candidate *c, struct difference_row *row)
 static void sweep(struct candidate *c)
 {
     struct map_link *k = NULL;
-    if (c->compare->last_ms - c->swept_ms < SWEEP_MS)
+    if (clock_ms() - c->swept_ms < SWEEP_MS) {
+        c->unsettled = true; /* for all that is known */
         return;
-    c->swept_ms = c->compare->last_ms;
+    }
+    c->swept_ms = clock_ms();
+    c->unsettled = false;
     while ((k = map_next(&c->compare->difference.rows, k)) != NULL)
         sweep_row(c, container_of(k, struct difference_row, link));
 }
@@ -289,6 +308,8 @@ static int take_batch(struct candidate *c, struct fail *f)
 {
     struct span left = buf_span(&c->batch);
     struct packed head;
+    if (left.n > 0)
+        c->taken_at = clock_ms();
     while (left.n > 0 && !atomic_load(&c->stop)) {
         must(left.n >= sizeof head);
         memcpy(&head, left.p, sizeof head);
@@ -298,6 +319,18 @@ static int take_batch(struct candidate *c, struct fail *f)
     }
     sweep(c);
     return 0;
+}
+
+/* Until there is a batch, or it is time to sweep without one. */
+static void wait_for_work(struct candidate *c)
+{
+    int rc = 0;
+    while (!atomic_load(&c->stop) && c->queue.n == 0 && rc == 0) {
+        if (c->unsettled)
+            rc = uv_cond_timedwait(&c->wake, &c->mutex, SWEEP_MS * 1000000ull);
+        else
+            uv_cond_wait(&c->wake, &c->mutex);
+    }
 }
 
 /* False when it is time to end. */
@@ -311,8 +344,7 @@ static bool wait_batch(struct candidate *c)
     c->stats.undecided = d->undecided;
     if (c->begged)
         wake_loop(c);
-    while (!atomic_load(&c->stop) && c->queue.n == 0)
-        uv_cond_wait(&c->wake, &c->mutex);
+    wait_for_work(c);
     struct buf full = c->queue;
     c->queue = c->batch;
     c->batch = full;

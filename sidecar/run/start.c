@@ -440,6 +440,15 @@ static int load_config(struct app *a, const char *path, struct fail *f)
     return rc;
 }
 
+/* A policy or signature that is wrong stays wrong until somebody changes it;
+ * one that cannot be read may be there the next time. */
+static int of_file(int rc, struct fail *f)
+{
+    if (rc == RC_SYNTAX || rc == RC_UNTRUSTED || rc == RC_STATE)
+        f->rc = rc = RC_CONFIG;
+    return rc;
+}
+
 static int start_engine(struct app *a, const char *signed_by, struct fail *f)
 {
     unsigned char seed[32];
@@ -449,11 +458,11 @@ static int start_engine(struct app *a, const char *signed_by, struct fail *f)
         memcpy(seed + i, &v, 8);
     }
     TRY(conf_build(a, f));
-    TRY(rollout_open(a, signed_by, f));
+    TRY(of_file(rollout_open(a, signed_by, f), f));
     TRY(engine_new(mem_system(), &a->engine_conf, seed, &a->engine, f));
     uint64_t last_seq = 0;
     TRY(open_durable(a, &last_seq, f));
-    TRY(rollout_accept(a, f));
+    TRY(of_file(rollout_accept(a, f), f));
     TRY(open_outbound(a, f)); /* effects of the start may need it */
     app_now(&now);
     a->started_wall_ms = now.wall_ms;

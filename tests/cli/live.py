@@ -270,6 +270,18 @@ def test_live_pages():
         check(w.json("agents", "--limit", "2")["more"] is True)
 
 
+def test_live_words():
+    """A word that nothing can have is a slip, not an empty list."""
+    with Live() as w:
+        has(w("agents", "--standing", "active", code=1),
+            "standing cannot be 'active'; one of: may_act inactive stale held")
+        has(w("jobs", "--state", "open", code=1),
+            "state cannot be 'open'; one of: pending running", "withheld")
+        has(w("hold", "add", "7", "--reason", "x", code=1),
+            "not the path of an agent: write /Agents/7")
+        has(w("agents", "--standing", "gone"), "No agent matches.")
+
+
 def test_live_bad_requests():
     hold = {"agent": "/Agents/1", "kind": "suspended", "reason": "x"}
     with Live() as w:

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { BINARY } from './peers/bailiff.mjs';
 import { isOutput, steps } from './peers/document.mjs';
 import { ask, audited, known, records, tell, untilAnswer } from './peers/scenario.mjs';
-import { PATIENCE_MS, sleep, until } from './peers/wait.mjs';
+import { PATIENCE_MS, until } from './peers/wait.mjs';
 import { World } from './peers/world.mjs';
 import { toYaml } from './peers/yaml.mjs';
 
@@ -154,8 +154,6 @@ const scenes = {
         ]);
         await leaves(w, '/Agents/old-2', 'agent_inactive');
         // An effect of one side alone counts when the other had ten seconds for it.
-        await sleep(11000);
-        await questions(w, [['/Agents/support-1', 'kb.search']]);
         await until('the differences', async () => {
             const { json } = await w.bailiff.ask('policy', 'candidate');
             return json.totals.length >= 5;

@@ -182,5 +182,10 @@ describe('history', () => {
         assert.match(made.stdout, /deactivate from hr: 1$/m);
         const checked = await w.bailiff.cli('policy', 'check', policy('first.yaml', made.stdout));
         assert.equal(checked.code, 0, checked.stdout + checked.stderr);
+        assert.doesNotMatch(checked.stdout, /warning/);
+        const tested = await w.bailiff.cli('policy', 'test', join(w.dir, 'first.yaml'));
+        assert.equal(tested.code, 0, tested.stdout + tested.stderr);
+        assert.match(tested.stdout, /\/Agents\/payer may use pay\.out$/m);
+        assert.match(tested.stdout, /^[1-9]\d* passed, 0 failed$/m);
     });
 });

@@ -10,6 +10,11 @@
 
 #include "sidecar/run/candidate.h"
 
+/* Nobody waits ten seconds here. */
+#undef CANDIDATE_SETTLE_MS
+#define CANDIDATE_SETTLE_MS 100
+#include "sidecar/run/candidate.c"
+
 #define HEAD "apiVersion: bailiff/v1\nkind: Policy\n"
 #define GATE                                                                   \
     "gate:\n  - {name: pay, tools: ['*'], require: 'groups.value eq \"g\"'}\n"
@@ -109,6 +114,33 @@ static void what_differs_is_told(void **state)
     candidate_stop(c);
 }
 
+#define STOP                                                                   \
+    "rules:\n  - {name: stop, events: found_inactive, do: [{hold: "            \
+    "suspended}]}\n"
+#define FOUND_INACTIVE(uri)                                                    \
+    "{\"t\":1000000,\"kind\":\"read\",\"base\":\"https://idp/scim\","          \
+    "\"uri\":\"" uri                                                           \
+    "\",\"subject_kind\":\"agent\",\"result\":\"qualified\","                  \
+    "\"took\":5,\"resource\":{\"active\":false}}\n"
+
+/* Nothing else happens: the thread has to look again by itself. */
+static void an_effect_is_told_while_all_is_quiet(void **state)
+{
+    (void)state;
+    struct candidate *c = start(HEAD STOP);
+    (void)alarm(60); /* an effect that is never told ends the test */
+    push_text(c, false, FOUND_INACTIVE("/Agents/1"));
+    candidate_flush(c);
+    struct in in = next(c);
+    (void)alarm(0);
+    CHECK_SPAN(in.would.uri, SPAN("/Agents/1"));
+    CHECK_SPAN(in.would.rule, SPAN("stop"));
+    CHECK_SPAN(in.would.what, SPAN("hold suspended"));
+    CHECK(in.would.more);
+    CHECK(!candidate_has(c));
+    candidate_stop(c);
+}
+
 static void a_bad_one_is_refused(void **state)
 {
     (void)state;
@@ -197,6 +229,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_differs_is_told, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(an_effect_is_told_while_all_is_quiet,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_one_is_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(it_may_end_at_any_time, set_up,

@@ -143,56 +143,59 @@ static void verify_answers(void **state)
     (void)state;
     char file[256];
     write_log(30);
-    CHECK_INT(RUN(cmd_log, "log", "verify", t.log), 0);
+    CHECK_INT(RUN(cmd_log_verify, "log", "verify", t.log), 0);
     CHECK(says("intact") && says("30 lines") && says("30 signed"));
     CHECK(says("not witnessed") && says("beside the log"));
     (void)snprintf(file, sizeof file, "%s/00000001.jsonl", t.log);
-    CHECK_INT(RUN(cmd_log, "log", "verify", file, "--json"), 0);
+    CHECK_INT(RUN(cmd_log_verify, "log", "verify", file, "--json"), 0);
     CHECK(says("\"ok\":true") && says("\"unsigned_lines\":0"));
 
     FILE *out = fopen(file, "a"); /* as if written and not signed yet */
     CHECK(out != NULL);
     (void)fputs("{\"v\":1,\"seq\":31,\"a\":1}\n{\"v\":1", out);
     (void)fclose(out);
-    CHECK_INT(RUN(cmd_log, "log", "verify", t.log), 0);
+    CHECK_INT(RUN(cmd_log_verify, "log", "verify", t.log), 0);
     CHECK(says("1 lines at the end are not yet signed"));
     CHECK(says("6 bytes of an unfinished line"));
 
-    CHECK_INT(RUN(cmd_log, "log", "verify", t.log, "--checkpoint", file), 1);
+    CHECK_INT(RUN(cmd_log_verify, "log", "verify", t.log, "--checkpoint", file),
+              1);
     CHECK(says("bad_checkpoint"));
-    CHECK_INT(RUN(cmd_log, "log", "verify", t.log, "--checkpoint", "/none"), 3);
-    CHECK_INT(RUN(cmd_log, "log", "verify", t.log, "--key", "a+b+c"), 2);
-    CHECK_INT(RUN(cmd_log, "log", "verify", "/nonexistent"), 3);
-    CHECK_INT(RUN(cmd_log, "log", "verfy"), 2);
+    CHECK_INT(
+        RUN(cmd_log_verify, "log", "verify", t.log, "--checkpoint", "/none"),
+        3);
+    CHECK_INT(RUN(cmd_log_verify, "log", "verify", t.log, "--key", "a+b+c"), 2);
+    CHECK_INT(RUN(cmd_log_verify, "log", "verify", "/nonexistent"), 3);
 }
 
 static void query_and_tail_choose(void **state)
 {
     (void)state;
-    CHECK_INT(RUN(cmd_log, "log", "query", t.log, "--agent", "/Agents/1",
+    CHECK_INT(RUN(cmd_log_query, "log", "query", t.log, "--agent", "/Agents/1",
                   "--kind", "gate", "--json"),
               0);
     CHECK(says("\"seq\":4,") && says("\"seq\":28,"));
     CHECK(!says("\"seq\":1,") && !says("\"seq\":3,"));
-    CHECK_INT(RUN(cmd_log, "log", "query", t.log, "--agent", "/Agents/9"), 1);
-    CHECK_INT(
-        RUN(cmd_log, "log", "query", t.log, "--since", "2026-09-21T14:29:30Z"),
-        0);
+    CHECK_INT(RUN(cmd_log_query, "log", "query", t.log, "--agent", "/Agents/9"),
+              1);
+    CHECK_INT(RUN(cmd_log_query, "log", "query", t.log, "--since",
+                  "2026-09-21T14:29:30Z"),
+              0);
     CHECK(says("      30  ") && !says("      29  "));
     CHECK(!says("\x1b")); /* what a peer wrote cannot steer the terminal */
-    CHECK_INT(RUN(cmd_log, "log", "query", t.log, "--since", "soon"), 2);
-    CHECK_INT(RUN(cmd_log, "log", "tail", t.log, "-n", "2", "--json"), 0);
+    CHECK_INT(RUN(cmd_log_query, "log", "query", t.log, "--since", "soon"), 2);
+    CHECK_INT(RUN(cmd_log_tail, "log", "tail", t.log, "-n", "2", "--json"), 0);
     CHECK(says("\"seq\":31,") && says("\"seq\":30,") && !says("\"seq\":29,"));
 }
 
 static void proof_prints(void **state)
 {
     (void)state;
-    CHECK_INT(RUN(cmd_log, "log", "proof", t.log, "--seq", "7"), 0);
+    CHECK_INT(RUN(cmd_log_proof, "log", "proof", t.log, "--seq", "7"), 0);
     CHECK(says("c2sp.org/tlog-proof@v1\nindex 6\n"));
     CHECK(says("bailiff/cmd\n30\n"));
-    CHECK_INT(RUN(cmd_log, "log", "proof", t.log), 2);
-    CHECK_INT(RUN(cmd_log, "log", "proof", t.log, "--seq", "99"), 1);
+    CHECK_INT(RUN(cmd_log_proof, "log", "proof", t.log), 2);
+    CHECK_INT(RUN(cmd_log_proof, "log", "proof", t.log, "--seq", "99"), 1);
 }
 
 static void changed_log_is_not_intact(void **state)
@@ -203,9 +206,9 @@ static void changed_log_is_not_intact(void **state)
     int fd = open(file, O_WRONLY);
     CHECK(fd >= 0 && pwrite(fd, "9", 1, 40) == 1);
     (void)close(fd);
-    CHECK_INT(RUN(cmd_log, "log", "verify", t.log), 1);
+    CHECK_INT(RUN(cmd_log_verify, "log", "verify", t.log), 1);
     CHECK(says("NOT INTACT") && says("changed"));
-    CHECK_INT(RUN(cmd_log, "log", "verify", t.log, "--json"), 1);
+    CHECK_INT(RUN(cmd_log_verify, "log", "verify", t.log, "--json"), 1);
     CHECK(says("\"kind\":\"changed\""));
 }
 

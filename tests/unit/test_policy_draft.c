@@ -6,8 +6,10 @@
 
 #include "adapters/json_doc.h"
 #include "policy/policy.h"
+#include "policy/warn.h"
 #include "sidecar/config/yaml_doc.h"
 #include "sidecar/policy_draft.h"
+#include "sidecar/policy_world.h"
 
 static struct arena texts;
 
@@ -71,15 +73,95 @@ static void what_was_seen_is_in_it(void **state)
     draft_init(&d);
     feed(&d, lines);
     const struct policy *p = policy_of(&d, &text);
-    CHECK_UINT(p->class_count, 1);
+    CHECK_UINT(p->class_count, 2);
     CHECK_SPAN(p->classes[0].name, SPAN("pay"));
     CHECK_SPAN(p->classes[0].patterns.at[0], SPAN("pay.*"));
+    CHECK_SPAN(p->classes[1].name, SPAN("others"));
+    CHECK_SPAN(p->classes[1].patterns.at[0], SPAN("deploy"));
     CHECK_UINT(p->gate_count, 2);
     CHECK_UINT(p->rule_count, 2);
+    CHECK_UINT(p->test_count, 0); /* these are no agents of a test's world */
     CHECK(has(text, "4 questions (3 allowed), 1 statement"));
     CHECK(has(text, "# every agent that used these is in: g1\n"));
     CHECK(has(text, "#   g1: 2 agents\n"));
     CHECK(has(text, "#   deactivate from hr: 1\n"));
+    draft_fini(&d);
+}
+
+#define ASKED(agent, tool, outcome)                                            \
+    "{\"t\":2,\"kind\":\"question\",\"uri\":\"/Agents/" agent                  \
+    "\",\"tool\":\"" tool "\",\"outcome\":\"" outcome "\"}"
+
+static void check_clean(const struct policy *p, struct span text)
+{
+    struct policy_notes *notes = mem_alloc(&texts.mem, sizeof *notes);
+    const struct doc *root;
+    unsigned passed;
+    struct fail f;
+    CHECK(notes != NULL);
+    CHECK_OK(yaml_doc_parse(&texts.mem, text, POLICY_FILE_BYTES_MAX, &root,
+                            notes, &f),
+             &f);
+    policy_warn(p, root, notes);
+    CHECK_UINT(notes->warning_count, 0);
+    CHECK_OK(policy_world_check(p, &passed, &f), &f);
+    CHECK_UINT(passed, p->test_count);
+}
+
+/* Whatever was seen: nothing to warn of, and tests that pass. */
+static void it_is_clean_and_tested(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *const lines[8];
+        unsigned tests;
+        const char *in_it;
+    } rows[] = {
+        {{ASKED("7", "pay.in", "allow"), ASKED("8", "pay.out", "allow"),
+          ASKED("8", "deploy", "allow")},
+         5,
+         "may use deploy"},
+        {{ASKED("7", "pay.in", "allow"),
+          "{\"t\":3,\"kind\":\"event\",\"uri\":\"/Agents/9\",\"parts\":[{"
+          "\"type\":\"deactivate\"}]}"},
+         4,
+         "event: {deactivate: \"/Agents/9\"}"},
+        {{ASKED("7", "pay.in", "deny")}, 0, "pay: ["},
+        {{ASKED("7", "p'a\\\"y.in", "allow"), ASKED("7", "a\\\"", "allow")},
+         0,
+         "others: ["},
+        {{ASKED("7", "x*.in", "allow"), ASKED("7", "pay.in", "allow")},
+         3,
+         "tools: [\"*\"]"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct draft d;
+        struct span text;
+        draft_init(&d);
+        feed(&d, rows[i].lines);
+        const struct policy *p = policy_of(&d, &text);
+        CHECK_UINT(p->test_count, rows[i].tests);
+        CHECK(has(text, rows[i].in_it));
+        check_clean(p, text);
+        draft_fini(&d);
+    }
+}
+
+static void the_number_of_tests_is_bounded(void **state)
+{
+    (void)state;
+    struct draft d;
+    struct span text;
+    draft_init(&d);
+    for (unsigned i = 0; i < 40; i++) {
+        char line[256];
+        const char *const lines[] = {line, NULL};
+        (void)snprintf(line, sizeof line, ASKED("7", "tool%u", "allow"), i);
+        feed(&d, lines);
+    }
+    const struct policy *p = policy_of(&d, &text);
+    CHECK_UINT(p->test_count, 13);
+    check_clean(p, text);
     draft_fini(&d);
 }
 
@@ -116,7 +198,8 @@ static void hostile_names_stay_in_their_place(void **state)
     feed(&d, lines);
     const struct policy *p = policy_of(&d, &text);
     CHECK_UINT(p->rule_count, 2);
-    CHECK_UINT(p->class_count, 2); /* pay, once, and the one with a quote */
+    CHECK_UINT(p->class_count, 0); /* x*.c is no name: "*" for all */
+    CHECK_UINT(p->gate_count, 1);
     draft_fini(&d);
 }
 
@@ -135,6 +218,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_seen_is_in_it),
+        cmocka_unit_test(it_is_clean_and_tested),
+        cmocka_unit_test(the_number_of_tests_is_bounded),
         cmocka_unit_test(hostile_names_stay_in_their_place),
         cmocka_unit_test(nothing_gives_a_policy_too),
     };
