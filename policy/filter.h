@@ -69,9 +69,9 @@ bool filter_urn_is_core(struct span urn);
 int filter_compile(struct mem *m, struct span text, const struct filter **ret,
                    size_t *ret_offset, struct fail *f) must_use;
 
-/* What to write instead of what other languages have, for the place at which
+/* What to write instead of what other languages have, for the byte at which
  * filter_compile() failed; NULL when nothing comes to mind. */
-const char *filter_advice(struct span text, size_t offset);
+const char *filter_advice(struct span text, size_t at);
 
 enum tri filter_eval(const struct filter *flt, const struct filter_env *env);
 
