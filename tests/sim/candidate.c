@@ -6,7 +6,9 @@
  * byte: answers, holds, jobs, reads, records, epochs.
  *
  * The candidate may make reads ask for more, so that none is conditional: these
- * worlds have servers that know no If-None-Match.
+ * worlds have servers that know no If-None-Match. And they keep their policy:
+ * another one could decide at once by what was asked for the candidate's sake,
+ * where it must read first without.
  */
 #include "tests/sim/sim.h"
 

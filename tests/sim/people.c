@@ -135,9 +135,9 @@ static void reload(struct sim *w, uint64_t a, uint64_t b)
         return;
     }
     /* In tight worlds mostly the one whose rules need most jobs. */
-    load_policy(w, w->weather.tight && draw(w, 4) > 0
-                       ? 0
-                       : (unsigned)draw(w, POLICIES));
+    const unsigned other =
+        w->weather.tight && draw(w, 4) > 0 ? 0 : (unsigned)draw(w, POLICIES);
+    load_policy(w, w->course != NULL ? w->p.policy : other);
 }
 
 void people_start(struct sim *w)
