@@ -62,7 +62,7 @@ static int encrypt(EVP_CIPHER_CTX *ctx, const struct pass *p)
 /* Only the last of it says anything about what was sealed. */
 static int decrypt(EVP_CIPHER_CTX *ctx, const struct pass *p)
 {
-    int n;
+    int n = 0;
     bool ok =
         EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, p->seal->key,
                            p->nonce) == 1 &&
