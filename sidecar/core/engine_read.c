@@ -356,12 +356,18 @@ void settle_decided(struct engine *e)
     e->decided = NULL;
 }
 
+/* Has a read shown it, or a statement named it? */
+static bool was_heard_of(const struct subject *s)
+{
+    return s->known || s->stamp_wall_ms != 0;
+}
+
 static void read_gone(struct engine *e, struct subject *s)
 {
     read_ended(s, e->in->now_ms + UNKNOWN_KEPT_MS);
     s->read_ms = e->in->now_ms;
     s->active = false;
-    if (!s->known && s->stamp_wall_ms == 0) {
+    if (!was_heard_of(s)) {
         record_read(e, s, "no_such_agent", SPAN(""), SPAN(""), false);
         return;
     }
@@ -603,7 +609,7 @@ void on_read_done(struct engine *e)
     bool has_body = in->result == READ_OK ||
                     (in->result == READ_NOT_MODIFIED &&
                      s->rare->read.conditional && s->attrs != NULL);
-    if (has_body || (in->result == READ_GONE && s->known))
+    if (has_body || (in->result == READ_GONE && was_heard_of(s)))
         e->taken = s;
     e->taken_from = s->found;
     if (in->result == READ_GONE)

@@ -166,8 +166,8 @@ static int load_ca(SSL_CTX *s, const struct tls_conf *conf, struct fail *f)
     return 0;
 }
 
-int tls_ctx_new(const struct tls_conf *conf, struct tls_ctx **ret,
-                struct fail *f)
+static int make_ctx(const struct tls_conf *conf, struct tls_ctx **ret,
+                    struct fail *f)
 {
     struct tls_ctx *c = mem_alloc(mem_system(), sizeof(*c));
     if (c == NULL)
@@ -190,6 +190,15 @@ int tls_ctx_new(const struct tls_conf *conf, struct tls_ctx **ret,
     }
     *ret = c;
     return 0;
+}
+
+int tls_ctx_new(const struct tls_conf *conf, struct tls_ctx **ret,
+                struct fail *f)
+{
+    int rc = make_ctx(conf, ret, f);
+    /* Where libcrypto finds no memory it may blame the file: one that is bad
+     * is bad the second time, too. */
+    return rc == RC_CONFIG ? make_ctx(conf, ret, f) : rc;
 }
 
 void tls_ctx_free(struct tls_ctx *c)

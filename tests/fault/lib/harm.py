@@ -35,8 +35,10 @@ def hold(since=1790000000000, due=0, tools=()):
 
 
 def base_of(db):
-    key, = db.execute("SELECT key FROM state WHERE kind=?", (SUBJECT,)).fetchone()
-    return key.split(b"\0")[0]
+    row = db.execute("SELECT key FROM state WHERE kind=?", (SUBJECT,)).fetchone()
+    if row is None:
+        sys.exit("no subject is folded yet")
+    return row[0].split(b"\0")[0]
 
 
 def put(db, kind, key, value):
