@@ -328,6 +328,33 @@ static void test_sweep_found(void **state)
     sweep(policy, find_out);
 }
 
+static const char going[] =
+    "rules:\n"
+    "  - {name: gone, events: found_gone, do: [{hold: suspended}]}\n";
+
+/* The same of an agent that nothing but a statement has shown. */
+static void find_gone(struct world *w)
+{
+    w->failing = true;
+    deliver(w, "a", EVENT_PATCH);
+    for (int i = 0; i < 5; i++) {
+        world_pass(w, HOUR);
+        (void)world_ask(w, A1, "deploy");
+        world_pass(w, 50);
+        (void)world_reply(w, A1, READ_GONE, "", NULL);
+        world_pass(w, 2500);
+    }
+    for (int i = 0; i < 3 && world_restart(w) < 0; i++)
+        continue;
+    CHECK_UINT(world_holds(w, A1), 1);
+}
+
+static void test_sweep_gone(void **state)
+{
+    (void)state;
+    sweep(going, find_gone);
+}
+
 static void test_sweep_said_once(void **state)
 {
     (void)state;
@@ -343,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_sweep_said_once),
         cmocka_unit_test(test_sweep_said_at_length),
         cmocka_unit_test(test_sweep_found),
+        cmocka_unit_test(test_sweep_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
