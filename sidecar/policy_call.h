@@ -10,8 +10,4 @@
 struct doc *policy_call_doc(struct mem *m, const struct policy *p,
                             struct span tool, const struct doc *more);
 
-/* Appends a text member. NULL when out of memory or `to` is NULL. */
-struct doc *policy_call_text(struct mem *m, struct doc *to, struct span key,
-                             struct span text);
-
 #endif

@@ -188,7 +188,7 @@ void coverage_gate(struct coverage *c, struct mem *m,
     const struct policy *p = c->policy;
     const uint32_t classes = policy_tool_classes(p, q->tool);
     struct doc *more = q->run.n > 0 ? doc_new(m, DOC_MAP) : NULL;
-    (void)policy_call_text(m, more, SPAN("run_id"), q->run);
+    (void)doc_append_text(m, more, SPAN("run_id"), q->run);
     const struct filter_env env = {
         .resource = q->resource,
         .absent_is_unknown = true,

@@ -22,6 +22,18 @@ void doc_append(struct doc *parent, struct doc *child)
     parent->count++;
 }
 
+struct doc *doc_append_text(struct mem *m, struct doc *parent, struct span key,
+                            struct span text)
+{
+    struct doc *d = parent == NULL ? NULL : doc_new(m, DOC_TEXT);
+    if (d == NULL)
+        return NULL;
+    d->key = key;
+    d->text = text;
+    doc_append(parent, d);
+    return d;
+}
+
 const struct doc *doc_get(const struct doc *d, struct span key)
 {
     if (d == NULL || d->kind != DOC_MAP)

@@ -55,6 +55,11 @@ struct doc *doc_new(struct mem *m, enum doc_kind kind);
 /* Appends a child to a list or map. */
 void doc_append(struct doc *parent, struct doc *child);
 
+/* Appends a text, which is borrowed; NULL without memory, or without `parent`.
+ */
+struct doc *doc_append_text(struct mem *m, struct doc *parent, struct span key,
+                            struct span text);
+
 /* Exact member of a map; NULL when absent or `d` is no map (or NULL). */
 const struct doc *doc_get(const struct doc *d, struct span key);
 

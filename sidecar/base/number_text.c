@@ -77,12 +77,22 @@ void number_text(double v, char ret[NUMBER_TEXT_MAX])
     }
 }
 
+static const char hex_digits[] = "0123456789abcdef";
+
 void hex_text(struct span bytes, char *ret)
 {
-    static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < bytes.n; i++) {
-        *ret++ = digits[bytes.p[i] >> 4];
-        *ret++ = digits[bytes.p[i] & 15];
+        *ret++ = hex_digits[bytes.p[i] >> 4];
+        *ret++ = hex_digits[bytes.p[i] & 15];
     }
     *ret = '\0';
+}
+
+bool hex_is(struct span hex, struct span bytes)
+{
+    bool same = hex.n == bytes.n * 2;
+    for (size_t i = 0; same && i < bytes.n; i++)
+        same = hex.p[2 * i] == (unsigned char)hex_digits[bytes.p[i] >> 4] &&
+               hex.p[2 * i + 1] == (unsigned char)hex_digits[bytes.p[i] & 15];
+    return same;
 }

@@ -15,6 +15,8 @@
 
 /* Two lower-case digits for each byte, and a NUL: `ret` holds 2 n + 1. */
 void hex_text(struct span bytes, char *ret);
+/* Is `hex` these bytes, in lower-case digits? Not for secrets. */
+bool hex_is(struct span hex, struct span bytes);
 
 struct number {
     bool is_whole;   /* written without fraction and exponent */

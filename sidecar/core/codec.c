@@ -16,6 +16,12 @@ void put_u64(struct buf *b, uint64_t v)
     buf_put_u64be(b, v);
 }
 
+void u64_bytes(uint64_t v, unsigned char ret[8])
+{
+    for (int i = 0; i < 8; i++)
+        ret[i] = (unsigned char)(v >> (56 - 8 * i));
+}
+
 void put_i64(struct buf *b, int64_t v)
 {
     buf_put_u64be(b, (uint64_t)v);

@@ -12,6 +12,8 @@
 void put_u8(struct buf *b, unsigned v);
 void put_u32(struct buf *b, uint32_t v);
 void put_u64(struct buf *b, uint64_t v);
+/* Big-endian, as put_u64 writes it. */
+void u64_bytes(uint64_t v, unsigned char ret[8]);
 void put_i64(struct buf *b, int64_t v);
 /* At most UINT16_MAX bytes; longer strings latch b->failed. */
 void put_text(struct buf *b, struct span s);

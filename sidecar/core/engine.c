@@ -772,8 +772,7 @@ int engine_start(struct engine *e, uint64_t last_seq,
     step_open(e, &in);
     e->boot_stamp = e->input;
     unsigned char boot[8];
-    for (int i = 0; i < 8; i++)
-        boot[i] = (unsigned char)(e->boot >> (56 - 8 * i));
+    u64_bytes(e->boot, boot);
     fact_meta(e, "boot", span_of(boot, sizeof boot));
     fact_meta(e, "hash_key", span_of(e->hash_seed, sizeof e->hash_seed));
     fact_policy_wall(e);

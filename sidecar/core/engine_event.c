@@ -119,18 +119,6 @@ static struct span time_member(int64_t wall_ms, char text[TIME_TEXT_BYTES])
     return span_str(text);
 }
 
-static bool append_text(struct engine *e, struct doc *map, struct span key,
-                        struct span text)
-{
-    struct doc *d = doc_new(&e->step_arena.mem, DOC_TEXT);
-    if (d == NULL)
-        return false;
-    d->key = key;
-    d->text = text;
-    doc_append(map, d);
-    return true;
-}
-
 /* event.* in filters: what the token says about itself, then the members of
  * the event's payload. */
 static const struct doc *event_doc(struct engine *e, const struct event *ev,
@@ -152,7 +140,8 @@ static const struct doc *event_doc(struct engine *e, const struct event *ev,
     bool whole = map != NULL;
     for (size_t i = 0; whole && i < sizeof texts / sizeof texts[0]; i++)
         if (texts[i].text.n > 0)
-            whole = append_text(e, map, texts[i].key, texts[i].text);
+            whole = doc_append_text(&e->step_arena.mem, map, texts[i].key,
+                                    texts[i].text) != NULL;
     DOC_EACH (member, part->payload) {
         if (!whole || doc_get(map, member->key) != NULL)
             continue;

@@ -509,12 +509,12 @@ void undo_feeds(struct engine *e);
 /* engine_candidate.c */
 void on_candidate(struct engine *e);
 void on_would(struct engine *e);
-/* engine_policy.c */
-int load_signed(struct engine *e, const struct fact *f);
-
 /* engine_load.c */
 /* The first start after a restore: a record of it, once. */
 void tell_restored(struct engine *e);
+
+/* engine_policy.c */
+int load_signed(struct engine *e, const struct fact *f);
 void policy_start(struct engine *e);
 void on_policy(struct engine *e);
 void on_policy_refused(struct engine *e);

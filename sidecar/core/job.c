@@ -41,16 +41,10 @@ void jobs_fini(struct jobs *t)
     map_fini(&t->by_id);
 }
 
-static void id_bytes(uint64_t id, unsigned char out[8])
-{
-    for (int i = 0; i < 8; i++)
-        out[i] = (unsigned char)(id >> (56 - 8 * i));
-}
-
 struct job *job_find(const struct jobs *t, uint64_t id)
 {
     unsigned char key[8];
-    id_bytes(id, key);
+    u64_bytes(id, key);
     struct map_link *k = map_find(&t->by_id, span_of(key, sizeof key));
     return k == NULL ? NULL : container_of(k, struct job, link);
 }
@@ -68,7 +62,7 @@ int job_new(struct jobs *t, uint64_t id, enum job_kind kind,
     j->id = id;
     j->kind = kind;
     j->agent = agent;
-    id_bytes(id, j->key_bytes);
+    u64_bytes(id, j->key_bytes);
     map_set_key(&j->link, span_of(j->key_bytes, sizeof j->key_bytes));
     int rc = map_insert(&t->by_id, &j->link);
     if (rc < 0) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "sidecar/core/codec.h"
 #include "sidecar/core/engine.h"
 #include "sidecar/core/journal.h"
 
@@ -45,8 +46,7 @@ uint64_t restore_next_boot(const struct restore_seen *s)
 static void put_meta(struct buf *facts, struct span key, uint64_t value)
 {
     unsigned char bytes[8];
-    for (unsigned i = 0; i < sizeof bytes; i++)
-        bytes[i] = (unsigned char)(value >> (56 - 8 * i));
+    u64_bytes(value, bytes);
     journal_put_fact(facts, FACT_META, key, span_of(bytes, sizeof bytes));
 }
 

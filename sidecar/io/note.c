@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 
 #include "sidecar/base/merkle.h"
+#include "sidecar/base/number_text.h"
 #include "sidecar/io/base64.h"
 #include "sidecar/io/file.h"
 #include "sidecar/io/tree_hash.h"
@@ -117,16 +118,6 @@ void note_public_put(struct buf *b, const struct note_public *p)
     base64_put(b, span_of(typed, sizeof typed));
 }
 
-static bool is_hex_of(struct span hex, struct span bytes)
-{
-    static const char digits[] = "0123456789abcdef";
-    bool same = hex.n == bytes.n * 2;
-    for (size_t i = 0; same && i < bytes.n; i++)
-        same = hex.p[2 * i] == (unsigned char)digits[bytes.p[i] >> 4] &&
-               hex.p[2 * i + 1] == (unsigned char)digits[bytes.p[i] & 15];
-    return same;
-}
-
 int note_public_get(struct span text, struct note_public *ret, struct fail *f)
 {
     unsigned char typed[1 + sizeof ret->key];
@@ -142,7 +133,7 @@ int note_public_get(struct span text, struct note_public *ret, struct fail *f)
     keep_name(ret->name, name);
     memcpy(ret->key, typed + 1, sizeof ret->key);
     find_id(ret);
-    if (!is_hex_of(id, span_of(ret->id, sizeof ret->id)))
+    if (!hex_is(id, span_of(ret->id, sizeof ret->id)))
         return fail(f, RC_SYNTAX,
                     "the id in the public key line does not fit its key");
     return 0;

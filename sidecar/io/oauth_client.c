@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 
 #include "adapters/jwt.h"
+#include "sidecar/base/number_text.h"
 #include "sidecar/io/oauth.h"
 
 #define ASSERTION_BYTES_MAX 16384
@@ -145,22 +146,19 @@ static int secret_put(const struct config_auth *a, struct buf *header,
 static int sign(const struct config_auth *a, struct span audience,
                 struct buf *out, struct fail *f)
 {
-    static const char hex[] = "0123456789abcdef";
     struct secret key CLEANUP(secret_fini) = {.bytes = {NULL, 0}};
     struct client_assertion c = {
         .client_id = a->client_id, .audience = audience, .kid = a->kid};
-    unsigned char random[16], jti[32];
+    unsigned char random[16];
+    char jti[2 * sizeof random + 1];
     struct timespec now;
     if (!jws_alg_from_name(a->alg, &c.alg))
         return fail(f, RC_CONFIG, "no algorithm %.*s", PRSPAN(a->alg));
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return fail(f, RC_IO, "the system has no random bytes");
-    for (size_t i = 0; i < sizeof random; i++) {
-        jti[2 * i] = (unsigned char)hex[random[i] >> 4];
-        jti[2 * i + 1] = (unsigned char)hex[random[i] & 15];
-    }
+    hex_text(span_of(random, sizeof random), jti);
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    c.jti = span_of(jti, sizeof jti);
+    c.jti = span_str(jti);
     c.now_ms = (int64_t)now.tv_sec * 1000;
     TRY(secret_read(a->private_key_file, &key, f));
     c.key_pem = key.bytes;

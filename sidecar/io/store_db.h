@@ -21,9 +21,8 @@
 #define STORE_DB_FREE_PAGES_KEPT 2048 /* 8 MiB for the rows to come */
 #define STORE_DB_GIVE_BACK_PAGES 256
 #define STORE_DB_SEQ_MAX (UINT64_C(1) << 62)
-#define STORE_DB_VALUE_MAX                                                     \
-    (2 * JOURNAL_BODY_MAX)         /* of a row and its columns                 \
-                                    */
+/* Of a row and of each of its columns. */
+#define STORE_DB_VALUE_MAX (2 * JOURNAL_BODY_MAX)
 #define STORE_DB_CHECK_MS_MAX 2000 /* quick integrity check */
 
 enum store_db_sql {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sidecar/base/log.h"
+#include "sidecar/base/number_text.h"
 #include "sidecar/feed_rules.h"
 #include "sidecar/run/app.h"
 
@@ -137,18 +138,6 @@ static bool bearer_matches(struct span authorization, struct span secret)
                           secret);
 }
 
-static bool hex_matches(struct span hex, struct span bytes)
-{
-    static const char digits[] = "0123456789abcdef";
-    if (hex.n == 0 || bytes.n * 2 != hex.n)
-        return false;
-    for (size_t i = 0; i < bytes.n; i++)
-        if (hex.p[2 * i] != (unsigned char)digits[bytes.p[i] >> 4] ||
-            hex.p[2 * i + 1] != (unsigned char)digits[bytes.p[i] & 15])
-            return false;
-    return true;
-}
-
 int conf_caller_of(const struct app *a, const struct peer *p,
                    struct span authorization)
 {
@@ -159,7 +148,8 @@ int conf_caller_of(const struct app *a, const struct peer *p,
         if (p->has_cert && c->spiffe_id.n > 0 &&
             span_eq(p->spiffe_id, c->spiffe_id))
             return (int)i;
-        if (p->has_cert && hex_matches(c->cert_sha256_hex, p->cert_sha256))
+        if (p->has_cert && c->cert_sha256_hex.n > 0 &&
+            hex_is(c->cert_sha256_hex, p->cert_sha256))
             return (int)i;
         if (bearer_matches(authorization, a->callers[i].bearer))
             return (int)i;

@@ -69,9 +69,9 @@ async function live(w, books, n, { times = 1, works = true } = {}) {
     }
     /* 4: a library without memory may blame a key or a certificate. */
     assert.ok(signal === null && [0, 3, 4].includes(code),
-        `${fault}, ${seeded}: ended with ${signal ?? code}\n${w.bailiff.stderr}`);
+        `${fault}, ${seeded}: ended with ${signal ?? code}\n${stderr}`);
     assert.ok(!gone || code !== 0, `${fault}, ${seeded}: ended at once with ${code}`);
-    assert.ok(code === 0 || /\S/.test(w.bailiff.stderr), `${fault}, ${seeded}: ended without a word`);
+    assert.ok(code === 0 || /\S/.test(stderr), `${fault}, ${seeded}: ended without a word`);
     return s.count;
 }
 
